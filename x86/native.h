@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Instructions that the host computes itself: x87, MMX, SSE, AVX and everything else marked NATIVE in
+ * opcodes.def. The guest's vector and x87 registers are in the host's registers (s->fpu_live); the
+ * instruction is copied with its memory operand and its general registers redirected:
+ *
+ *	memory operand	[rax]	(mem argument of the stub; RAM itself or a bounce buffer)
+ *	GPR in ModRM.rm		eax/rax	(if no memory operand)
+ *	GPR in ModRM.reg	ecx/rcx
+ *	GPR in VEX.vvvv		edx/rdx
+ *
+ * The stub is the re-encoded instruction and a RET. Flags pass in and out.
+ */
+#ifndef X86_NATIVE_H
+#define X86_NATIVE_H
+
+#include "x86.h"
+
+#define X86_NATIVE_MAX 32	/* bytes of a stub, RET included */
+
+/* What a stub needs from and gives to general registers and flags. */
+struct x86_native_regs {
+	u64 rax, rcx, rdx;
+	u64 flags;		/* RFLAGS_ARITH */
+};
+
+/* Bytes of the stub written to out (X86_NATIVE_MAX available), 0: cannot be passed through. */
+unsigned x86_native_encode(const struct x86_insn *i, u8 *out);
+
+/*
+ * The exec routine of every NATIVE operation: checks (#UD, #NM, alignment of SSE operands), fetches the memory operand,
+ * runs s->ops->native(), stores the results. Instructions whose memory operand depends on state (xsave
+ * family, gathers, masked moves, maskmovdqu, fxsave, x87 environment) have routines of their own in exec_fpu*.c.
+ */
+enum x86_result x86_exec_native(struct x86_state *s, const struct x86_insn *i);
+
+#endif /* X86_NATIVE_H */
