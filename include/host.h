@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * host.h - every operating-system service that core, irqchip and engines may use.
+ *
+ * Two implementations: host/posix (user space) and host/linux (kernel module). The embedded types
+ * (struct host_mutex, host_lock, host_timer, host_wait, host_srcu) are complete in <host/sync.h> of
+ * each host. Atomics are the compiler's __atomic builtins in both.
+ *
+ * Lock order, outermost first (the whole program; a lock may only be taken after those above it):
+ *	1. vm->lock (mutex)		creation of vCPUs and devices, VM-wide settings
+ *	2. vcpu->mutex (mutex)		one ioctl per vCPU at a time; held all through KVM_RUN
+ *	3. vm->slots_lock (mutex)	changes of memory slots, bus devices, ioeventfds
+ *	4. vm->irq_lock (mutex)		GSI routing and irqfd changes
+ *	5. srcu read section (vm->srcu)	memslots, buses and routing snapshots: readers never block writers' locks
+ *	6. pit->lock, vcpu->lapic timer lock (host_lock)
+ *	7. ioapic->lock, pic->lock (host_lock)
+ *	8. host-internal locks (timers, waits)
+ * host_lock is a spinlock in the kernel (timer callbacks run in interrupt context): nothing sleeps, allocates
+ * or touches guest or user memory under it. Updaters call host_srcu_synchronize() with no srcu section held.
+ */
+#ifndef ANYKVM_HOST_H
+#define ANYKVM_HOST_H
+
+#include <host/types.h>
+#include <host/sync.h>
+#include <host/errno.h>
+
+/* --- memory: zeroed; NULL when there is none. Sleeps in the kernel. ----------------------------- */
+void *host_alloc(size_t size);
+void *host_alloc_pages(size_t size);	/* page aligned; size rounded up to pages; may be large */
+void host_free(void *p);		/* NULL is allowed */
+void host_free_pages(void *p, size_t size);
+
+/* Memory that is shared with user space through mmap of a vCPU fd. */
+struct host_shared;
+struct host_shared *host_shared_alloc(size_t size);
+void *host_shared_ptr(struct host_shared *m);
+void host_shared_free(struct host_shared *m);
+
+/* --- the caller's memory: 0 or -EFAULT. May sleep. ----------------------------------------------- */
+int host_copy_from_user(void *dst, const void *user, size_t n);
+int host_copy_to_user(void *user, const void *src, size_t n);
+bool host_user_range_ok(u64 addr, u64 size);	/* could be a user address range at all */
+/* Compare-exchange of 4 or 8 bytes, naturally aligned. 0, -EAGAIN (value differed), -EFAULT. */
+int host_cmpxchg_user(void *user, u64 old, u64 val, unsigned size);
+
+/* --- locks ---------------------------------------------------------------------------------------- */
+void host_mutex_init(struct host_mutex *m);
+void host_mutex_lock(struct host_mutex *m);
+int host_mutex_lock_killable(struct host_mutex *m);	/* 0 or -EINTR */
+bool host_mutex_trylock(struct host_mutex *m);
+void host_mutex_unlock(struct host_mutex *m);
+void host_mutex_destroy(struct host_mutex *m);
+void host_lock_init(struct host_lock *l);
+unsigned long host_lock_acquire(struct host_lock *l);	/* returns the state for release */
+void host_lock_release(struct host_lock *l, unsigned long state);
+void host_lock_destroy(struct host_lock *l);
+
+/*
+ * Sleepable read-copy-update: readers hold a section (may sleep, may nest), updaters publish a new snapshot
+ * by an atomic pointer and then wait until every section that could see the old one has ended.
+ */
+int host_srcu_init(struct host_srcu *s);
+int host_srcu_read_lock(struct host_srcu *s);
+void host_srcu_read_unlock(struct host_srcu *s, int idx);
+void host_srcu_synchronize(struct host_srcu *s);
+void host_srcu_destroy(struct host_srcu *s);
+
+/* --- waiting: one sleeper, many wakers -------------------------------------------------------------- */
+void host_wait_init(struct host_wait *w);
+/*
+ * Sleep until cond(arg) is true or a signal is pending for this thread. cond is evaluated again after each
+ * wake-up and must be cheap. deadline_ns: 0 for none, else host_now_ns() time. 0: cond true; -EINTR; -ETIMEDOUT.
+ */
+int host_wait_until(struct host_wait *w, bool (*cond)(void *arg), void *arg, u64 deadline_ns);
+/* Wake the sleeper, if any. Any context. The change that cond looks at must be visible before the call. */
+void host_wake(struct host_wait *w);
+void host_wait_destroy(struct host_wait *w);
+
+/* --- time: this is the only place where time enters --------------------------------------------------- */
+u64 host_now_ns(void);		/* CLOCK_MONOTONIC(_RAW in step with the TSC) since some start, never back */
+u64 host_boottime_ns(void);	/* CLOCK_BOOTTIME */
+u64 host_realtime_ns(void);	/* CLOCK_REALTIME since 1970 */
+u64 host_tsc(void);
+u32 host_tsc_khz(void);		/* measured or read once */
+
+/* fn runs in timer context (another thread; interrupt context in the kernel): host_lock only. */
+void host_timer_init(struct host_timer *t, void (*fn)(void *arg), void *arg);
+void host_timer_start(struct host_timer *t, u64 expires_ns);	/* absolute host_now_ns(); re-arms */
+void host_timer_cancel(struct host_timer *t);			/* on return fn is not running (not from fn itself) */
+void host_timer_destroy(struct host_timer *t);
+
+/* --- running a vCPU ------------------------------------------------------------------------------------ */
+struct vcpu;
+/*
+ * Bracket KVM_RUN on the calling thread. From begin to end a signal that the thread does not block sets
+ * REQ_SIGNAL in vcpu->requests (so that a spinning engine stops) and makes host_signal_pending() true.
+ * sigmask: NULL, or the KVM_SET_SIGNAL_MASK set (8 bytes) in force meanwhile; a signal that only that mask lets
+ * through stays pending after end.
+ */
+void host_run_begin(struct vcpu *v, const u64 *sigmask);
+void host_run_end(struct vcpu *v);
+bool host_signal_pending(void);
+void host_resched(void);	/* a rescheduling point */
+
+/*
+ * Call fn(arg) such that a failed access to guest memory (unmapped, truncated file) ends it: returns 0, or
+ * -EFAULT after abandoning fn at the failing access. fn must hold no lock when it touches guest memory. (The kernel's
+ * engines do not touch guest memory directly and do not use it.)
+ */
+int host_guarded(void (*fn)(void *arg), void *arg);
+
+/* --- eventfds ------------------------------------------------------------------------------------------ */
+struct host_eventfd;
+int host_eventfd_get(int fd, struct host_eventfd **e);	/* 0, -EBADF, -EINVAL (not an eventfd) */
+bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *b);
+void host_eventfd_put(struct host_eventfd *e);
+void host_eventfd_signal(struct host_eventfd *e);	/* add 1; any context */
+/*
+ * Watch: whenever the eventfd becomes readable its counter is taken and fn(arg) called (in a host thread or in the
+ * writer's context; host_lock only). hup(arg), optional, when it is closed by its last owner.
+ */
+struct host_watch;
+int host_eventfd_watch(struct host_eventfd *e, void (*fn)(void *arg), void *arg, struct host_watch **w);
+void host_eventfd_unwatch(struct host_watch *w);	/* on return fn is not running */
+
+/* --- host CPU and log ------------------------------------------------------------------------------------- */
+void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]);	/* eax ebx ecx edx; cached: cheap */
+u64 host_xcr0(void);
+enum host_log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+void host_log(enum host_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif /* ANYKVM_HOST_H */

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * vcpu.h - a virtual CPU and the kick protocol.
+ *
+ * Letters: I immutable; M vcpu->mutex (the vCPU's thread inside KVM_RUN, or the ioctl that holds it); a atomic.
+ *
+ * Requests and kicks. Whoever wants a vCPU to notice something:
+ *	1. makes the change visible (release);
+ *	2. vcpu_request(v, REQ_...): atomically sets the bit in v->requests (sequentially consistent);
+ *	3. vcpu_kick(v): wakes it if it sleeps in HLT; calls engine->kick if v->mode is VCPU_IN_GUEST.
+ * The vCPU's thread: sets mode IN_GUEST (seq_cst), then checks requests; non-zero: back to OUTSIDE, serve, again.
+ * So either the requester sees IN_GUEST and kicks, or the vCPU sees the request before it enters. The soft engine polls
+ * v->requests at every block boundary and needs no kick. To wait until no vCPU uses old memory maps: publish, request
+ * REQ_TLB_FLUSH on all, host_srcu_synchronize(&vm->srcu): enter() runs inside a srcu section.
+ */
+#ifndef ANYKVM_VCPU_H
+#define ANYKVM_VCPU_H
+
+#include "vm.h"
+
+enum vcpu_request {
+	REQ_SIGNAL = 1 << 0,		/* a signal arrived on the vCPU's thread */
+	REQ_EVENT = 1 << 1,		/* an event may have become deliverable: arbitrate again */
+	REQ_TLB_FLUSH = 1 << 2,
+	REQ_WRITE_FLUSH = 1 << 3,
+	REQ_CLOCK_UPDATE = 1 << 4,	/* refresh kvmclock */
+	REQ_STEAL_UPDATE = 1 << 5,
+	REQ_TRIPLE_FAULT = 1 << 6,
+	REQ_NMI = 1 << 7,		/* v->nmi_queued changed */
+	REQ_SMI = 1 << 8,
+	REQ_APIC = 1 << 9,		/* INIT or SIPI latched in the LAPIC, timer fired */
+	REQ_UNHALT = 1 << 10,
+	REQ_DEAD = 1 << 11,		/* VM is dead */
+	REQ_PAUSE = 1 << 12,		/* leave guest mode and come back (synchronisation) */
+	REQ_SETTINGS = 1 << 13,		/* engine->settings_changed must be called */
+};
+
+enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
+
+/* What core returns from handlers of exits (turned into an ioctl result once, in run.c). */
+enum run_result { RUN_AGAIN, RUN_USER, RUN_ERROR };
+
+/*
+ * Pending port or memory I/O as explicit continuations (core/io.c). The library executes an instruction that
+ * needs data from user space again from its start; recorded reads are answered from here. Queued writes go to user
+ * space one after the other after the instruction has retired.
+ */
+#define IO_MAX_READS 520	/* pieces of one instruction's MMIO reads: xrstor of 4 KiB in 8-byte pieces */
+#define IO_MAX_WRITES 520
+struct io_piece {
+	u64 gpa;
+	u64 data;
+	u8 size;
+};
+struct vcpu_io {
+	/* MMIO reads completed for the instruction at hand, in program order; index of the next to answer. */
+	u32 nr_reads, next_read;
+	bool read_pending;		/* reads[nr_reads] is at user space */
+	struct io_piece *reads;
+	/* MMIO writes queued by the retired instruction; next to send. */
+	u32 nr_writes, next_write;
+	struct io_piece *writes;
+	/* Port I/O: one transfer of count elements of size bytes, in the PIO page of the vCPU's shared memory. */
+	bool pio_pending, pio_in, pio_done;
+	u16 pio_port;
+	u8 pio_size;
+	u32 pio_count;
+	/* MSR at user space. */
+	bool msr_pending, msr_write, msr_done, msr_error;
+	u32 msr_index;
+	u64 msr_data;
+	u64 rip;			/* instruction that the recorded data belong to */
+};
+
+/* Events that wait (core/event.c; state ioctls KVM_{GET,SET}_VCPU_EVENTS show them). M unless noted. */
+struct vcpu_events {
+	struct {
+		bool pending;		/* raised, not yet injected (may still be merged, has a payload) */
+		bool injected;		/* was being delivered when the vCPU left guest mode: deliver again */
+		bool has_error, has_payload;
+		u8 nr;
+		u32 error;
+		u64 payload;
+	} exc;
+	struct {
+		bool injected;		/* taken from KVM_INTERRUPT or the chips, delivery not finished */
+		bool soft;
+		u8 nr;
+	} irq;
+	bool nmi_injected;
+	u8 nmi_pending;			/* 0..2, taken from nmi_queued */
+	u32 nmi_queued;			/* a  NMIs by KVM_NMI, LAPIC, other threads */
+	bool smi_pending, in_smm, smm_inside_nmi, latched_init;
+	bool triple_fault_pending;
+	u32 sipi_vector;
+};
+
+struct lapic;
+
+struct vcpu {
+	struct vm *vm;			/* I */
+	u32 id;				/* I  KVM_CREATE_VCPU's argument = initial APIC id */
+	u32 index;			/* I  in vm->vcpu[] */
+	u32 refs;			/* a */
+	struct host_mutex mutex;
+
+	struct x86_state state;		/* M */
+	void *engine_vcpu;		/* I  the engine's own data */
+
+	u32 requests;			/* a  enum vcpu_request bits */
+	u32 mode;			/* a  enum vcpu_mode */
+	u32 mp_state;			/* a  KVM_MP_STATE_*; changed by the vCPU's thread or under mutex */
+	struct host_wait wait;		/* sleeping in HLT, wait-for-SIPI */
+
+	struct x86_event inject;	/* M  what the next entry delivers */
+	bool inject_valid;		/* M */
+	bool want_irq_window, want_nmi_window;	/* M */
+	u32 exc_intercept;		/* M  bit per vector: exits with VM_EXIT_EXCEPTION instead of delivery */
+
+	struct vcpu_events ev;
+	struct vcpu_io io;		/* M */
+	struct lapic *lapic;		/* I once set: in-process local APIC, else NULL */
+
+	/* Guest debugging (core/debug.c). Never mixed with the guest's own DR7 and TF. M */
+	struct {
+		u32 control;		/* KVM_GUESTDBG_*; 0: off */
+		u64 db[4], dr7;		/* the debugger's hardware breakpoints */
+		u64 singlestep_rip;
+	} debug;
+	/* What the engine must obey: the debugger's registers where it uses them, else the guest's. M */
+	u64 eff_db[4], eff_dr7;
+	bool single_step;		/* stop after each instruction: VM_EXIT_DEBUG_STEP */
+
+	/* The memory shared with user space: kvm_run, PIO page, coalesced ring. Only core/ touches it. */
+	struct host_shared *shared;
+	struct kvm_run *run;
+
+	struct kvm_cpuid_entry2 *cpuid;	/* M  table of KVM_SET_CPUID2 */
+	u32 nr_cpuid;
+
+	bool sigmask_set;		/* M  KVM_SET_SIGNAL_MASK */
+	u64 sigmask;
+
+	struct msr_state *msrs;		/* M  MSRs without a field in x86_state (core/msr.c) */
+	struct clock_state *clock;	/* M  kvmclock, TSC offset, steal time (core/clock.c) */
+	s64 tsc_offset;			/* a  guest TSC = scaled host TSC + offset */
+	u64 tsc_ratio;			/* M  32.32 fixed point; 1<<32: no scaling */
+	u32 tsc_khz;			/* M */
+	u64 apic_base;			/* M  IA32_APIC_BASE */
+	void *mce;			/* M  machine-check banks (core/mce.c) */
+	u32 srcu_idx;			/* M  the srcu section of KVM_RUN */
+	bool ran;			/* M  has been run: CPUID may not change any more */
+
+	struct vcpu_stat {
+		u64 exits, signal_exits, request_exits, irq_injections, nmi_injections, irq_window_exits;
+		u64 nmi_window_exits, halt_exits, halt_wakeup, io_exits, mmio_exits, insn_emulation, insn_emulation_fail;
+		u64 hypercalls, tlb_flush, exceptions, fpu_reload;
+		u64 by_code[VM_EXIT_COUNT];
+	} stat;				/* M, read anywhere */
+};
+
+int vcpu_create(struct vm *vm, unsigned long id, struct vcpu **v);
+void vcpu_put(struct vcpu *v);
+
+static inline void vcpu_request(struct vcpu *v, u32 req)
+{
+	__atomic_fetch_or(&v->requests, req, __ATOMIC_SEQ_CST);
+}
+/* True and cleared if it was set. */
+static inline bool vcpu_take_request(struct vcpu *v, u32 req)
+{
+	if (!(__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & req))
+		return false;
+	return __atomic_fetch_and(&v->requests, ~req, __ATOMIC_SEQ_CST) & req;
+}
+void vcpu_kick(struct vcpu *v);
+
+static inline struct vcpu *state_vcpu(struct x86_state *s)
+{
+	return container_of(s, struct vcpu, state);
+}
+
+/* --- core's internal seams -------------------------------------------------------------------------------- */
+
+/* run.c: KVM_RUN. 0 or -errno. */
+int vcpu_run(struct vcpu *v);
+/* exit.c: dispatch one exit. */
+enum run_result vcpu_handle_exit(struct vcpu *v, struct vm_exit *exit);
+
+/* event.c: the one place of arbitration (SDM, "Priority Among Concurrent Events"). */
+enum run_result vcpu_arbitrate(struct vcpu *v);
+void vcpu_queue_exception(struct vcpu *v, const struct x86_event *ev);	/* merges: #DF, triple fault */
+void vcpu_requeue_vectoring(struct vcpu *v, const struct x86_event *ev);
+int vcpu_queue_interrupt(struct vcpu *v, u32 vector);			/* KVM_INTERRUPT: 0, -EINVAL, -ENXIO, -EEXIST */
+bool vcpu_can_take_interrupt(struct vcpu *v);
+bool vcpu_runnable(struct vcpu *v);		/* would it leave HLT? */
+void vcpu_update_irq_window(struct vcpu *v);
+void vcpu_queue_nmi(struct vcpu *v);		/* any thread */
+
+/* debug.c */
+void vcpu_debug_update(struct vcpu *v);	/* eff_db, eff_dr7, single_step, exc_intercept from debug.* and the guest */
+enum run_result vcpu_debug_exit(struct vcpu *v, const struct vm_exit *exit);
+
+/* ops.c: struct x86_ops that all engines use; an engine copies it and replaces what it does itself. */
+extern const struct x86_ops core_x86_ops;
+
+/* msr.c, cpuid.c, clock.c */
+int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host);	/* 0, 1 = #GP / unknown */
+int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
+void vcpu_cpuid_changed(struct vcpu *v);		/* features, maxphyaddr, vendor into state */
+void cpuid_execute(struct vcpu *v);
+u64 vcpu_read_tsc(struct vcpu *v);
+
+#endif /* ANYKVM_VCPU_H */

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * vm.h - a virtual machine: memory slots, buses, vCPUs, chips.
+ *
+ * Letters name what protects a field:
+ *	I	immutable after creation
+ *	L	vm->lock
+ *	S	vm->slots_lock to change; readers in a vm->srcu section through the published pointer
+ *	Q	vm->irq_lock to change; readers in a vm->srcu section
+ *	a	atomic access
+ */
+#ifndef ANYKVM_VM_H
+#define ANYKVM_VM_H
+
+#include <linux/kvm.h>
+#include "engine.h"
+#include "host.h"
+
+#define VM_MAX_VCPUS 1024	/* KVM_CAP_MAX_VCPUS */
+#define VM_RECOMMENDED_VCPUS 64	/* KVM_CAP_NR_VCPUS: set from the host's CPUs at start */
+#define VM_MAX_VCPU_ID 4096
+#define VM_USER_MEM_SLOTS 32764
+#define VM_ADDRESS_SPACES 2	/* normal, SMM */
+
+/* --- memory slots (core/memslot.c) ---------------------------------------------------------------- */
+
+struct memslot {
+	u64 gpa;		/* I  first guest-physical address */
+	u64 npages;		/* I */
+	u64 hva;		/* I  user-space address of the first byte */
+	u32 flags;		/* I  KVM_MEM_*; a change of flags makes a new memslot */
+	u16 id;			/* I */
+	u16 as_id;		/* I */
+	u64 *dirty;		/* a  one bit per page, NULL without KVM_MEM_LOG_DIRTY_PAGES */
+	u64 *dirty_snapshot;	/* S  buffer for KVM_GET_DIRTY_LOG */
+	void *engine;		/* I  per-slot data of the engine (soft: code marks and generations) */
+};
+
+/* An immutable snapshot of one address space, sorted by gpa. */
+struct memslots {
+	u64 generation;
+	u32 nr;
+	struct memslot *slot[];
+};
+
+/* Find the slot that holds gpa; NULL: none. Caller in a vm->srcu section. */
+struct memslot *memslots_find(const struct memslots *slots, u64 gpa);
+/* Mark the page that holds gpa dirty, if the slot logs. Any thread in a srcu section. */
+void memslot_mark_dirty(struct memslot *slot, u64 gpa);
+
+int vm_set_memory_region(struct vm *vm, const struct kvm_userspace_memory_region *r);
+int vm_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
+int vm_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
+void vm_free_memslots(struct vm *vm);
+
+/* Guest-physical access by core itself (kvmclock pages, emulation in the kernel). 0 or -EFAULT. In a srcu section. */
+int vm_read_guest(struct vm *vm, u64 gpa, void *buf, u32 len);
+int vm_write_guest(struct vm *vm, u64 gpa, const void *buf, u32 len);
+
+/* --- buses (core/bus.c): in-process devices, ioeventfds, coalesced zones ----------------------------- */
+
+enum vm_bus { BUS_MMIO, BUS_PIO, BUS_COUNT };
+
+struct bus_dev;
+struct bus_dev_ops {
+	/* 0: handled. -EOPNOTSUPP: not mine after all (continue with the next). v is the accessing vCPU. */
+	int (*read)(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, void *val);
+	int (*write)(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, const void *val);
+	void (*destroy)(struct bus_dev *d);	/* optional */
+};
+struct bus_dev {
+	const struct bus_dev_ops *ops;
+};
+
+/* Several devices may share a range (ioeventfds with datamatch): each is asked in order of registration. */
+int bus_register(struct vm *vm, enum vm_bus bus, u64 addr, u32 len, struct bus_dev *d);	/* 0, -ENOMEM, -ENOSPC */
+void bus_unregister(struct vm *vm, enum vm_bus bus, struct bus_dev *d);
+/* 0: handled; -EOPNOTSUPP: nobody there. In a srcu section. */
+int bus_read(struct vcpu *v, enum vm_bus bus, u64 addr, u32 len, void *val);
+int bus_write(struct vcpu *v, enum vm_bus bus, u64 addr, u32 len, const void *val);
+
+/* --- the VM ---------------------------------------------------------------------------------------------- */
+
+enum irqchip_mode { IRQCHIP_NONE, IRQCHIP_KERNEL, IRQCHIP_SPLIT };
+
+struct pic;
+struct ioapic;
+struct pit;
+struct irq_routes;
+struct msr_filter;
+struct bus_devs;
+
+struct vm {
+	const struct engine_ops *engine;	/* I */
+	void *engine_vm;			/* I  the engine's own data */
+	u32 refs;				/* a */
+	bool dead;				/* a  an internal error made it unusable: ioctls give EIO */
+
+	struct host_mutex lock;
+	struct host_mutex slots_lock;
+	struct host_mutex irq_lock;
+	struct host_srcu srcu;
+
+	struct vcpu *vcpu[VM_MAX_VCPUS];	/* L  by index of creation; readers: nr_vcpus acquire */
+	u32 nr_vcpus;				/* a  grows only (under L) */
+
+	struct memslots *slots[VM_ADDRESS_SPACES];	/* S */
+	struct bus_devs *bus[BUS_COUNT];		/* S */
+	struct coalesced *coalesced;		/* S  zones and ring, core/bus.c */
+
+	u32 irqchip_mode;			/* L  set once, read anywhere (acquire) */
+	struct pic *pic;			/* I once irqchip_mode is set */
+	struct ioapic *ioapic;			/* I once irqchip_mode is set */
+	struct pit *pit;			/* L, then I */
+	struct irq_routes *routes;		/* Q */
+	u32 split_pins;				/* L  routes reserved for the user-space IOAPIC */
+	void *irqfds;				/* Q  list of irqfds, irqchip/irqfd.c */
+	void *ioeventfds;			/* S  core/ioeventfd.c */
+
+	/* Settings by KVM_ENABLE_CAP and friends. L to change, read anywhere. */
+	u64 tss_addr;
+	u64 identity_map_addr;
+	u32 max_vcpu_ids;
+	u32 boot_cpu_id;			/* KVM_SET_BOOT_CPU_ID */
+	u64 x2apic_flags;			/* KVM_CAP_X2APIC_API */
+	u64 disabled_exits;			/* KVM_CAP_X86_DISABLE_EXITS */
+	u64 user_msr_mask;			/* KVM_CAP_X86_USER_SPACE_MSR */
+	u64 dirty_protect_flags;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	u64 disabled_quirks;
+	bool exit_hypercall, triple_fault_event, exception_payload, platform_info_off, exit_on_emulation_error;
+	u32 exit_hypercall_mask;
+	u32 notify_window, notify_flags;
+	struct msr_filter *msr_filter;		/* S */
+
+	/* Time (core/clock.c). Own lock inside. */
+	struct host_lock clock_lock;
+	s64 kvmclock_offset;			/* kvmclock = boottime + offset */
+	u32 default_tsc_khz;
+	u64 tsc_write_offset, tsc_write_value, tsc_write_ns;	/* clock_lock: TSC synchronisation of vCPUs */
+	u64 wall_clock_gpa;
+
+	struct vm_stat {
+		u64 remote_tlb_flush;		/* a */
+		u64 mmu_slots_changed;		/* a */
+		u64 irqs_injected;		/* a */
+	} stat;
+};
+
+static inline struct memslots *vm_slots(struct vm *vm, unsigned as_id)
+{
+	return __atomic_load_n(&vm->slots[as_id], __ATOMIC_ACQUIRE);
+}
+static inline u32 vm_nr_vcpus(struct vm *vm)
+{
+	return __atomic_load_n(&vm->nr_vcpus, __ATOMIC_ACQUIRE);
+}
+static inline enum irqchip_mode vm_irqchip_mode(const struct vm *vm)
+{
+	return (enum irqchip_mode)__atomic_load_n(&vm->irqchip_mode, __ATOMIC_ACQUIRE);
+}
+
+int vm_create(const struct engine_ops *engine, unsigned long type, struct vm **vm);
+void vm_get(struct vm *vm);
+void vm_put(struct vm *vm);	/* the last reference destroys it */
+
+/* Set a request on all vCPUs and kick those in guest mode. Does not wait: see host_srcu_synchronize. */
+void vm_request_all(struct vm *vm, u32 req);
+
+/* --- ioctls at the edge (core/ioctl*.c) -------------------------------------------------------------------
+ * cmd and arg as the caller of ioctl(2) gave them; arg is a user-space pointer or an integer.
+ * >= 0 or -errno. For ioctls that make an object, *made says what (the caller wraps it in an fd or handle).
+ */
+enum object_type { OBJ_NONE, OBJ_VM, OBJ_VCPU, OBJ_DEVICE, OBJ_STATS };
+struct object {
+	enum object_type type;
+	union {
+		struct vm *vm;
+		struct vcpu *vcpu;
+		struct stats_fd *stats;
+		struct device *device;
+	};
+};
+long system_ioctl(const struct engine_ops *engine, u32 cmd, unsigned long arg, struct object *made);
+long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made);
+long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made);
+long stats_read(struct stats_fd *s, void *buf, size_t len, s64 offset);
+void object_put(struct object *o);
+
+#endif /* ANYKVM_VM_H */
