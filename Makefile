@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# anykvm: KVM on any machine. `make run` boots a stock Debian kernel, `make check` tests everything.
+#
+#   make            the library (libanykvm.so, libanykvm.a) and the anykvm command, in $(BUILD)
+#   make run        install what is missing, build, boot a stock Debian kernel to a shell
+#   make check      all tests that fit CI; see docs/architecture.md for the single targets
+#   SAN=address,undefined | SAN=thread    build with sanitizers (use another BUILD)
+
+BUILD ?= build
+CC ?= gcc
+OPT ?= -O2 -g
+PREFIX ?= /usr/local
+
+WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wstrict-prototypes
+BASE := -std=gnu11 $(OPT) $(WARN) -fno-strict-aliasing -D_GNU_SOURCE -MMD -MP -fPIC -fvisibility=hidden
+ifneq ($(SAN),)
+BASE += -fsanitize=$(SAN) -fno-omit-frame-pointer -DANYKVM_FPU_EAGER
+LDSAN := -fsanitize=$(SAN)
+endif
+
+# Code that runs while the guest's vector registers are in the host's: no vector code from the compiler.
+FREESTANDING := -mgeneral-regs-only -ffreestanding
+HOSTINC := -Ihost/posix/include
+X86_FLAGS := $(BASE) $(FREESTANDING) $(HOSTINC)
+CORE_FLAGS := $(BASE) $(FREESTANDING) $(HOSTINC) -Iinclude -Ix86
+HOST_FLAGS := $(BASE) $(HOSTINC) -Iinclude -Ix86 -Iengine/soft -pthread
+
+X86_SRC := $(wildcard x86/*.c)
+CORE_SRC := $(wildcard core/*.c irqchip/*.c engine/soft/*.c engine/soft/*.S engine/soft/translate/*.c)
+HOST_SRC := $(wildcard host/posix/*.c host/posix/*.S)
+CLI_SRC := $(wildcard cli/*.c)
+
+obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
+X86_OBJ := $(call obj,$(X86_SRC))
+CORE_OBJ := $(call obj,$(CORE_SRC))
+HOST_OBJ := $(call obj,$(HOST_SRC))
+LIB_OBJ := $(X86_OBJ) $(CORE_OBJ) $(HOST_OBJ)
+
+.PHONY: all
+all: $(BUILD)/libanykvm.so $(BUILD)/libanykvm.a $(BUILD)/anykvm
+
+# Fragments add rules for their folders (tests, scripts, shim).
+-include $(wildcard scripts/*.mk shim/*.mk cli/*.mk tests/*/*.mk fuzz/*.mk bench/*.mk)
+
+$(X86_OBJ): FLAGS = $(X86_FLAGS)
+$(CORE_OBJ): FLAGS = $(CORE_FLAGS) -Iengine/soft
+$(HOST_OBJ): FLAGS = $(HOST_FLAGS)
+$(call obj,$(CLI_SRC)): FLAGS = $(BASE) -Iinclude -pthread
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+$(BUILD)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+
+# One relocatable object with only the public symbols global, so that the archive cannot clash with a program's names.
+$(BUILD)/libanykvm.o: $(LIB_OBJ)
+	$(LD) -r -o $@ $^
+	objcopy --localize-hidden $@
+$(BUILD)/libanykvm.a: $(BUILD)/libanykvm.o
+	rm -f $@ && ar rcs $@ $<
+$(BUILD)/libanykvm.so: $(LIB_OBJ)
+	$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm.so.0 -Wl,-z,defs -o $@ $^ -pthread
+$(BUILD)/anykvm: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
+	$(CC) $(LDSAN) -o $@ $^ -pthread
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+-include $(LIB_OBJ:.o=.d) $(patsubst %.o,%.d,$(call obj,$(CLI_SRC)))
