@@ -93,6 +93,7 @@ struct x86_state {
 	u8 mmu_index;		/* enum x86_mmu_index of ordinary data accesses; x86_update_mode() */
 	bool nmi_blocked;	/* set by NMI delivery, cleared by IRET */
 	bool halted;		/* set by HLT, cleared by the loop when an event wakes */
+	bool keep_rf;		/* this instruction has loaded RF: x86_retire() leaves it (IRET, task switch) */
 	bool smc;		/* a store hit translated code: end the block (soft engine) */
 
 	struct x86_event fault;	/* valid after a routine returned X86_FAULT */

@@ -99,7 +99,10 @@ static inline void x86_retire(struct x86_state *s, u8 old_shadow)
 	/* A shadow lasts one instruction; one set by this very instruction stays. */
 	if (unlikely(s->shadow) && s->shadow == old_shadow)
 		s->shadow = 0;
-	s->rflags &= ~(u64)RFLAGS_RF;
+	if (unlikely(s->keep_rf))
+		s->keep_rf = false;
+	else
+		s->rflags &= ~(u64)RFLAGS_RF;
 }
 
 /*
