@@ -5,7 +5,7 @@
  * There is one gate. An access goes (segment, offset) -> linear -> TLB probe, inline here; on a miss
  * x86_mem_slow() in mem.c checks, walks the guest's page tables (paging.c), sets accessed and dirty
  * bits, asks ops->ram() for the host address and either does the access or fills the TLB. What is not
- * RAM goes to ops->mmio_read/mmio_write in pieces of 1, 2, 4 or 8 bytes that never cross a page.
+ * RAM goes to ops->mmio_read/mmio_write in pieces of at most 8 bytes that never cross a page.
  *
  * Order inside one instruction: all reads and all permission checks first, then writes; a write to MMIO
  * is queued by ops and performed by user space after the instruction. An instruction whose read is
@@ -44,8 +44,11 @@ struct x86_tlb_entry {
 
 struct x86_tlb {
 	u64 generation;		/* 0..0xffe; a flush of everything increments it */
-	u64 large_base;		/* one range that covers all large pages cached now: invlpg in it flushes */
-	u64 large_mask;		/* 0: no large page cached */
+	/*
+	 * Large pages are cached in 4 KiB pieces. For each half of the address space, the range that covers all
+	 * those cached now: flushing a page inside it flushes everything. first > last: none.
+	 */
+	struct { u64 first, last; } large[2];
 	struct x86_tlb_entry entry[MMU_INDEX_COUNT][TLB_SIZE];
 };
 
@@ -65,6 +68,7 @@ void x86_tlb_init(struct x86_tlb *tlb);
  */
 #define RAM_READONLY BIT(0)	/* writes go to ops->mmio_write */
 #define RAM_NOTIFY BIT(1)	/* call ops->ram_written after each write; do not cache for writing */
+#define RAM_LOGGED BIT(2)	/* writes must be announced by ram(write = true): dirty log in use */
 struct x86_ram {
 	u8 *host;	/* host address of the page's first byte */
 	u32 flags;

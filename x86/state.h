@@ -99,6 +99,13 @@ struct x86_state {
 	struct x86_event fault;	/* valid after a routine returned X86_FAULT */
 	u64 dr6_pending;	/* DR6 bits of data/IO breakpoints hit by the current instruction */
 
+	/*
+	 * Data breakpoints in force (the guest's or a debugger's), in DR0-3/DR7 form; the soft engine keeps them.
+	 * watch_dr7 = 0: none. Pages that hold one are never cached, so that every access passes mem.c.
+	 */
+	u64 watch_addr[4];
+	u64 watch_dr7;
+
 	struct x86_seg seg[SEG_COUNT];
 	struct x86_seg ldt, tr;
 	struct x86_table gdt, idt;

@@ -33,7 +33,7 @@ struct x86_ops {
 	enum x86_result (*ram_cmpxchg)(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size);
 	/* size bytes at gpa of a RAM_NOTIFY page have been written. Sets s->smc if the current block is hit. */
 	void (*ram_written)(struct x86_state *s, u64 gpa, unsigned size);
-	/* size 1, 2, 4, 8; within one page. Read: X86_OK or X86_PENDING. Write: X86_OK (done or queued), X86_PENDING. */
+	/* size 1 to 8 (odd sizes at page ends), within one page. Read: X86_OK or X86_PENDING. Write: X86_OK (done or queued), X86_PENDING. */
 	enum x86_result (*mmio_read)(struct x86_state *s, u64 gpa, void *buf, unsigned size);
 	enum x86_result (*mmio_write)(struct x86_state *s, u64 gpa, const void *buf, unsigned size);
 

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The slow path of the memory gate (mem.h), and the TLB. */
+#include "mem.h"
+#include "x86.h"
+
+/* --- TLB ------------------------------------------------------------------------------------------ */
+
+static void drop_tags(struct x86_tlb *tlb, bool write_only)
+{
+	unsigned m, i, a;
+
+	for (m = 0; m < MMU_INDEX_COUNT; m++)
+		for (i = 0; i < TLB_SIZE; i++)
+			for (a = write_only ? ACC_WRITE : 0; a <= (write_only ? ACC_WRITE : ACC_COUNT - 1); a++)
+				tlb->entry[m][i].tag[a] = TLB_NO_TAG;
+}
+
+static void forget_large_pages(struct x86_tlb *tlb)
+{
+	tlb->large[0].first = tlb->large[1].first = ~0ull;
+	tlb->large[0].last = tlb->large[1].last = 0;
+}
+
+void x86_tlb_init(struct x86_tlb *tlb)
+{
+	tlb->generation = 0;
+	forget_large_pages(tlb);
+	drop_tags(tlb, false);
+}
+
+void x86_tlb_flush(struct x86_tlb *tlb)
+{
+	if (++tlb->generation == X86_PAGE_SIZE - 1)
+		x86_tlb_init(tlb);
+	forget_large_pages(tlb);
+}
+
+void x86_tlb_flush_write(struct x86_tlb *tlb)
+{
+	drop_tags(tlb, true);
+}
+
+void x86_tlb_flush_page(struct x86_tlb *tlb, u64 lin)
+{
+	unsigned m, a;
+
+	if (lin >= tlb->large[lin >> 63].first && lin <= tlb->large[lin >> 63].last) {
+		x86_tlb_flush(tlb);
+		return;
+	}
+	for (m = 0; m < MMU_INDEX_COUNT; m++) {
+		struct x86_tlb_entry *e = &tlb->entry[m][(lin >> 12) & (TLB_SIZE - 1)];
+
+		for (a = 0; a < ACC_COUNT; a++)
+			if ((e->tag[a] & X86_PAGE_MASK) == (lin & X86_PAGE_MASK))
+				e->tag[a] = TLB_NO_TAG;
+	}
+}
+
+static void note_large_page(struct x86_tlb *tlb, u64 lin, u64 size)
+{
+	u64 first = lin & ~(size - 1), last = first + size - 1;
+	unsigned half = lin >> 63;
+
+	if (first < tlb->large[half].first)
+		tlb->large[half].first = first;
+	if (last > tlb->large[half].last)
+		tlb->large[half].last = last;
+}
+
+static bool watched_page(const struct x86_state *s, u64 lin)
+{
+	unsigned n;
+
+	for (n = 0; n < 4; n++)
+		if (s->watch_dr7 & DR7_ENABLE(n) && (s->watch_addr[n] & X86_PAGE_MASK) == (lin & X86_PAGE_MASK))
+			return true;
+	return false;
+}
+
+static void tlb_fill(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc,
+		     const struct x86_translation *t, const struct x86_ram *ram)
+{
+	struct x86_tlb *tlb = s->tlb;
+	struct x86_tlb_entry *e;
+	u64 tag;
+
+	if (!tlb || mmu == MMU_USER_AC)
+		return;
+	if (unlikely(s->watch_dr7) && acc != ACC_EXEC && watched_page(s, lin))
+		return;
+	tag = (lin & X86_PAGE_MASK) | tlb->generation;
+	e = &tlb->entry[mmu][(lin >> 12) & (TLB_SIZE - 1)];
+	if (e->tag[ACC_READ] != tag && e->tag[ACC_WRITE] != tag && e->tag[ACC_EXEC] != tag)
+		e->tag[ACC_READ] = e->tag[ACC_WRITE] = e->tag[ACC_EXEC] = TLB_NO_TAG;
+	e->addend = (u64)(unsigned long)ram->host - (lin & X86_PAGE_MASK);
+	if (acc == ACC_EXEC)
+		e->tag[ACC_EXEC] = tag;
+	else
+		e->tag[ACC_READ] = tag;
+	/* Writable and already dirty, nobody wants to hear of writes: spare the second miss. */
+	if (acc != ACC_EXEC && t->writable && !(ram->flags & (RAM_READONLY | RAM_NOTIFY)) &&
+	    (acc == ACC_WRITE || (t->dirty && !(ram->flags & RAM_LOGGED))))
+		e->tag[ACC_WRITE] = tag;
+	if (t->page_size > X86_PAGE_SIZE)
+		note_large_page(tlb, lin, t->page_size);
+}
+
+/* --- one page's part of an access -------------------------------------------------------------------- */
+
+struct piece {
+	u64 gpa;
+	u8 *host;		/* of the first byte; NULL: not directly addressable */
+	u32 flags;		/* RAM_* */
+	unsigned size;
+};
+
+static void check_watchpoints(struct x86_state *s, u64 lin, unsigned size, enum x86_access acc)
+{
+	static const u8 length[4] = { 1, 2, 8, 4 };
+	unsigned n;
+
+	for (n = 0; n < 4; n++) {
+		unsigned type = DR7_TYPE(s->watch_dr7, n), len = length[DR7_LEN(s->watch_dr7, n)];
+		u64 addr = s->watch_addr[n] & ~(u64)(len - 1);
+
+		if (!(s->watch_dr7 & DR7_ENABLE(n)) || !(type == 3 || (type == 1 && acc == ACC_WRITE)))
+			continue;
+		if (lin < addr + len && addr < lin + size)
+			s->dr6_pending |= DR6_B(n);
+	}
+}
+
+static enum x86_result map_piece(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, enum x86_access acc,
+				 struct piece *p)
+{
+	struct x86_translation t;
+	struct x86_ram ram;
+	enum x86_result r = x86_translate(s, mmu, lin, acc, WALK_SET_BITS | WALK_FAULT, &t);
+
+	if (r != X86_OK)
+		return r;
+	*p = (struct piece){ .gpa = t.gpa, .size = size };
+	if (!s->ops->ram || !s->ops->ram(s, t.gpa, acc == ACC_WRITE, &ram))
+		return X86_OK;
+	p->flags = ram.flags;
+	if (acc == ACC_WRITE && ram.flags & RAM_READONLY)
+		return X86_OK;
+	p->host = ram.host + (t.gpa & ~X86_PAGE_MASK);
+	tlb_fill(s, mmu, lin, acc, &t, &ram);
+	return X86_OK;
+}
+
+/* The checks before translation: canonical form, alignment. */
+static enum x86_result check_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, unsigned size)
+{
+	if (s->efer & X86_EFER_LMA && s->mode == X86_MODE_LONG &&
+	    (!x86_canonical(s, lin) || !x86_canonical(s, lin + size - 1)))
+		return x86_raise_error(s, seg == SEG_SS ? X86_EXC_SS : X86_EXC_GP, 0);
+	if (mmu == MMU_USER_AC && (size == 2 || size == 4 || size == 8) && lin & (size - 1))
+		return x86_raise_error(s, X86_EXC_AC, 0);
+	return X86_OK;
+}
+
+/*
+ * Map an access of at most one page's size: one piece, or two where it crosses. Both are checked before the
+ * caller touches either. Linear addresses wrap at 4 GiB outside 64-bit mode.
+ */
+static enum x86_result map_access(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, unsigned size,
+				  enum x86_access acc, struct piece p[2], unsigned *nr)
+{
+	unsigned first = X86_PAGE_SIZE - (lin & ~X86_PAGE_MASK);
+	enum x86_result r = check_linear(s, mmu, seg, lin, size);
+
+	if (r != X86_OK)
+		return r;
+	if (unlikely(s->watch_dr7) && acc != ACC_EXEC)
+		check_watchpoints(s, lin, size, acc);
+	*nr = size <= first ? 1 : 2;
+	r = map_piece(s, mmu, lin, *nr == 1 ? size : first, acc, &p[0]);
+	if (r != X86_OK || *nr == 1)
+		return r;
+	lin += first;
+	if (s->mode != X86_MODE_LONG)
+		lin = (u32)lin;
+	return map_piece(s, mmu, lin, size - first, acc, &p[1]);
+}
+
+static enum x86_result mmio_read(struct x86_state *s, u64 gpa, u8 *buf, unsigned size)
+{
+	while (size) {
+		unsigned n = size < 8 ? size : 8;
+		enum x86_result r = s->ops->mmio_read(s, gpa, buf, n);
+
+		if (r != X86_OK)
+			return r;
+		gpa += n;
+		buf += n;
+		size -= n;
+	}
+	return X86_OK;
+}
+
+static enum x86_result mmio_write(struct x86_state *s, u64 gpa, const u8 *buf, unsigned size)
+{
+	while (size) {
+		unsigned n = size < 8 ? size : 8;
+		enum x86_result r = s->ops->mmio_write(s, gpa, buf, n);
+
+		if (r != X86_OK)
+			return r;
+		gpa += n;
+		buf += n;
+		size -= n;
+	}
+	return X86_OK;
+}
+
+/* Copies that other vCPUs must not see torn where the size is that of a register. */
+X86_RACY static void copy_racy(void *dst, const void *src, unsigned size)
+{
+	switch (size) {
+	case 1: *(volatile u8 *)dst = *(const volatile u8 *)src; break;
+	case 2: *(volatile x86_mem16 *)dst = *(const volatile x86_mem16 *)src; break;
+	case 4: *(volatile x86_mem32 *)dst = *(const volatile x86_mem32 *)src; break;
+	case 8: *(volatile x86_mem64 *)dst = *(const volatile x86_mem64 *)src; break;
+	default: __builtin_memcpy(dst, src, size); break;
+	}
+}
+
+static enum x86_result read_piece(struct x86_state *s, const struct piece *p, u8 *buf)
+{
+	enum x86_result r;
+
+	if (p->host) {
+		copy_racy(buf, p->host, p->size);
+		return X86_OK;
+	}
+	if (!s->ops->ram) {
+		r = s->ops->ram_read(s, p->gpa, buf, p->size);
+		if (r != X86_UNHANDLED)
+			return r;
+	}
+	return mmio_read(s, p->gpa, buf, p->size);
+}
+
+static enum x86_result write_piece(struct x86_state *s, const struct piece *p, const u8 *buf)
+{
+	enum x86_result r;
+
+	if (p->host) {
+		copy_racy(p->host, buf, p->size);
+		if (p->flags & RAM_NOTIFY)
+			s->ops->ram_written(s, p->gpa, p->size);
+		return X86_OK;
+	}
+	if (!s->ops->ram) {
+		r = s->ops->ram_write(s, p->gpa, buf, p->size);
+		if (r != X86_UNHANDLED)
+			return r;
+	}
+	return mmio_write(s, p->gpa, buf, p->size);
+}
+
+enum x86_result x86_read_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, void *buf, unsigned size)
+{
+	struct piece p[2];
+	unsigned nr;
+	u8 *host = x86_tlb_probe(s, mmu, lin, size, ACC_READ);
+	enum x86_result r;
+
+	if (host) {
+		copy_racy(buf, host, size);
+		return X86_OK;
+	}
+	r = map_access(s, mmu, seg, lin, size, ACC_READ, p, &nr);
+	if (r == X86_OK)
+		r = read_piece(s, &p[0], buf);
+	if (r == X86_OK && nr == 2)
+		r = read_piece(s, &p[1], (u8 *)buf + p[0].size);
+	return r;
+}
+
+enum x86_result x86_write_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, const void *buf,
+				 unsigned size)
+{
+	struct piece p[2];
+	unsigned nr;
+	u8 *host = x86_tlb_probe(s, mmu, lin, size, ACC_WRITE);
+	enum x86_result r;
+
+	if (host) {
+		copy_racy(host, buf, size);
+		return X86_OK;
+	}
+	r = map_access(s, mmu, seg, lin, size, ACC_WRITE, p, &nr);
+	if (r == X86_OK)
+		r = write_piece(s, &p[0], buf);
+	if (r == X86_OK && nr == 2)
+		r = write_piece(s, &p[1], (const u8 *)buf + p[0].size);
+	return r;
+}
+
+enum x86_result x86_probe_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, unsigned size,
+				 enum x86_access acc)
+{
+	struct piece p[2];
+	unsigned nr;
+
+	if (x86_tlb_probe(s, mmu, lin, size, acc))
+		return X86_OK;
+	return map_access(s, mmu, seg, lin, size, acc, p, &nr);
+}
+
+/* --- read-modify-write ------------------------------------------------------------------------------- */
+
+enum x86_result x86_rmw_begin_slow(struct x86_state *s, unsigned seg, u64 lin, unsigned size, struct x86_rmw *m)
+{
+	struct piece p[2];
+	unsigned nr;
+	enum x86_result r = map_access(s, s->mmu_index, seg, lin, size, ACC_WRITE, p, &nr);
+
+	if (r != X86_OK)
+		return r;
+	m->lin = lin;
+	m->size = size;
+	if (nr == 1 && p[0].host) {
+		m->ptr = p[0].host;
+		m->gpa = p[0].gpa;
+		m->notify = p[0].flags & RAM_NOTIFY;
+		return X86_OK;
+	}
+	m->bounce = true;
+	m->ptr = m->buf;
+	r = read_piece(s, &p[0], m->buf);
+	if (r == X86_OK && nr == 2)
+		r = read_piece(s, &p[1], m->buf + p[0].size);
+	return r;
+}
+
+enum x86_result x86_rmw_end_slow(struct x86_state *s, struct x86_rmw *m)
+{
+	if (m->bounce)
+		return x86_write_linear(s, s->mmu_index, SEG_DS, m->lin, m->buf, m->size);
+	if (m->notify)
+		s->ops->ram_written(s, m->gpa, m->size);
+	return X86_OK;
+}
