@@ -76,6 +76,10 @@ enum x86_rep { REP_NONE, REP_REPE, REP_REPNE };	/* F3, F2 (as prefixes of string
 #define INSN_FPU BIT(13)	/* x87 or MMX or SSE: the CR0.EM/TS, CR4.OSFXSR/OSXSAVE checks apply */
 #define INSN_PRIV BIT(14)	/* CPL 0 only (checked by the routine; the flag is for tools) */
 #define INSN_ADDR32 BIT(15)	/* address size differs from the mode's default (67 prefix) */
+#define INSN_ALIGNED BIT(16)	/* the memory operand must be aligned to its size, else #GP(0) */
+#define INSN_X87 BIT(17)	/* with INSN_FPU, which checks apply: x87; MMX; legacy SSE; else AVX */
+#define INSN_MMX BIT(18)
+#define INSN_SSE BIT(19)
 
 struct x86_insn;
 typedef enum x86_result x86_exec_fn(struct x86_state *s, const struct x86_insn *i);
@@ -86,8 +90,8 @@ struct x86_insn {
 	s64 imm;
 	s64 imm2;
 	s64 disp;		/* displacement, sign-extended; moffs: the address */
+	u32 flags;		/* INSN_* */
 	u16 op;			/* enum x86_op */
-	u16 flags;		/* INSN_* */
 	u8 len;			/* bytes, 1..15 */
 	u8 opsize;		/* effective operand size: 2, 4, 8 (1 for byte forms) */
 	u8 adsize;		/* effective address size: 2, 4, 8 */
