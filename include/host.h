@@ -124,6 +124,18 @@ struct host_watch;
 int host_eventfd_watch(struct host_eventfd *e, void (*fn)(void *arg), void *arg, struct host_watch **w);
 void host_eventfd_unwatch(struct host_watch *w);	/* on return fn is not running */
 
+/*
+ * Memory for generated code: the same bytes at two addresses, one writable (rw), one executable (rx), never both.
+ * 0, -ENOMEM, -EACCES (the host forbids executable memory). User space only.
+ */
+struct host_code {
+	u8 *rw;
+	u8 *rx;
+	size_t size;
+};
+int host_code_alloc(struct host_code *c, size_t size);
+void host_code_free(struct host_code *c);
+
 /* --- host CPU and log ------------------------------------------------------------------------------------- */
 void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]);	/* eax ebx ecx edx; cached: cheap */
 u64 host_xcr0(void);

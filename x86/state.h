@@ -94,7 +94,9 @@ struct x86_state {
 	bool nmi_blocked;	/* set by NMI delivery, cleared by IRET */
 	bool halted;		/* set by HLT, cleared by the loop when an event wakes */
 	bool keep_rf;		/* this instruction has loaded RF: x86_retire() leaves it (IRET, task switch) */
-	bool smc;		/* a store hit translated code: end the block (soft engine) */
+	bool end_block;		/* soft engine: leave the block after this instruction (a store hit translated
+				 * code, a write to user space was queued, events may be deliverable) */
+	bool step_strings;	/* string instructions do one iteration, then X86_REPEAT (single step) */
 
 	struct x86_event fault;	/* valid after a routine returned X86_FAULT */
 	u64 dr6_pending;	/* DR6 bits of data/IO breakpoints hit by the current instruction */

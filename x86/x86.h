@@ -31,7 +31,7 @@ struct x86_ops {
 	enum x86_result (*ram_write)(struct x86_state *s, u64 gpa, const void *buf, unsigned size);
 	/* Atomic compare-exchange of a page-table entry (size 4 or 8): X86_OK, X86_RETRY if it had changed. */
 	enum x86_result (*ram_cmpxchg)(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size);
-	/* size bytes at gpa of a RAM_NOTIFY page have been written. Sets s->smc if the current block is hit. */
+	/* size bytes at gpa of a RAM_NOTIFY page have been written. */
 	void (*ram_written)(struct x86_state *s, u64 gpa, unsigned size);
 	/* size 1 to 8 (odd sizes at page ends), within one page. Read: X86_OK or X86_PENDING. Write: X86_OK (done or queued), X86_PENDING. */
 	enum x86_result (*mmio_read)(struct x86_state *s, u64 gpa, void *buf, unsigned size);
