@@ -150,6 +150,9 @@ struct vcpu {
 	void *mce;			/* M  machine-check banks (core/mce.c) */
 	u32 srcu_idx;			/* M  the srcu section of KVM_RUN */
 	bool ran;			/* M  has been run: CPUID may not change any more */
+	u32 pv_features;		/* M  EAX of the guest's KVM feature leaf */
+	bool pv_enforce;		/* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
+	u64 xcr0_supported;		/* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
 	struct vcpu_stat {
 		u64 exits, signal_exits, request_exits, irq_injections, nmi_injections, irq_window_exits;
@@ -204,11 +207,51 @@ enum run_result vcpu_debug_exit(struct vcpu *v, const struct vm_exit *exit);
 /* ops.c: struct x86_ops that all engines use; an engine copies it and replaces what it does itself. */
 extern const struct x86_ops core_x86_ops;
 
-/* msr.c, cpuid.c, clock.c */
-int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host);	/* 0, 1 = #GP / unknown */
+/*
+ * vcpu.c: the end of a vCPU. A vCPU lives as long as its VM (its id stays taken when its fd is closed): vcpu_put() gives back
+ * the handle's reference on the VM, vm_put()'s last call destroys all vCPUs by this.
+ */
+void vcpu_destroy(struct vcpu *v);
+
+/*
+ * vm.c: what core/ keeps per vCPU beside the loop: MSRs, clock, machine-check banks, CPUID table. vcpu_create() calls
+ * create after v->vm, v->id and v->state.ops are set (the state is reset by x86_reset() before); reset after x86_reset()
+ * for RESET and INIT; destroy once, also after a failed create.
+ */
+int vcpu_parts_create(struct vcpu *v);		/* 0, -ENOMEM */
+void vcpu_parts_reset(struct vcpu *v, bool init);
+void vcpu_parts_destroy(struct vcpu *v);
+
+/* msr.c. host: by an ioctl, with the freer rules that Linux has for it. Filters are not looked at here. */
+enum msr_result { MSR_OK, MSR_INVALID, MSR_UNKNOWN };	/* all but MSR_OK are #GP(0) for the guest */
+int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host);	/* enum msr_result */
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
+/* Do the VM's filters (KVM_X86_SET_MSR_FILTER) let the guest's access pass? In a srcu section. */
+bool vcpu_msr_allowed(struct vcpu *v, u32 index, bool write);
+/* KVM_GET_MSRS, KVM_SET_MSRS; v is NULL for feature MSRs on the system fd. Number of MSRs done, or -errno. */
+long msr_ioctl(struct vcpu *v, unsigned long arg, bool set);
+
+/* cpuid.c */
 void vcpu_cpuid_changed(struct vcpu *v);		/* features, maxphyaddr, vendor into state */
 void cpuid_execute(struct vcpu *v);
+/* Registers of a leaf as the guest would see them, without changing state. */
+void cpuid_query(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
+int cpuid_set_ioctl(struct vcpu *v, unsigned long arg, bool old_format);	/* KVM_SET_CPUID2, KVM_SET_CPUID */
+int cpuid_get_ioctl(struct vcpu *v, unsigned long arg);			/* KVM_GET_CPUID2 */
+u64 cpuid_supported_xcr0(void);				/* XCR0 bits that any guest may have */
+u32 cpuid_xsave_size(u64 xcr0, bool compacted);		/* bytes of an XSAVE area, at least 576 */
+#define XSAVE_MAX_SIZE 4096
+
+/* clock.c, pv.c. "In a srcu section": they write guest memory. */
 u64 vcpu_read_tsc(struct vcpu *v);
+int vcpu_set_tsc_khz(struct vcpu *v, u32 khz);		/* KVM_SET_TSC_KHZ on a vCPU: 0, -EINVAL */
+long vcpu_tsc_attr(struct vcpu *v, u32 cmd, unsigned long arg);	/* KVM_{HAS,GET,SET}_DEVICE_ATTR on a vCPU */
+int vcpu_kvmclock_ctrl(struct vcpu *v);			/* KVM_KVMCLOCK_CTRL: 0, -EINVAL */
+void vcpu_clock_update(struct vcpu *v);			/* serve REQ_CLOCK_UPDATE; in a srcu section */
+void vcpu_steal_update(struct vcpu *v);			/* serve REQ_STEAL_UPDATE; in a srcu section */
+
+/* mce.c */
+int mce_setup(struct vcpu *v, u64 mcg_cap);		/* KVM_X86_SETUP_MCE: 0, -EINVAL */
+int mce_inject(struct vcpu *v, const struct kvm_x86_mce *mce);	/* KVM_X86_SET_MCE: 0, -EINVAL */
 
 #endif /* ANYKVM_VCPU_H */

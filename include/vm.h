@@ -63,6 +63,7 @@ enum vm_bus { BUS_MMIO, BUS_PIO, BUS_COUNT };
 
 struct bus_dev;
 struct bus_dev_ops {
+	bool unlimited;		/* does not count against the limit of devices per bus (ioeventfds) */
 	/* 0: handled. -EOPNOTSUPP: not mine after all (continue with the next). v is the accessing vCPU. */
 	int (*read)(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, void *val);
 	int (*write)(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, const void *val);
@@ -72,9 +73,16 @@ struct bus_dev {
 	const struct bus_dev_ops *ops;
 };
 
-/* Several devices may share a range (ioeventfds with datamatch): each is asked in order of registration. */
+/*
+ * Several devices may share a range (ioeventfds with datamatch): each that contains the access whole is asked, in order of
+ * address, then of registration. len 0: any access that starts at addr. Both take vm->slots_lock. On return from
+ * bus_unregister nobody uses d any more (it leaves all its ranges); the caller frees it.
+ */
 int bus_register(struct vm *vm, enum vm_bus bus, u64 addr, u32 len, struct bus_dev *d);	/* 0, -ENOMEM, -ENOSPC */
 void bus_unregister(struct vm *vm, enum vm_bus bus, struct bus_dev *d);
+/* The same for callers that hold vm->slots_lock. */
+int bus_register_locked(struct vm *vm, enum vm_bus bus, u64 addr, u32 len, struct bus_dev *d);
+void bus_unregister_locked(struct vm *vm, enum vm_bus bus, struct bus_dev *d);
 /* 0: handled; -EOPNOTSUPP: nobody there. In a srcu section. */
 int bus_read(struct vcpu *v, enum vm_bus bus, u64 addr, u32 len, void *val);
 int bus_write(struct vcpu *v, enum vm_bus bus, u64 addr, u32 len, const void *val);
@@ -106,7 +114,7 @@ struct vm {
 
 	struct memslots *slots[VM_ADDRESS_SPACES];	/* S */
 	struct bus_devs *bus[BUS_COUNT];		/* S */
-	struct coalesced *coalesced;		/* S  zones and ring, core/bus.c */
+	struct coalesced *coalesced;		/* S  zones, core/coalesced.c */
 
 	u32 irqchip_mode;			/* L  set once, read anywhere (acquire) */
 	struct pic *pic;			/* I once irqchip_mode is set */
@@ -132,12 +140,22 @@ struct vm {
 	u32 notify_window, notify_flags;
 	struct msr_filter *msr_filter;		/* S */
 
-	/* Time (core/clock.c). Own lock inside. */
+	/*
+	 * Time (core/clock.c). clock_lock is innermost. kvmclock is the host's TSC since clock_base_tsc in nanoseconds, plus an
+	 * offset: no second clock is sampled, so it never jumps. TSC writes of vCPUs that mean "the same time" get the same
+	 * offset (a generation).
+	 */
 	struct host_lock clock_lock;
-	s64 kvmclock_offset;			/* kvmclock = boottime + offset */
-	u32 default_tsc_khz;
-	u64 tsc_write_offset, tsc_write_value, tsc_write_ns;	/* clock_lock: TSC synchronisation of vCPUs */
-	u64 wall_clock_gpa;
+	u64 clock_base_tsc;			/* I */
+	s64 kvmclock_offset;			/* clock_lock */
+	u32 default_tsc_khz;			/* a */
+	u64 tsc_write_ns, tsc_write_value, tsc_write_offset;	/* clock_lock: the last write of any vCPU */
+	u32 tsc_write_khz;
+	u64 tsc_generation, tsc_generation_offset;		/* clock_lock: the current generation */
+	u32 tsc_matched;			/* clock_lock: vCPUs of the generation but the first */
+	bool old_kvmclock;			/* clock_lock: the boot vCPU uses the old MSRs: never stable */
+	u64 wall_clock_gpa;			/* a */
+	u64 nr_slot_pages;			/* S */
 
 	struct vm_stat {
 		u64 remote_tlb_flush;		/* a */
@@ -183,7 +201,39 @@ struct object {
 long system_ioctl(const struct engine_ops *engine, u32 cmd, unsigned long arg, struct object *made);
 long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made);
 long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made);
-long stats_read(struct stats_fd *s, void *buf, size_t len, s64 offset);
+/* KVM_GET_STATS_FD: of v, or of the VM where v is NULL; holds a reference on the VM. 0, -ENOMEM. */
+int stats_open(struct vm *vm, struct vcpu *v, struct stats_fd **s);
+long stats_read(struct stats_fd *s, void *buf, size_t len, s64 offset);	/* buf is user memory. Bytes, -EFAULT, -EINVAL */
+void stats_put(struct stats_fd *s);
 void object_put(struct object *o);
+
+/* --- core's own files among each other (core/vm.c, ioctl_vm.c, ioctl_system.c) ----------------------------- */
+
+/* caps.c: KVM_CHECK_EXTENSION (vm NULL: on the system fd) and KVM_ENABLE_CAP on a VM. */
+int cap_check(const struct engine_ops *engine, struct vm *vm, unsigned long cap);
+int cap_enable_vm(struct vm *vm, const struct kvm_enable_cap *cap);
+
+/* bus.c, coalesced.c, ioeventfd.c */
+void bus_free_all(struct vm *vm);
+int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);	/* 0, -EINVAL, -ENOMEM, -ENOSPC */
+int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+void coalesced_free_all(struct vm *vm);
+int ioeventfd_set(struct vm *vm, const struct kvm_ioeventfd *args);	/* KVM_IOEVENTFD */
+void ioeventfd_free_all(struct vm *vm);
+
+/* clock.c, pv.c */
+void clock_vm_init(struct vm *vm);
+void clock_vm_destroy(struct vm *vm);
+u64 kvmclock_now(struct vm *vm);			/* ns */
+int clock_get_ioctl(struct vm *vm, unsigned long arg);
+int clock_set_ioctl(struct vm *vm, unsigned long arg);
+
+/* cpuid.c: KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID. msr.c: index lists, filters. device.c: KVM_CREATE_DEVICE */
+int cpuid_supported_ioctl(unsigned long arg, bool emulated);
+int msr_list_ioctl(unsigned long arg, bool features);
+int msr_set_filter(struct vm *vm, unsigned long arg);
+void msr_filter_free(struct msr_filter *f);
+int device_create(struct vm *vm, struct kvm_create_device *cd, struct object *made);
+extern const u64 mce_supported_cap;			/* KVM_X86_GET_MCE_CAP_SUPPORTED */
 
 #endif /* ANYKVM_VM_H */
