@@ -46,6 +46,7 @@ struct engine_caps {
 
 struct engine_ops {
 	const char *name;
+	struct engine_caps caps;
 
 	int (*vm_create)(struct vm *vm);		/* 0, -ENOMEM, -ENODEV */
 	void (*vm_destroy)(struct vm *vm);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Decoded instructions, cached by guest-physical address and mode. See soft.h. */
+#include "soft.h"
+
+#define ARENA_SIZE (24u << 20)
+
+int soft_blocks_init(struct soft_vcpu *sv)
+{
+	sv->arena_size = ARENA_SIZE;
+	sv->arena = host_alloc_pages(sv->arena_size);
+	sv->context = 1;
+	sv->epoch = 1;
+	return sv->arena ? 0 : -ENOMEM;
+}
+
+void soft_blocks_free(struct soft_vcpu *sv)
+{
+	host_free_pages(sv->arena, sv->arena_size);
+}
+
+void soft_flush_blocks(struct soft_vcpu *sv)
+{
+	memset(sv->bucket, 0, sizeof(sv->bucket));
+	sv->arena_used = 0;
+	sv->flush_wanted = false;
+	sv->context++;
+	soft_stubs_reset(sv);
+	sv->stat.blocks_flushed++;
+}
+
+static u32 hash_gpa(u64 gpa, u8 mode)
+{
+	return (u32)((gpa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15ull >> (64 - BLOCK_HASH_BITS));
+}
+
+static bool same_bytes(const u8 *a, const u8 *b, unsigned len)
+{
+	for (; len >= 8; a += 8, b += 8, len -= 8)
+		if (*(const x86_mem64 *)a != *(const x86_mem64 *)b)
+			return false;
+	while (len--)
+		if (*a++ != *b++)
+			return false;
+	return true;
+}
+
+/* Is the block what memory holds now? */
+X86_RACY static bool block_valid(struct soft_vcpu *sv, struct soft_block *b)
+{
+	if (unlikely(__atomic_load_n(&b->page->generation, __ATOMIC_ACQUIRE) != b->generation))
+		return false;
+	if (likely(b->epoch == sv->epoch))
+		return true;
+	sv->stat.blocks_checked++;
+	if (!same_bytes(b->host, b->code, b->len))
+		return false;
+	b->epoch = sv->epoch;
+	return true;
+}
+
+static void *arena_take(struct soft_vcpu *sv, size_t size)
+{
+	void *p;
+
+	size = (size + 15) & ~(size_t)15;
+	if (sv->arena_used + size > sv->arena_size)
+		return NULL;
+	p = sv->arena + sv->arena_used;
+	sv->arena_used += size;
+	return p;
+}
+
+static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
+{
+	struct soft_block **p = &sv->bucket[hash_gpa(b->gpa, b->mode)];
+
+	while (*p && *p != b)
+		p = &(*p)->next;
+	if (*p)
+		*p = b->next;
+	sv->stat.blocks_stale++;
+}
+
+/*
+ * Decode up to the page's end from a private copy of the bytes, so that what is decoded and what is compared later are
+ * the same even if somebody writes meanwhile.
+ */
+static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host)
+{
+	struct vcpu *v = sv->vcpu;
+	struct x86_state *s = &v->state;
+	unsigned avail = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK), len = 0, nr = 0;
+	struct soft_block *b;
+	u32 bucket = hash_gpa(gpa, s->mode), later;
+	size_t need = sizeof(*b) + BLOCK_MAX_INSNS * (sizeof(struct x86_insn) + X86_MAX_INSN_LEN) + 16;
+
+	if (avail > BLOCK_MAX_INSNS * X86_MAX_INSN_LEN)
+		avail = BLOCK_MAX_INSNS * X86_MAX_INSN_LEN;
+	if (sv->arena_used + need > sv->arena_size)
+		soft_flush_blocks(sv);
+	b = (void *)(sv->arena + sv->arena_used);
+	/* Mark first, then read: a store in between moves the generation. */
+	b->page = soft_mark_code(v, gpa, avail < 64 ? avail : 64, &b->generation);
+	if (!b->page)
+		return NULL;
+	b->code = (u8 *)&b->insn[BLOCK_MAX_INSNS];
+	memcpy(b->code, host, avail);
+	while (nr < BLOCK_MAX_INSNS && len < avail) {
+		struct x86_insn *i = &b->insn[nr];
+
+		i->native = NULL;
+		if (x86_decode(i, b->code + len, avail - len, s->mode, s) != X86_DECODE_OK)
+			break;
+		nr++;
+		len += i->len;
+		if (i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW))
+			break;
+	}
+	if (!nr)
+		return NULL;
+	if (len > 64)
+		soft_mark_code(v, gpa, len, &later);	/* the first generation stays the one that counts */
+	b->gpa = gpa;
+	b->host = host;
+	b->epoch = sv->epoch;
+	b->nr = nr;
+	b->len = len;
+	b->mode = s->mode;
+	arena_take(sv, sizeof(*b) + nr * sizeof(struct x86_insn));
+	memmove(&b->insn[nr], b->code, len);
+	b->code = (u8 *)&b->insn[nr];
+	arena_take(sv, len);
+	b->next = sv->bucket[bucket];
+	sv->bucket[bucket] = b;
+	sv->stat.blocks_made++;
+	return b;
+}
+
+static struct soft_block *lookup(struct soft_vcpu *sv, u64 gpa, const u8 *host, u8 mode)
+{
+	struct soft_block *b;
+
+	for (b = sv->bucket[hash_gpa(gpa, mode)]; b; b = b->next)
+		if (b->gpa == gpa && b->mode == mode)
+			break;
+	if (b && (b->host != host || !block_valid(sv, b))) {
+		unlink_block(sv, b);
+		b = NULL;
+	}
+	return b;
+}
+
+/* Translate for fetching; fills the exec side of the TLB by the way the data side is filled. */
+static enum x86_result fetch_page(struct x86_state *s, u64 lin, u64 *gpa, const u8 **host)
+{
+	struct x86_translation t;
+	struct x86_ram ram;
+	enum x86_result r;
+
+	if (s->mode == X86_MODE_LONG && !x86_canonical(s, lin))
+		return X86_UNHANDLED;	/* the single step raises the right fault */
+	r = x86_translate(s, s->cpl == 3 ? MMU_USER : MMU_SUPER, lin, ACC_EXEC, WALK_SET_BITS | WALK_FAULT, &t);
+	if (r != X86_OK)
+		return r;
+	if (!s->ops->ram(s, t.gpa, false, &ram))
+		return X86_UNHANDLED;
+	*gpa = t.gpa;
+	*host = ram.host + (t.gpa & ~X86_PAGE_MASK);
+	return X86_OK;
+}
+
+enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **out)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	/* What decides where a linear address leads: TLB state, mode, user or supervisor. */
+	u64 key = sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3);
+	struct jump_entry *j = &sv->jump[(lin ^ lin >> JUMP_CACHE_BITS) & ((1 << JUMP_CACHE_BITS) - 1)];
+	struct soft_block *b;
+	const u8 *host;
+	u64 gpa;
+	enum x86_result r;
+
+	if (likely(j->lin == lin && j->key == key && block_valid(sv, j->block))) {
+		*out = j->block;
+		return X86_OK;
+	}
+	r = fetch_page(s, lin, &gpa, &host);
+	if (r != X86_OK)
+		return r;
+	b = lookup(sv, gpa, host, s->mode);
+	if (!b) {
+		b = make_block(sv, gpa, host);
+		if (!b)
+			return X86_UNHANDLED;
+		key = sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3);	/* may have been flushed */
+	}
+	j->lin = lin;
+	j->key = key;
+	j->block = b;
+	*out = b;
+	return X86_OK;
+}

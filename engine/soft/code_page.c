@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Which guest pages hold decoded code, and what stores into them cause. See soft.h. */
+#include "soft.h"
+
+/* Stores to a marked page that hit no code before the mark is given up. */
+#define QUIET_STORES 64
+
+int soft_slot_create(struct vm *vm, struct memslot *slot)
+{
+	struct soft_slot *ss = host_alloc(sizeof(*ss));
+
+	if (!ss)
+		return -ENOMEM;
+	ss->size = slot->npages * sizeof(*ss->page);
+	ss->page = host_alloc_pages(ss->size);
+	if (!ss->page) {
+		host_free(ss);
+		return -ENOMEM;
+	}
+	slot->engine = ss;
+	return 0;
+}
+
+void soft_slot_free(struct vm *vm, struct memslot *slot)
+{
+	struct soft_slot *ss = slot->engine;
+
+	if (!ss)
+		return;
+	host_free_pages(ss->page, ss->size);
+	host_free(ss);
+	slot->engine = NULL;
+}
+
+static struct memslot *slot_at(struct vcpu *v, u64 gpa)
+{
+	return memslots_find(vm_slots(v->vm, v->ev.in_smm), gpa);
+}
+
+static struct code_page *page_of(struct memslot *slot, u64 gpa)
+{
+	struct soft_slot *ss = slot->engine;
+
+	return &ss->page[(gpa - slot->gpa) >> 12];
+}
+
+static u64 line_mask(u64 gpa, unsigned len)
+{
+	unsigned first = (gpa & ~X86_PAGE_MASK) >> 6, last = ((gpa & ~X86_PAGE_MASK) + len - 1) >> 6;
+
+	return (~0ull << first) & (~0ull >> (63 - last));
+}
+
+bool soft_ram(struct x86_state *s, u64 gpa, bool write, struct x86_ram *out)
+{
+	struct vcpu *v = state_vcpu(s);
+	struct memslot *slot = slot_at(v, gpa);
+
+	if (!slot)
+		return false;
+	out->host = (u8 *)(unsigned long)(slot->hva + ((gpa - slot->gpa) & X86_PAGE_MASK));
+	out->flags = 0;
+	if (slot->flags & KVM_MEM_READONLY)
+		out->flags |= RAM_READONLY;
+	else if (write)
+		memslot_mark_dirty(slot, gpa);
+	if (slot->dirty)
+		out->flags |= RAM_LOGGED;
+	if (__atomic_load_n(&page_of(slot, gpa)->marked, __ATOMIC_SEQ_CST))
+		out->flags |= RAM_NOTIFY;
+	return true;
+}
+
+/* Stores to code pages and the making of blocks are rare and short: one bit of the page is enough of a lock. */
+static void lock_page(struct code_page *p)
+{
+	while (__atomic_exchange_n(&p->locked, 1, __ATOMIC_ACQUIRE))
+		__builtin_ia32_pause();
+}
+
+static void unlock_page(struct code_page *p)
+{
+	__atomic_store_n(&p->locked, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * The store is done when this is called; soft_mark_code sets its lines and takes the generation under the same lock
+ * before the bytes are read. So either the bytes read are the new ones, or the generation moves afterwards.
+ */
+void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
+{
+	struct memslot *slot = slot_at(state_vcpu(s), gpa);
+	struct code_page *p;
+
+	if (!slot)
+		return;
+	p = page_of(slot, gpa);
+	lock_page(p);
+	if (p->lines & line_mask(gpa, size)) {
+		p->lines = 0;
+		p->quiet = 0;
+		__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
+		s->end_block = true;
+	} else if (!p->lines && p->marked == CODE_PAGE_MARKED && ++p->quiet >= QUIET_STORES) {
+		p->quiet = 0;
+		__atomic_store_n(&p->marked, CODE_PAGE_PLAIN, __ATOMIC_SEQ_CST);
+	}
+	unlock_page(p);
+}
+
+/*
+ * Wait until every other vCPU has dropped its write permissions: it is out of guest mode (and serves the request
+ * before it enters again) or has cleared the request. Our own such request is served meanwhile, so that two vCPUs
+ * can wait for each other.
+ */
+static void wait_for_write_flush(struct vcpu *self)
+{
+	struct vm *vm = self->vm;
+	u32 i, nr = vm_nr_vcpus(vm);
+
+	for (i = 0; i < nr; i++) {
+		struct vcpu *v = vm->vcpu[i];
+		unsigned spins = 0;
+
+		if (v == self)
+			continue;
+		while (__atomic_load_n(&v->mode, __ATOMIC_SEQ_CST) == VCPU_IN_GUEST &&
+		       __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_WRITE_FLUSH) {
+			if (vcpu_take_request(self, REQ_WRITE_FLUSH))
+				x86_tlb_flush_write(self->state.tlb);
+			if (++spins > 200)
+				host_resched();
+			else
+				__builtin_ia32_pause();
+		}
+	}
+}
+
+static void stop_unnoticed_writes(struct vcpu *self)
+{
+	struct vm *vm = self->vm;
+	u32 i, nr = vm_nr_vcpus(vm);
+
+	x86_tlb_flush_write(self->state.tlb);
+	if (nr == 1)
+		return;
+	for (i = 0; i < nr; i++) {
+		if (vm->vcpu[i] == self)
+			continue;
+		vcpu_request(vm->vcpu[i], REQ_WRITE_FLUSH);
+	}
+	wait_for_write_flush(self);
+}
+
+struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *generation)
+{
+	struct memslot *slot = slot_at(v, gpa);
+	struct code_page *p;
+	u8 was;
+
+	if (!slot)
+		return NULL;
+	p = page_of(slot, gpa);
+	lock_page(p);
+	was = p->marked;
+	if (was == CODE_PAGE_PLAIN)
+		__atomic_store_n(&p->marked, CODE_PAGE_MARKING, __ATOMIC_SEQ_CST);
+	p->lines |= line_mask(gpa, len);
+	*generation = p->generation;
+	unlock_page(p);
+	if (was != CODE_PAGE_MARKED) {
+		stop_unnoticed_writes(v);
+		__atomic_store_n(&p->marked, CODE_PAGE_MARKED, __ATOMIC_SEQ_CST);
+	}
+	return p;
+}

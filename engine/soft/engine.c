@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The soft engine's vtable, and the ops by which the instruction library leaves it. */
+#include "soft.h"
+#include "fpu.h"
+
+/*
+ * Ops that leave for core or the host: their code may use vector registers (libc does), so the guest's are put away
+ * first. Memory, CPUID and the time-stamp counter stay inside and are not wrapped.
+ */
+static void put_fpu_away(struct x86_state *s)
+{
+	if (s->fpu_live)
+		soft_fpu_leave(s);
+}
+
+static enum x86_result soft_mmio_read(struct x86_state *s, u64 gpa, void *buf, unsigned size)
+{
+	put_fpu_away(s);
+	return core_x86_ops.mmio_read(s, gpa, buf, size);
+}
+
+static enum x86_result soft_mmio_write(struct x86_state *s, u64 gpa, const void *buf, unsigned size)
+{
+	struct vcpu *v = state_vcpu(s);
+	enum x86_result r;
+
+	put_fpu_away(s);
+	r = core_x86_ops.mmio_write(s, gpa, buf, size);
+	/* What was queued for user space goes there when the instruction has retired. */
+	if (v->io.nr_writes) {
+		s->end_block = true;
+		soft_of(s)->leave = true;
+	}
+	return r;
+}
+
+static enum x86_result soft_in(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count,
+			       unsigned *done)
+{
+	put_fpu_away(s);
+	return core_x86_ops.in(s, port, size, buf, count, done);
+}
+
+static enum x86_result soft_out(struct x86_state *s, u16 port, unsigned size, const void *buf, unsigned count,
+				unsigned *done)
+{
+	put_fpu_away(s);
+	return core_x86_ops.out(s, port, size, buf, count, done);
+}
+
+static enum x86_result soft_rdmsr(struct x86_state *s, u32 msr, u64 *val)
+{
+	put_fpu_away(s);
+	return core_x86_ops.rdmsr(s, msr, val);
+}
+
+static enum x86_result soft_wrmsr(struct x86_state *s, u32 msr, u64 val)
+{
+	put_fpu_away(s);
+	s->end_block = true;
+	return core_x86_ops.wrmsr(s, msr, val);
+}
+
+static u64 soft_read_cr8(struct x86_state *s)
+{
+	put_fpu_away(s);
+	return core_x86_ops.read_cr8(s);
+}
+
+static enum x86_result soft_write_cr8(struct x86_state *s, u64 val)
+{
+	put_fpu_away(s);
+	return core_x86_ops.write_cr8(s, val);
+}
+
+static enum x86_result soft_hlt(struct x86_state *s)
+{
+	put_fpu_away(s);
+	return core_x86_ops.hlt(s);
+}
+
+static enum x86_result soft_mwait(struct x86_state *s)
+{
+	put_fpu_away(s);
+	return core_x86_ops.mwait(s);
+}
+
+static enum x86_result soft_hypercall(struct x86_state *s, const struct x86_insn *i)
+{
+	put_fpu_away(s);
+	return core_x86_ops.hypercall(s, i);
+}
+
+/* A guest that spins may be waiting for memory that the VMM writes: see soft.h on epochs. */
+static void soft_pause(struct x86_state *s)
+{
+	soft_of(s)->epoch++;
+}
+
+static void soft_tlb_flushed(struct x86_state *s, bool all, u64 lin)
+{
+	soft_of(s)->context++;
+	s->end_block = true;
+}
+
+static void soft_mode_changed(struct x86_state *s)
+{
+	s->end_block = true;
+}
+
+static void soft_events_enabled(struct x86_state *s)
+{
+	s->end_block = true;
+	if (core_x86_ops.events_enabled)
+		core_x86_ops.events_enabled(s);
+}
+
+static void soft_fpu_save(struct x86_state *s)
+{
+	put_fpu_away(s);
+}
+
+/* xsave has been changed: what is in the registers is old. */
+static void soft_fpu_load(struct x86_state *s)
+{
+	s->fpu_live = false;
+}
+
+/* Filled once from core's ops at the first creation of a vCPU, then constant. */
+static struct x86_ops soft_ops;
+
+static void make_ops(void)
+{
+	struct x86_ops ops = core_x86_ops;
+
+	ops.ram = soft_ram;
+	ops.ram_written = soft_ram_written;
+	ops.mmio_read = soft_mmio_read;
+	ops.mmio_write = soft_mmio_write;
+	ops.in = soft_in;
+	ops.out = soft_out;
+	ops.rdmsr = soft_rdmsr;
+	ops.wrmsr = soft_wrmsr;
+	ops.read_cr8 = soft_read_cr8;
+	ops.write_cr8 = soft_write_cr8;
+	ops.hlt = soft_hlt;
+	ops.mwait = soft_mwait;
+	ops.hypercall = soft_hypercall;
+	ops.pause = soft_pause;
+	ops.tlb_flushed = soft_tlb_flushed;
+	ops.mode_changed = soft_mode_changed;
+	ops.events_enabled = soft_events_enabled;
+	ops.native = soft_native;
+	ops.fpu_save = soft_fpu_save;
+	ops.fpu_load = soft_fpu_load;
+	soft_ops = ops;
+}
+
+static int soft_vm_create(struct vm *vm)
+{
+	return 0;
+}
+
+static void soft_vm_destroy(struct vm *vm)
+{
+}
+
+static void soft_vcpu_destroy(struct vcpu *v)
+{
+	struct soft_vcpu *sv = v->engine_vcpu;
+
+	if (!sv)
+		return;
+	soft_stubs_free(sv);
+	soft_blocks_free(sv);
+	host_free_pages(sv, sizeof(*sv));
+	v->engine_vcpu = NULL;
+}
+
+static int soft_vcpu_create(struct vcpu *v)
+{
+	struct soft_vcpu *sv = host_alloc_pages(sizeof(*sv));
+	int err;
+
+	if (!sv)
+		return -ENOMEM;
+	sv->vcpu = v;
+	v->engine_vcpu = sv;
+	err = soft_blocks_init(sv);
+	if (!err)
+		err = soft_stubs_init(sv);
+	if (err) {
+		soft_vcpu_destroy(v);
+		return err;
+	}
+	x86_tlb_init(&sv->tlb);
+	/* Creation of vCPUs is serialised by vm->lock only within one VM, but all write the same values. */
+	if (!soft_ops.ram)
+		make_ops();
+	v->state.tlb = &sv->tlb;
+	v->state.ops = &soft_ops;
+	return 0;
+}
+
+static void soft_tlb_flush(struct vcpu *v)
+{
+	struct soft_vcpu *sv = v->engine_vcpu;
+
+	x86_tlb_flush(&sv->tlb);
+	/* Slots may have moved: blocks remember host addresses. */
+	soft_flush_blocks(sv);
+}
+
+static void soft_write_flush(struct vcpu *v)
+{
+	x86_tlb_flush_write(v->state.tlb);
+}
+
+/* State or CPUID changed from outside: what was decoded may decode differently, and no derived state is valid. */
+static void soft_settings_changed(struct vcpu *v)
+{
+	soft_tlb_flush(v);
+}
+
+static void soft_put_state(struct vcpu *v, u32 mask)
+{
+	struct soft_vcpu *sv = v->engine_vcpu;
+
+	if (!(mask & (STATE_CR | STATE_SEG)))
+		return;
+	x86_tlb_flush(&sv->tlb);
+	sv->context++;
+}
+
+const struct engine_ops soft_engine = {
+	.name = "soft",
+	.caps = { .soft = true, .needs_guarded_memory = true, .xcr0 = 7 },
+	.vm_create = soft_vm_create,
+	.vm_destroy = soft_vm_destroy,
+	.vcpu_create = soft_vcpu_create,
+	.vcpu_destroy = soft_vcpu_destroy,
+	.enter = soft_enter,
+	.put_state = soft_put_state,
+	.tlb_flush = soft_tlb_flush,
+	.write_flush = soft_write_flush,
+	.slot_create = soft_slot_create,
+	.slot_free = soft_slot_free,
+	.settings_changed = soft_settings_changed,
+};

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * soft.h - the soft engine's own data: guest code run in user space, without hardware support.
+ *
+ *	engine.c	the engine vtable, creation and destruction, ops of the instruction library
+ *	interp.c	enter(): events, the block loop, single steps, breakpoints
+ *	block.c		decoded instructions, cached by guest-physical address
+ *	code_page.c	which guest pages hold decoded code; stores into them
+ *	stub.c		executable memory for host instructions (see x86/native.h)
+ *	fpu.c		guest vector state in the host's registers
+ *
+ * Self-modifying and cross-modifying code. Every page of a slot has a struct code_page: a mark "holds decoded
+ * code", a mask of 64-byte lines that do, and a generation. A marked page is never cached for writing in any
+ * vCPU's TLB, so each store to it passes soft_ram_written(), which moves the generation when the store hits a
+ * marked line. A block is valid while its page's generation is the one it was decoded under; that is looked at
+ * each time a block is entered, and after a store the running block ends.
+ *
+ * Stores by the VMM itself (DMA of its device models) pass no gate. The guest learns of them by an interrupt or an
+ * exit, or by polling memory; therefore each vCPU has an epoch, moved at each entry into guest mode and at PAUSE, and a
+ * block whose epoch is old compares its bytes with memory once before it runs again.
+ */
+#ifndef SOFT_H
+#define SOFT_H
+
+#include "vcpu.h"
+#include "native.h"
+
+extern const struct engine_ops soft_engine;
+
+/* --- code pages ------------------------------------------------------------------------------------ */
+
+/* MARKING: marked, but other vCPUs may still hold write permissions; whoever sees it waits for them as well. */
+enum { CODE_PAGE_PLAIN, CODE_PAGE_MARKING, CODE_PAGE_MARKED };
+
+struct code_page {
+	u64 lines;		/* under locked: 64-byte lines that hold decoded code */
+	u32 generation;		/* changes under locked, read anywhere */
+	u8 marked;		/* changes under locked, read anywhere: stores must be noticed */
+	u8 quiet;		/* under locked: stores since the last hit, to give up the mark */
+	u8 locked;		/* a */
+};
+
+/* memslot->engine of every slot. */
+struct soft_slot {
+	struct code_page *page;	/* one for each page of the slot */
+	size_t size;		/* bytes allocated for page */
+};
+
+int soft_slot_create(struct vm *vm, struct memslot *slot);
+void soft_slot_free(struct vm *vm, struct memslot *slot);
+
+/*
+ * Note that [gpa, gpa+len), within one page, is about to be decoded by v; on return no vCPU can write to the page
+ * unnoticed. *generation is the one under which bytes read from now on are valid. NULL: not RAM.
+ */
+struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *generation);
+/* struct x86_ops: ram and ram_written. */
+bool soft_ram(struct x86_state *s, u64 gpa, bool write, struct x86_ram *out);
+void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
+
+/* --- blocks ---------------------------------------------------------------------------------------- */
+
+#define BLOCK_MAX_INSNS 32
+
+/* A run of instructions within one page that ends at a branch, at the page's end, or when full. */
+struct soft_block {
+	u64 gpa;
+	const u8 *host;			/* host address of the first byte */
+	struct code_page *page;
+	u32 generation;
+	u32 epoch;
+	u16 nr;
+	u16 len;			/* bytes of guest code */
+	u8 mode;
+	struct soft_block *next;	/* same hash bucket */
+	u8 *code;			/* copy of the bytes, len long */
+	struct x86_insn insn[];
+};
+
+#define BLOCK_HASH_BITS 14
+#define JUMP_CACHE_BITS 12
+
+/* Where rip leads in the current context; valid while key == soft_vcpu.key. */
+struct jump_entry {
+	u64 lin;
+	u64 key;
+	struct soft_block *block;
+};
+
+struct soft_vcpu {
+	struct vcpu *vcpu;
+	struct x86_tlb tlb;
+
+	u64 context;			/* moves when linear addresses may lead elsewhere */
+	u32 epoch;			/* moves when memory may have been changed behind our back */
+
+	bool code_breakpoints;		/* an execution breakpoint is enabled */
+
+	struct jump_entry jump[1 << JUMP_CACHE_BITS];
+	struct soft_block *bucket[1 << BLOCK_HASH_BITS];
+	u8 *arena;			/* blocks; all dropped when full */
+	size_t arena_used, arena_size;
+
+	struct host_code stubs;		/* native stubs; dropped together with the blocks */
+	size_t stubs_used;
+	bool leave;			/* a write to user space is queued: return after this instruction */
+	bool flush_wanted;		/* stub memory is full: drop all blocks before the next one */
+	u32 *stub_hash;			/* offset + 1 of a stub, by its bytes */
+
+	struct {
+		u64 blocks_made, blocks_flushed, blocks_stale, blocks_checked;
+	} stat;
+};
+
+static inline struct soft_vcpu *soft_of(struct x86_state *s)
+{
+	return state_vcpu(s)->engine_vcpu;
+}
+
+/*
+ * The block at linear address lin (CS base added, current mode). X86_OK: *b. X86_FAULT: fetch fault in s->fault.
+ * X86_UNHANDLED: no block can be made here (an instruction that crosses the page, MMIO, #UD): take a single step.
+ */
+enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **b);
+void soft_flush_blocks(struct soft_vcpu *sv);
+int soft_blocks_init(struct soft_vcpu *sv);
+void soft_blocks_free(struct soft_vcpu *sv);
+
+/* --- stubs (stub.c) ---------------------------------------------------------------------------------- */
+int soft_stubs_init(struct soft_vcpu *sv);
+void soft_stubs_free(struct soft_vcpu *sv);
+/*
+ * Executable copy of the stub code; equal stubs are shared. NULL when full: the caller returns X86_RETRY, and
+ * everything is dropped before the instruction runs again.
+ */
+void soft_stubs_reset(struct soft_vcpu *sv);	/* forget all stubs */
+void *soft_stub_alloc(struct x86_state *s, const u8 *code, unsigned len);
+
+/* --- interp.c ------------------------------------------------------------------------------------------ */
+void soft_enter(struct vcpu *v, struct vm_exit *exit);
+
+#endif /* SOFT_H */
