@@ -65,6 +65,12 @@ $(BUILD)/libanykvm.so: $(LIB_OBJ)
 $(BUILD)/anykvm: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
 	$(CC) $(LDSAN) -o $@ $^ -pthread
 
+# Everything that fits CI, in order of increasing distance from the code.
+CHECKS := check-unit check-insn check-api check-boot
+.PHONY: check
+check: all
+	@sh scripts/check.sh $(MAKE) $(CHECKS)
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)

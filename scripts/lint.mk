@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# Formatter, linters, include directions. `make lint` runs all; CI calls it.
+
+LINT_SRC := $(wildcard x86/*.c core/*.c irqchip/*.c engine/soft/*.c engine/soft/translate/*.c host/posix/*.c cli/*.c shim/*.c)
+FORMAT_SRC := $(LINT_SRC) $(wildcard x86/*.h include/*.h core/*.h irqchip/*.h engine/soft/*.h host/posix/*.h cli/*.h shim/*.h \
+	tests/*/*.c tests/*/*.h)
+
+.PHONY: lint check-includes format format-check tidy cppcheck
+lint: check-includes format-check cppcheck
+
+check-includes:
+	sh scripts/check-includes.sh
+
+# Reformat in place.
+format:
+	clang-format -i $(FORMAT_SRC)
+format-check:
+	clang-format --dry-run -Werror $(FORMAT_SRC)
+
+CPPCHECK_FLAGS := --enable=warning,portability,performance --inline-suppr --error-exitcode=1 --quiet --std=c11 \
+	--suppressions-list=.cppcheck -Iinclude -Ix86 -Iengine/soft -Ihost/posix/include --check-level=normal
+cppcheck:
+	cppcheck $(filter-out --check-level=normal,$(CPPCHECK_FLAGS)) $(LINT_SRC)
+
+TIDY_FLAGS := -std=gnu11 -D_GNU_SOURCE -Iinclude -Ix86 -Iengine/soft -Ihost/posix/include
+tidy:
+	clang-tidy --quiet $(LINT_SRC) -- $(TIDY_FLAGS)
