@@ -108,6 +108,8 @@ enum x86_result x86_check_code(struct x86_state *s, struct x86_desc *d, unsigned
 enum x86_result x86_check_target(struct x86_state *s, const struct x86_desc *d, u64 rip);
 /* Return (RETF, IRET, task switch) to sel, whose RPL becomes the CPL: privilege rules, then x86_check_code(). */
 enum x86_result x86_prepare_return_cs(struct x86_state *s, u16 sel, unsigned vec, struct x86_desc *d);
+/* SS for a return to code segment cs: like x86_prepare_segment() with cs's RPL, or null towards 64-bit code. */
+enum x86_result x86_prepare_return_ss(struct x86_state *s, u16 sel, const struct x86_desc *cs, struct x86_seg *out);
 /* Set CS, CPL and rip. */
 void x86_commit_cs(struct x86_state *s, const struct x86_desc *d, unsigned cpl, u64 rip);
 /* Set CS in real or virtual-8086 mode. */

@@ -6,6 +6,15 @@
 #define X86_INTERNAL_H
 
 #include "x86.h"
+#include "optable.h"
+
+/* --- the routines ---------------------------------------------------------------------------------- */
+
+#define I(...)
+#define OP(name, lower, routine, flags, undef) extern x86_exec_fn x86_exec_##routine;
+#include "opcodes.def"
+#undef OP
+#undef I
 
 /* --- privilege and mode (exec.c) ------------------------------------------------------------------ */
 

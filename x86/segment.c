@@ -383,6 +383,18 @@ enum x86_result x86_prepare_return_cs(struct x86_state *s, u16 sel, unsigned vec
 	return x86_check_code(s, d, vec);
 }
 
+enum x86_result x86_prepare_return_ss(struct x86_state *s, u16 sel, const struct x86_desc *cs, struct x86_seg *out)
+{
+	unsigned cpl = SEL_RPL(cs->sel);
+
+	if (!x86_null_sel(sel))
+		return x86_prepare_segment(s, SEG_SS, sel, cpl, X86_EXC_GP, out);
+	if (!x86_lma(s) || !(x86_desc_attr(cs) & SEG_L) || cpl == 3 || SEL_RPL(sel) != cpl)
+		return x86_raise_error(s, X86_EXC_GP, 0);
+	seg_null_stack(out, cpl);
+	return X86_OK;
+}
+
 void x86_commit_cs(struct x86_state *s, const struct x86_desc *d, unsigned cpl, u64 rip)
 {
 	x86_desc_to_seg(d, (d->sel & 0xfffc) | cpl, &s->seg[SEG_CS]);
