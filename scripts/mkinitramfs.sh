@@ -75,6 +75,10 @@ done || die "cannot add a file"
 cat >"$root/init" <<'INIT'
 #!/bin/sh
 export PATH=/bin HOME=/root TERM="${TERM:-vt102}"
+# What busybox's poweroff, reboot and halt send to process 1.
+trap 'poweroff -f' USR2
+trap 'reboot -f' TERM
+trap 'halt -f' USR1
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -103,13 +107,20 @@ case " $line" in
 	;;
 esac
 
+# A shell that waits for a child in the foreground acts on a signal only afterwards.
+session()
+{
+	setsid cttyhack "$@" </dev/console &
+	wait $!
+}
+
 if [ -n "$command" ]; then
-	setsid cttyhack sh -c "$command"
+	session sh -c "$command"
 	echo "anykvm-cmd: exit status $?"
 else
 	echo
 	echo "This is $(uname -sr) in anykvm. Leave with 'poweroff' or Ctrl-A x."
-	setsid cttyhack sh -l
+	session sh -l
 fi
 poweroff -f
 INIT
