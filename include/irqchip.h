@@ -72,6 +72,14 @@ void lapic_set_tpr(struct vcpu *v, u64 cr8);
 u64 lapic_get_tsc_deadline(struct vcpu *v);
 void lapic_set_tsc_deadline(struct vcpu *v, u64 val);
 void lapic_tsc_changed(struct vcpu *v);			/* TSC offset or ratio changed: re-arm */
+/* Does LINT0 let a PIC through (Linux: kvm_apic_accept_pic_intr)? Split: core asks it for the user-space PIC's vector. */
+bool lapic_accepts_extint(struct vcpu *v);
+/* KVM_HC_SEND_IPI, KVM_HC_KICK_CPU, ...: the vCPU with that APIC id, or NULL. Any context. */
+struct vcpu *lapic_find(struct vm *vm, u32 apic_id);
+/* Set and clear latched events (LAPIC_*) by state ioctls; the present ones. */
+void lapic_change_events(struct vcpu *v, u32 set, u32 clear);
+u32 lapic_events(struct vcpu *v);
+void lapic_set_sipi_vector(struct vcpu *v, u8 vector);
 /* Latched INIT/SIPI for core's request loop. */
 enum { LAPIC_INIT = 1, LAPIC_SIPI = 2 };
 u32 lapic_take_events(struct vcpu *v, u8 *sipi_vector);

@@ -33,6 +33,7 @@ enum vcpu_request {
 	REQ_DEAD = 1 << 11,		/* VM is dead */
 	REQ_PAUSE = 1 << 12,		/* leave guest mode and come back (synchronisation) */
 	REQ_SETTINGS = 1 << 13,		/* engine->settings_changed must be called */
+	REQ_USER = 1 << 14,		/* an op has queued work for user space: leave guest mode after this instruction */
 };
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
@@ -41,35 +42,45 @@ enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 enum run_result { RUN_AGAIN, RUN_USER, RUN_ERROR };
 
 /*
- * Pending port or memory I/O as explicit continuations (core/io.c). The library executes an instruction that
- * needs data from user space again from its start; recorded reads are answered from here. Queued writes go to user
- * space one after the other after the instruction has retired.
+ * Pending port or memory I/O as explicit continuations (core/io.c, core/ops.c).
+ *
+ * An instruction that needs data from user space returns X86_PENDING after its op has filled kvm_run and set pending.
+ * The next KVM_RUN takes the data over and runs that one instruction again by x86_step(), outside the engine, with
+ * replay set: the ops answer its user-space reads from what is recorded, in program order; reads that in-process devices
+ * answer are simply done again (none of those devices has reads with side effects through MMIO). The records end with the
+ * instruction. They are dropped unused if the instruction is not the one they belong to any more (rip set by a state
+ * ioctl, INIT). Writes are queued and go to user space one after the other once the instruction has retired; nothing of the
+ * guest runs before the last of them.
  */
 #define IO_MAX_READS 520	/* pieces of one instruction's MMIO reads: xrstor of 4 KiB in 8-byte pieces */
 #define IO_MAX_WRITES 520
+enum io_pending {
+	IO_NONE, IO_MMIO_READ, IO_MMIO_WRITE, IO_PORT_IN, IO_PORT_OUT, IO_RDMSR, IO_WRMSR, IO_HYPERCALL,
+	IO_NOTICE		/* user space is only told; nothing to complete */
+};
 struct io_piece {
 	u64 gpa;
 	u64 data;
 	u8 size;
 };
 struct vcpu_io {
-	/* MMIO reads completed for the instruction at hand, in program order; index of the next to answer. */
+	u8 pending;			/* enum io_pending: what is at user space, or about to go there */
+	bool replay;			/* x86_step() of the instruction that the records belong to is running */
+	bool answered;			/* data of a port or MSR access has come back */
+	u64 rip;			/* of that instruction */
+	/* MMIO reads completed for it, in program order; index of the next to answer. */
 	u32 nr_reads, next_read;
-	bool read_pending;		/* reads[nr_reads] is at user space */
 	struct io_piece *reads;
 	/* MMIO writes queued by the retired instruction; next to send. */
 	u32 nr_writes, next_write;
 	struct io_piece *writes;
 	/* Port I/O: one transfer of count elements of size bytes, in the PIO page of the vCPU's shared memory. */
-	bool pio_pending, pio_in, pio_done;
 	u16 pio_port;
 	u8 pio_size;
 	u32 pio_count;
-	/* MSR at user space. */
-	bool msr_pending, msr_write, msr_done, msr_error;
 	u32 msr_index;
 	u64 msr_data;
-	u64 rip;			/* instruction that the recorded data belong to */
+	bool msr_error;
 };
 
 /* Events that wait (core/event.c; state ioctls KVM_{GET,SET}_VCPU_EVENTS show them). M unless noted. */
@@ -79,14 +90,18 @@ struct vcpu_events {
 		bool injected;		/* was being delivered when the vCPU left guest mode: deliver again */
 		bool has_error, has_payload;
 		u8 nr;
+		u8 type;		/* X86_EVENT_EXC, _SOFT_EXC, _PRIV_EXC */
+		u8 insn_len;		/* software exceptions */
 		u32 error;
-		u64 payload;
+		u64 payload;		/* #PF: CR2; #DB: DR6 bits */
 	} exc;
 	struct {
 		bool injected;		/* taken from KVM_INTERRUPT or the chips, delivery not finished */
 		bool soft;
 		u8 nr;
+		u8 insn_len;		/* soft: INT n */
 	} irq;
+	s32 ext_vector;			/* split irqchip: vector of the user-space PIC (KVM_INTERRUPT), -1: none */
 	bool nmi_injected;
 	u8 nmi_pending;			/* 0..2, taken from nmi_queued */
 	u32 nmi_queued;			/* a  NMIs by KVM_NMI, LAPIC, other threads */
@@ -107,10 +122,15 @@ struct vcpu {
 	struct x86_state state;		/* M */
 	void *engine_vcpu;		/* I  the engine's own data */
 
+	int error;			/* M  what KVM_RUN returns after RUN_ERROR, -errno */
 	u32 requests;			/* a  enum vcpu_request bits */
 	u32 mode;			/* a  enum vcpu_mode */
 	u32 mp_state;			/* a  KVM_MP_STATE_*; changed by the vCPU's thread or under mutex */
 	struct host_wait wait;		/* sleeping in HLT, wait-for-SIPI */
+	u32 pv_unhalted;		/* a  KVM_HC_KICK_CPU arrived */
+	u32 halt_poll_ns;		/* M  how long to spin before sleeping in HLT */
+	bool tpr_reporting;		/* M  KVM_TPR_ACCESS_REPORTING */
+	u64 vapic_addr;			/* M  KVM_SET_VAPIC_ADDR */
 
 	struct x86_event inject;	/* M  what the next entry delivers */
 	bool inject_valid;		/* M */
@@ -125,7 +145,8 @@ struct vcpu {
 	struct {
 		u32 control;		/* KVM_GUESTDBG_*; 0: off */
 		u64 db[4], dr7;		/* the debugger's hardware breakpoints */
-		u64 singlestep_rip;
+		bool deferred;		/* a debug exit waits until user space has done the instruction's I/O */
+		u64 deferred_dr6, deferred_pc;
 	} debug;
 	/* What the engine must obey: the debugger's registers where it uses them, else the guest's. M */
 	u64 eff_db[4], eff_dr7;
@@ -197,12 +218,68 @@ void vcpu_requeue_vectoring(struct vcpu *v, const struct x86_event *ev);
 int vcpu_queue_interrupt(struct vcpu *v, u32 vector);			/* KVM_INTERRUPT: 0, -EINVAL, -ENXIO, -EEXIST */
 bool vcpu_can_take_interrupt(struct vcpu *v);
 bool vcpu_runnable(struct vcpu *v);		/* would it leave HLT? */
-void vcpu_update_irq_window(struct vcpu *v);
+bool vcpu_ready_for_injection(struct vcpu *v);	/* kvm_run.ready_for_interrupt_injection, but for an in-process PIC */
+bool vcpu_wants_user_window(struct vcpu *v);	/* user space has asked for KVM_EXIT_IRQ_WINDOW_OPEN */
 void vcpu_queue_nmi(struct vcpu *v);		/* any thread */
+void vcpu_collect_nmis(struct vcpu *v);		/* nmi_queued -> nmi_pending */
+void vcpu_deliver_payload(struct vcpu *v);	/* the pending exception's payload into CR2 or DR6 now */
+void vcpu_events_after_entry(struct vcpu *v, const struct vm_exit *exit);	/* what was not delivered waits again */
+void vcpu_events_reset(struct vcpu *v);		/* RESET, INIT: forget everything that waits */
+
+/* exit.c: one instruction by the library, with the traps after it; also the end of the replay of one. */
+enum run_result vcpu_emulate(struct vcpu *v);
+enum run_result vcpu_retire(struct vcpu *v, u32 insn_len);	/* rip past an instruction that core did itself, traps */
+enum run_result vcpu_internal_error(struct vcpu *v, u32 suberror, const u64 *data, u32 ndata);
+enum run_result vcpu_error(struct vcpu *v, int err);		/* RUN_ERROR */
+
+/* io.c: the continuation of what user space has done; send queued writes. */
+enum run_result io_complete(struct vcpu *v);
+enum run_result io_send_writes(struct vcpu *v);
+void io_discard(struct vcpu *v);		/* the instruction is gone (reset) */
+
+/* hypercall.c: KVM's hypercalls. X86_OK with the result in rax, X86_EXIT: user space has to do it. */
+enum x86_result vcpu_hypercall(struct vcpu *v);
+
+/* vcpu.c: RESET (also at creation) or INIT of everything. In a srcu section unless the vCPU is new. */
+void vcpu_reset(struct vcpu *v, bool init);
+/* Bring state in from, or put it out to, the engine (STATE_*); no-ops for engines that keep nothing. */
+void vcpu_get_state(struct vcpu *v, u32 mask);
+void vcpu_put_state(struct vcpu *v, u32 mask);
+
+/* vcpu_state*.c: shared by the ioctls and the synchronised registers of kvm_run. 0 or -EINVAL. */
+void vcpu_get_regs(struct vcpu *v, struct kvm_regs *r);
+void vcpu_set_regs(struct vcpu *v, const struct kvm_regs *r);
+void vcpu_get_sregs(struct vcpu *v, struct kvm_sregs *s);
+int vcpu_set_sregs(struct vcpu *v, const struct kvm_sregs *s);
+void vcpu_get_sregs2(struct vcpu *v, struct kvm_sregs2 *s);
+int vcpu_set_sregs2(struct vcpu *v, const struct kvm_sregs2 *s);
+void vcpu_get_events(struct vcpu *v, struct kvm_vcpu_events *e);
+int vcpu_set_events(struct vcpu *v, const struct kvm_vcpu_events *e);
+int vcpu_get_mp_state(struct vcpu *v, u32 *mp_state);
+int vcpu_set_mp_state(struct vcpu *v, u32 mp_state);
+void vcpu_get_debugregs(struct vcpu *v, struct kvm_debugregs *d);
+int vcpu_set_debugregs(struct vcpu *v, const struct kvm_debugregs *d);
+void vcpu_get_fpu(struct vcpu *v, struct kvm_fpu *f);
+void vcpu_set_fpu(struct vcpu *v, const struct kvm_fpu *f);
+int vcpu_get_xsave(struct vcpu *v, void *user, u32 size);	/* 0, -EFAULT, -ENOMEM */
+int vcpu_set_xsave(struct vcpu *v, const void *user);		/* 0, -EFAULT, -EINVAL, -ENOMEM */
+void vcpu_get_xcrs(struct vcpu *v, struct kvm_xcrs *x);
+int vcpu_set_xcrs(struct vcpu *v, const struct kvm_xcrs *x);
+void vcpu_translate(struct vcpu *v, struct kvm_translation *t);
+int vcpu_sync_in(struct vcpu *v);		/* kvm_run.s.regs, as kvm_dirty_regs says: 0, -EINVAL */
+void vcpu_sync_out(struct vcpu *v);
+/* INIT and SIPI that the LAPIC has latched (core/run.c). */
+void vcpu_accept_apic_events(struct vcpu *v);
 
 /* debug.c */
 void vcpu_debug_update(struct vcpu *v);	/* eff_db, eff_dr7, single_step, exc_intercept from debug.* and the guest */
-enum run_result vcpu_debug_exit(struct vcpu *v, const struct vm_exit *exit);
+int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d);	/* 0, -EBUSY */
+/* KVM_EXIT_DEBUG: at once, or after the user-space I/O of the instruction before it. dr6: bits set. */
+enum run_result vcpu_report_debug(struct vcpu *v, unsigned vector, u64 dr6);
+enum run_result vcpu_debug_exception(struct vcpu *v, const struct x86_event *exc);	/* VM_EXIT_EXCEPTION of #DB, #BP */
+/* Traps that follow a retired instruction: tf: RFLAGS.TF before it. */
+enum run_result vcpu_traps_after(struct vcpu *v, bool tf);
+u64 vcpu_linear_rip(const struct vcpu *v);
 
 /* ops.c: struct x86_ops that all engines use; an engine copies it and replaces what it does itself. */
 extern const struct x86_ops core_x86_ops;
