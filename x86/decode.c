@@ -86,10 +86,10 @@ enum {
 #define VVVV4(a, b, c, d, ...) (IS_VVVV(a) || IS_VVVV(b) || IS_VVVV(c) || IS_VVVV(d))
 #define X86F_NONE FEATURE_NONE
 
-/* Attributes are written without their prefix: up to three joined by |. */
+/* Attributes are written without their prefix. SA: legacy SSE with an aligned memory operand. */
 enum { BYTE = ROW_BYTE, D64 = ROW_D64, F64 = ROW_F64, NATSIZE = ROW_NATSIZE, MAX32 = ROW_MAX32,
        NOMEM = ROW_NOMEM, VSIB = ROW_VSIB, ALIGNED = ROW_ALIGNED, X87 = ROW_X87, MMX = ROW_MMX,
-       SSE = ROW_SSE, GPR = ROW_GPR, HASMODRM = ROW_MODRM };
+       SSE = ROW_SSE, GPR = ROW_GPR, SA = ROW_SSE | ROW_ALIGNED };
 
 #define OP(...)
 
@@ -783,6 +783,7 @@ enum x86_decode_result x86_decode(struct x86_insn *i, const u8 *buf, unsigned av
 	memset(i, 0, offsetof(struct x86_insn, bytes));
 	i->base = i->index = X86_REG_NONE;
 	i->seg = SEG_DS;
+	i->vl = 16;
 	i->seg_override = SEG_NONE;
 	r = fetch_opcode(&d, &key);
 	if (likely(r == X86_DECODE_OK)) {
@@ -796,6 +797,6 @@ enum x86_decode_result x86_decode(struct x86_insn *i, const u8 *buf, unsigned av
 	if (unlikely(r != X86_DECODE_OK))
 		return r;
 	memcpy(i->bytes, buf, i->len);
-	i->exec = x86_exec_table[i->op];
+	x86_bind(i);
 	return X86_DECODE_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Operation to routine. In its own file, so that the decoder can be linked without the routines. */
+#include "internal.h"
 #include "optable.h"
 
 #define I(...)
@@ -12,3 +13,10 @@ x86_exec_fn *const x86_exec_table[X86_OP_COUNT] = {
 #include "opcodes.def"
 #undef OP
 };
+
+void x86_bind(struct x86_insn *i)
+{
+	x86_exec_fn *special = x86_specialize(i);
+
+	i->exec = special ? special : x86_exec_table[i->op];
+}

@@ -80,6 +80,7 @@ enum x86_rep { REP_NONE, REP_REPE, REP_REPNE };	/* F3, F2 (as prefixes of string
 #define INSN_X87 BIT(17)	/* with INSN_FPU, which checks apply: x87; MMX; legacy SSE; else AVX */
 #define INSN_MMX BIT(18)
 #define INSN_SSE BIT(19)
+#define INSN_FLAGS BIT(20)	/* native: reads or writes arithmetic flags */
 
 struct x86_insn;
 typedef enum x86_result x86_exec_fn(struct x86_state *s, const struct x86_insn *i);
@@ -103,7 +104,7 @@ struct x86_insn {
 	u8 map;			/* opcode map: 0 one-byte, 1 0F, 2 0F38, 3 0F3A (VEX/EVEX map number too) */
 	u8 opcode;
 	u8 prefix;		/* mandatory prefix: 0, 0x66, 0xf3, 0xf2 */
-	u8 vl;			/* vector length in bytes (VEX/EVEX): 16, 32, 64 */
+	u8 vl;			/* vector length in bytes: 16; with VEX/EVEX 16, 32, 64 */
 	u8 nr_operands;
 	u8 seg_override;	/* explicit override or SEG_NONE */
 	u8 cond;		/* condition code 0-15 of Jcc/SETcc/CMOVcc */

@@ -17,9 +17,10 @@ const char *x86_op_name(unsigned op)
 enum {
 	LOCK = INSN_LOCK, BRANCH = INSN_BRANCH, END = INSN_END, SHADOW = INSN_SHADOW, NATIVE = INSN_NATIVE,
 	STRING = INSN_STRING, STORE = INSN_STORE, LOAD = INSN_LOAD, FPU = INSN_FPU, PRIV = INSN_PRIV,
+	FLAGS = INSN_FLAGS,
 };
 
-const u16 x86_op_flags[X86_OP_COUNT] = {
+const u32 x86_op_flags[X86_OP_COUNT] = {
 #define OP(name, lower, routine, flags, undef) [X86_OP_##name] = flags,
 #include "opcodes.def"
 #undef OP

@@ -34,7 +34,6 @@ enum x86_op {
 #define SEL_PFX_SHIFT 10	/* 0 none, 1 66, 2 F3, 3 F2 */
 #define SEL_PROT BIT(12)	/* not real or virtual-8086 mode */
 #define SEL_B BIT(13)		/* REX.B */
-#define SEL_OS16 BIT(14)	/* operand size 16 by prefix and mode */
 #define SEL_MODRM (7u << SEL_RM_SHIFT | 7u << SEL_REG_SHIFT | SEL_MOD3)
 
 #define SEL(m, v) ((u32)(m) << 16 | (v))
@@ -133,9 +132,11 @@ extern const unsigned x86_opcode_count;
 unsigned x86_opcode_last(unsigned key);
 
 /* INSN_* flags of each operation; INSN_LOCK: the lock prefix is allowed on a memory destination. */
-extern const u16 x86_op_flags[X86_OP_COUNT];
+extern const u32 x86_op_flags[X86_OP_COUNT];
 /* RFLAGS bits that the manual leaves undefined after the operation (for some counts at least). */
 extern const u16 x86_op_undefined[X86_OP_COUNT];
 extern x86_exec_fn *const x86_exec_table[X86_OP_COUNT];
+/* Set i->exec: the routine of the operation or one specialised for this form (exec_table.c). */
+void x86_bind(struct x86_insn *i);
 
 #endif /* X86_OPTABLE_H */
