@@ -19,7 +19,7 @@ struct string {
 	u64 mask;		/* of an offset */
 	bool rep;
 	bool down;		/* RFLAGS.DF */
-	u64 limit;		/* elements this call may do (all: STRING_BUDGET; with RFLAGS.TF one) */
+	u64 limit;		/* elements this call may do; one when stepping */
 };
 
 static void string_start(const struct x86_state *s, const struct x86_insn *i, struct string *t)
@@ -30,7 +30,7 @@ static void string_start(const struct x86_state *s, const struct x86_insn *i, st
 	t->rep = i->rep != REP_NONE;
 	t->down = s->rflags & RFLAGS_DF;
 	/* A single-step trap comes after each iteration. */
-	t->limit = s->rflags & RFLAGS_TF ? 1 : STRING_BUDGET / t->size;
+	t->limit = s->rflags & RFLAGS_TF || s->step_strings ? 1 : STRING_BUDGET / t->size;
 }
 
 /* Elements to do, 0: the instruction is complete. */
