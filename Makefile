@@ -7,7 +7,11 @@
 #   SAN=address,undefined | SAN=thread    build with sanitizers (use another BUILD)
 
 BUILD ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# V=1 shows whole command lines.
+Q := $(if $(V),,@)
 OPT ?= -O2 -g
 PREFIX ?= /usr/local
 
@@ -49,21 +53,27 @@ $(call obj,$(CLI_SRC)): FLAGS = $(BASE) -Iinclude -pthread
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+	@echo "  CC      $@"
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+	@echo "  CC      $@"
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
 
 # One relocatable object with only the public symbols global, so that the archive cannot clash with a program's names.
 $(BUILD)/libanykvm.o: $(LIB_OBJ)
-	$(LD) -r -o $@ $^
-	objcopy --localize-hidden $@
+	@echo "  LD      $@"
+	$(Q)$(LD) -r -o $@ $^
+	$(Q)objcopy --localize-hidden $@
 $(BUILD)/libanykvm.a: $(BUILD)/libanykvm.o
-	rm -f $@ && ar rcs $@ $<
+	@echo "  AR      $@"
+	$(Q)rm -f $@ && ar rcs $@ $<
 $(BUILD)/libanykvm.so: $(LIB_OBJ)
-	$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm.so.0 -Wl,-z,defs -o $@ $^ -pthread
+	@echo "  LD      $@"
+	$(Q)$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm.so.0 -Wl,-z,defs -o $@ $^ -pthread
 $(BUILD)/anykvm: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
-	$(CC) $(LDSAN) -o $@ $^ -pthread
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDSAN) -o $@ $^ -pthread
 
 # Everything that fits CI, in order of increasing distance from the code.
 CHECKS := check-unit check-insn check-api check-boot

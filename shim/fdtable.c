@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Descriptors of the process and the library's objects. See fdtable.h. */
+#include "fdtable.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+/* Two levels, the second made on demand and never freed, so that look-ups need no lock. */
+#define PAGE_BITS 10
+#define PAGE_FDS (1 << PAGE_BITS)
+#define PAGES 1024
+
+typedef struct shim_object *shim_page[PAGE_FDS];
+static shim_page *pages[PAGES];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* binding and unbinding */
+static unsigned fork_generation;
+
+static struct shim_object **slot_of(int fd)
+{
+	shim_page *page;
+
+	if (fd < 0 || fd >= PAGES * PAGE_FDS)
+		return NULL;
+	page = __atomic_load_n(&pages[fd >> PAGE_BITS], __ATOMIC_ACQUIRE);
+	return page ? &(*page)[fd & (PAGE_FDS - 1)] : NULL;
+}
+
+bool shim_is_ours(int fd)
+{
+	struct shim_object **slot = slot_of(fd);
+
+	return slot && __atomic_load_n(slot, __ATOMIC_RELAXED);
+}
+
+/*
+ * A descriptor that is looked up while another thread closes it may still find the object: the lock makes the
+ * reference safe. It is only taken for our own descriptors.
+ */
+struct shim_object *shim_get(int fd)
+{
+	struct shim_object **slot = slot_of(fd), *o;
+
+	if (!slot || !__atomic_load_n(slot, __ATOMIC_RELAXED))
+		return NULL;
+	pthread_mutex_lock(&lock);
+	o = *slot;
+	if (o)
+		__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&lock);
+	return o;
+}
+
+void shim_put(struct shim_object *o)
+{
+	if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	/* A child that inherited the object owns neither its threads nor its memory: leave them alone. */
+	if (!shim_foreign(o))
+		anykvm_close(o->handle);
+	free(o);
+}
+
+int shim_bind(int fd, struct shim_object *o)
+{
+	struct shim_object **slot, *old;
+
+	if (fd < 0 || fd >= PAGES * PAGE_FDS)
+		return -EMFILE;
+	pthread_mutex_lock(&lock);
+	if (!pages[fd >> PAGE_BITS]) {
+		shim_page *page = calloc(1, sizeof(*page));
+
+		if (!page) {
+			pthread_mutex_unlock(&lock);
+			return -ENOMEM;
+		}
+		__atomic_store_n(&pages[fd >> PAGE_BITS], page, __ATOMIC_RELEASE);
+	}
+	slot = slot_of(fd);
+	old = *slot;
+	__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(slot, o, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+	if (old)
+		shim_put(old);
+	return 0;
+}
+
+void shim_unbind(int fd)
+{
+	struct shim_object **slot = slot_of(fd), *o;
+
+	if (!slot || !__atomic_load_n(slot, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_lock(&lock);
+	o = *slot;
+	__atomic_store_n(slot, NULL, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+	if (o)
+		shim_put(o);
+}
+
+struct shim_object *shim_object_new(enum shim_kind kind, struct anykvm_handle *handle)
+{
+	struct shim_object *o = malloc(sizeof(*o));
+
+	if (o)
+		*o = (struct shim_object){ .kind = kind, .refs = 1, .handle = handle,
+					   .fork_generation = fork_generation };
+	return o;
+}
+
+bool shim_foreign(const struct shim_object *o)
+{
+	return o->fork_generation != fork_generation;
+}
+
+void shim_count_fork(void)
+{
+	fork_generation++;
+}
