@@ -12,6 +12,8 @@
 
 static const struct command commands[] = {
 	{ "boot", "boot a Linux kernel, its serial console on this terminal", cmd_boot },
+	{ "run", "run a program that uses /dev/kvm on anykvm's engines", cmd_run },
+	{ "env", "print what to export for that", cmd_env },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
