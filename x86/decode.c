@@ -255,7 +255,7 @@ static bool fetch_prefixes(struct decoder *d, u8 *opcode)
 
 /*
  * VEX after its first byte. In 32-bit modes the extension bits are inverted ones of ModRM.mod = 3, so R
- * and X are always 0, B and vvvv's top bit are ignored.
+ * and X are always 0, B is ignored; vvvv's top bit is ignored if vvvv is used.
  */
 static bool fetch_vex(struct decoder *d, u8 first, unsigned *key)
 {
@@ -275,10 +275,8 @@ static bool fetch_vex(struct decoder *d, u8 first, unsigned *key)
 		d->rex = ~b1 >> 5 & REX_R;
 	}
 	d->vvvv = ~b2 >> 3 & 15;
-	if (!d->lng) {
+	if (!d->lng)
 		d->rex &= REX_W;
-		d->vvvv &= 7;
-	}
 	d->i->vl = b2 & 4 ? 32 : 16;
 	switch (b2 & 3) {
 	case 0: d->i->prefix = 0; break;
@@ -584,6 +582,7 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 	struct x86_insn *i = d->i;
 	unsigned r = d->rex & REX_R ? 8 : 0, b = d->rex & REX_B ? 8 : 0;
 	unsigned method = OPSPEC_METHOD(spec), arg = OPSPEC_ARG(spec);
+	unsigned vvvv = d->lng ? d->vvvv : d->vvvv & 7;
 	bool ok = true;
 
 	o->size = operand_size(d, OPSPEC_SIZE(spec));
@@ -627,7 +626,7 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 	case OM_S: case OM_C: case OM_D:
 		return system_register(d, o, method);
 	case OM_B:
-		set_reg(o, OPND_GPR, d->vvvv);
+		set_reg(o, OPND_GPR, vvvv);
 		break;
 	case OM_ST0:
 		set_reg(o, OPND_ST, 0);
@@ -654,7 +653,7 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 			set_mem(d, o, 0);
 		break;
 	case OM_H:
-		set_reg(o, OPND_XMM, d->vvvv);
+		set_reg(o, OPND_XMM, vvvv);
 		break;
 	case OM_XMM0:
 		set_reg(o, OPND_XMM, 0);
@@ -725,7 +724,7 @@ static bool vex_ok(const struct decoder *d, const struct x86_opcode *row)
 	if (!(row->attr & ROW_VSIB))
 		return true;
 	/* A gather needs a SIB byte and three different registers. */
-	return d->rm == 4 && i->opnd[0].reg != i->index && i->opnd[0].reg != i->opnd[2].reg &&
+	return d->rm == 4 && i->adsize != 2 && i->opnd[0].reg != i->index && i->opnd[0].reg != i->opnd[2].reg &&
 	       i->opnd[2].reg != i->index;
 }
 
