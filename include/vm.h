@@ -129,6 +129,8 @@ struct vm {
 	u64 tss_addr;
 	u64 identity_map_addr;
 	u32 max_vcpu_ids;
+	u32 mmu_pages;				/* KVM_SET_NR_MMU_PAGES; nothing depends on it */
+	u64 halt_poll_ns;			/* a  KVM_CAP_HALT_POLL; kept, halts do not poll */
 	u32 boot_cpu_id;			/* KVM_SET_BOOT_CPU_ID */
 	u64 x2apic_flags;			/* KVM_CAP_X2APIC_API */
 	u64 disabled_exits;			/* KVM_CAP_X86_DISABLE_EXITS */
@@ -141,12 +143,12 @@ struct vm {
 	struct msr_filter *msr_filter;		/* S */
 
 	/*
-	 * Time (core/clock.c). clock_lock is innermost. kvmclock is the host's TSC since clock_base_tsc in nanoseconds, plus an
-	 * offset: no second clock is sampled, so it never jumps. TSC writes of vCPUs that mean "the same time" get the same
+	 * Time (core/clock.c). clock_lock is innermost. kvmclock is the host's TSC since the VM's creation in nanoseconds, plus
+	 * an offset: no second clock is sampled, so it never jumps. TSC writes of vCPUs that mean "the same time" get the same
 	 * offset (a generation).
 	 */
 	struct host_lock clock_lock;
-	u64 clock_base_tsc;			/* I */
+	u64 clock_base_tsc, clock_base_ns;	/* clock_lock: an instant in host TSC and in ns since creation */
 	s64 kvmclock_offset;			/* clock_lock */
 	u32 default_tsc_khz;			/* a */
 	u64 tsc_write_ns, tsc_write_value, tsc_write_offset;	/* clock_lock: the last write of any vCPU */

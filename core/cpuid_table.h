@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The CPUID feature bits that guests can be offered: one row per bit (cpuid_table.c). */
+#ifndef CORE_CPUID_TABLE_H
+#define CORE_CPUID_TABLE_H
+
+#include "vcpu.h"
+
+enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+enum cpuid_offer {
+	OFFER_HOST,		/* if the host has it */
+	OFFER_HOST_AVX,		/* if the host has it and lets guests have the AVX state */
+	OFFER_ALWAYS,		/* done in software: on every host */
+	OFFER_INTEL,		/* likewise, but only where the vendor is not AMD */
+	OFFER_NEVER,		/* not offered; works if user space sets it all the same */
+};
+
+#define NO_X86F X86F_COUNT
+
+struct cpuid_bit {
+	u32 leaf;
+	u8 subleaf, reg, bit;
+	u8 offer;		/* enum cpuid_offer */
+	u8 feature;		/* enum x86_feature that it gives the instruction library, or NO_X86F */
+};
+
+extern const struct cpuid_bit cpuid_bits[];
+extern const u32 cpuid_nr_bits;
+
+#endif /* CORE_CPUID_TABLE_H */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What a vCPU keeps beside its loop, inside core/ only: the structures behind v->msrs, v->clock and v->mce, and the
+ * functions that make, reset and free them (called by vcpu_parts_*() in vm.c).
+ */
+#ifndef CORE_PARTS_H
+#define CORE_PARTS_H
+
+#include "vcpu.h"
+
+#define MTRR_VARIABLE 8
+#define MTRR_FIXED 11
+
+/* MSRs that are plain values and that no other field holds. M. */
+struct msr_state {
+	u64 misc_enable, misc_features, platform_info, power_ctl, ucode_rev, arch_capabilities, perf_capabilities;
+	u64 feature_control, debugctl, smi_count, smbase, hwcr, de_cfg, osvw_length, osvw_status, xss;
+	u64 mtrr_default, mtrr_fixed[MTRR_FIXED], mtrr_variable[2 * MTRR_VARIABLE];
+	u64 poll_control;
+};
+
+#define MCE_MAX_BANKS 32
+
+struct mce_state {
+	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 bank[4 * MCE_MAX_BANKS];	/* CTL, STATUS, ADDR, MISC of each */
+};
+
+/* Time of one vCPU. M, but tsc_generation: vm->clock_lock. */
+struct clock_state {
+	u64 system_time_msr;		/* MSR_KVM_SYSTEM_TIME: address | enable */
+	u64 steal_msr;			/* MSR_KVM_STEAL_TIME */
+	u64 steal_seen;			/* the thread's waiting time that the guest has been told of, ns */
+	u64 tsc_adjust;			/* IA32_TSC_ADJUST */
+	u64 tsc_generation;		/* whose offset this vCPU has */
+	bool guest_paused;		/* KVM_KVMCLOCK_CTRL: tell the guest once */
+};
+
+int msrs_create(struct vcpu *v);
+void msrs_reset(struct vcpu *v, bool init);
+void msrs_destroy(struct vcpu *v);
+int mce_create(struct vcpu *v);
+void mce_destroy(struct vcpu *v);
+int clock_create(struct vcpu *v);
+void clock_reset(struct vcpu *v, bool init);
+void clock_destroy(struct vcpu *v);
+void cpuid_destroy(struct vcpu *v);
+
+bool cpuid_host_is_amd(void);
+/* Is this bit of a leaf's register set in the guest's table? For rules of MSRs that belong to a feature. */
+bool cpuid_guest_bit(struct vcpu *v, u32 leaf, u32 subleaf, unsigned reg, unsigned bit);
+
+/* clock.c: the MSR sides. host: synchronises vCPUs; guest: moves the offset (and TSC_ADJUST). */
+void clock_write_tsc(struct vcpu *v, u64 val, bool host);
+void clock_write_tsc_adjust(struct vcpu *v, u64 val, bool host);
+/* pv.c */
+void pv_write_wall_clock(struct vcpu *v, u64 gpa);
+void pv_write_system_time(struct vcpu *v, u64 val, bool old_msr, bool host);
+int pv_write_steal_time(struct vcpu *v, u64 val);
+/* clock.c: nanoseconds of cycles at khz, and the shift and multiplier of a pvclock page for them. */
+void clock_scale(u32 khz, s8 *shift, u32 *mul);
+/* The base instant of the VM's clock, and whether all vCPUs have one TSC. */
+void clock_base(struct vm *vm, u64 *tsc, u64 *clock_ns, bool *stable);
+u64 clock_scale_tsc(u64 tsc, u64 ratio);
+
+/* mce.c: MSRs 0x179-0x17b and 0x400-0x47f; enum msr_result. */
+int mce_read_msr(struct vcpu *v, u32 index, u64 *val, bool host);
+int mce_write_msr(struct vcpu *v, u32 index, u64 val, bool host);
+
+#endif /* CORE_PARTS_H */

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* A VM's life: creation, references, requests to all vCPUs, destruction. */
+#include "irqchip.h"
+#include "parts.h"
+
+static int slots_init(struct vm *vm)
+{
+	unsigned i;
+
+	for (i = 0; i < VM_ADDRESS_SPACES; i++) {
+		vm->slots[i] = host_alloc(sizeof(*vm->slots[i]));
+		if (!vm->slots[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int vm_create(const struct engine_ops *engine, unsigned long type, struct vm **out)
+{
+	struct vm *vm;
+	int r = -ENOMEM;
+
+	if (type)
+		return -EINVAL;
+	vm = host_alloc_pages(sizeof(*vm));
+	if (!vm)
+		return -ENOMEM;
+	vm->engine = engine;
+	vm->refs = 1;
+	if (host_srcu_init(&vm->srcu))
+		goto no_srcu;
+	host_mutex_init(&vm->lock);
+	host_mutex_init(&vm->slots_lock);
+	host_mutex_init(&vm->irq_lock);
+	clock_vm_init(vm);
+	r = slots_init(vm);
+	if (r)
+		goto no_slots;
+	if (engine->vm_create) {
+		r = engine->vm_create(vm);
+		if (r)
+			goto no_slots;
+	}
+	*out = vm;
+	return 0;
+
+no_slots:
+	vm->engine = NULL;
+	host_free(vm->slots[0]);
+	host_free(vm->slots[1]);
+	clock_vm_destroy(vm);
+	host_mutex_destroy(&vm->lock);
+	host_mutex_destroy(&vm->slots_lock);
+	host_mutex_destroy(&vm->irq_lock);
+	host_srcu_destroy(&vm->srcu);
+no_srcu:
+	host_free_pages(vm, sizeof(*vm));
+	return r;
+}
+
+static void vm_destroy(struct vm *vm)
+{
+	u32 i;
+
+	/* First what could still signal a vCPU from another thread, then the vCPUs. */
+	irqchip_destroy(vm);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_destroy(vm->vcpu[i]);
+	ioeventfd_free_all(vm);
+	coalesced_free_all(vm);
+	bus_free_all(vm);
+	vm_free_memslots(vm);
+	msr_filter_free(vm->msr_filter);
+	if (vm->engine->vm_destroy)
+		vm->engine->vm_destroy(vm);
+	clock_vm_destroy(vm);
+	host_mutex_destroy(&vm->lock);
+	host_mutex_destroy(&vm->slots_lock);
+	host_mutex_destroy(&vm->irq_lock);
+	host_srcu_destroy(&vm->srcu);
+	host_free_pages(vm, sizeof(*vm));
+}
+
+void vm_get(struct vm *vm)
+{
+	__atomic_fetch_add(&vm->refs, 1, __ATOMIC_RELAXED);
+}
+
+void vm_put(struct vm *vm)
+{
+	if (__atomic_sub_fetch(&vm->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		vm_destroy(vm);
+}
+
+void vm_request_all(struct vm *vm, u32 req)
+{
+	u32 i, nr = vm_nr_vcpus(vm);
+
+	for (i = 0; i < nr; i++) {
+		vcpu_request(vm->vcpu[i], req);
+		vcpu_kick(vm->vcpu[i]);
+	}
+}
+
+int vcpu_parts_create(struct vcpu *v)
+{
+	int r = msrs_create(v);
+
+	if (!r)
+		r = mce_create(v);
+	if (!r)
+		r = clock_create(v);
+	if (!r)
+		vcpu_cpuid_changed(v);
+	return r;
+}
+
+void vcpu_parts_reset(struct vcpu *v, bool init)
+{
+	msrs_reset(v, init);
+	clock_reset(v, init);
+}
+
+void vcpu_parts_destroy(struct vcpu *v)
+{
+	clock_destroy(v);
+	mce_destroy(v);
+	msrs_destroy(v);
+	cpuid_destroy(v);
+}
+
+void object_put(struct object *o)
+{
+	switch (o->type) {
+	case OBJ_VM:
+		vm_put(o->vm);
+		break;
+	case OBJ_VCPU:
+		vcpu_put(o->vcpu);
+		break;
+	case OBJ_STATS:
+		stats_put(o->stats);
+		break;
+	case OBJ_NONE:
+	case OBJ_DEVICE:	/* no device type exists, see device.c */
+		break;
+	}
+	o->type = OBJ_NONE;
+}
