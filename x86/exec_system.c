@@ -338,37 +338,6 @@ enum x86_result x86_exec_clzero(struct x86_state *s, const struct x86_insn *i)
 	return write_line(s, x86_data_seg(i), off, zero);
 }
 
-static enum x86_result store_direct(struct x86_state *s, const struct x86_insn *i)
-{
-	u64 val;
-	enum x86_result r = x86_get_opnd(s, i, 1, &val);
-
-	return r == X86_OK ? x86_put_opnd(s, i, 0, val) : r;
-}
-
-enum x86_result x86_exec_movnti(struct x86_state *s, const struct x86_insn *i)
-{
-	return store_direct(s, i);
-}
-
-enum x86_result x86_exec_movdiri(struct x86_state *s, const struct x86_insn *i)
-{
-	return store_direct(s, i);
-}
-
-enum x86_result x86_exec_movdir64b(struct x86_state *s, const struct x86_insn *i)
-{
-	u64 dst = x86_read_gpr(s, i->opnd[0].reg, i->adsize);
-	u64 base = s->mode == X86_MODE_LONG ? 0 : s->seg[SEG_ES].base;
-	u8 line[CACHE_LINE];
-	enum x86_result r;
-
-	if ((base + dst) & (CACHE_LINE - 1))
-		return gp0(s);
-	r = read_operand(s, i, line, sizeof(line));
-	return r == X86_OK ? write_line(s, SEG_ES, dst, line) : r;
-}
-
 enum x86_result x86_exec_lfence(struct x86_state *s, const struct x86_insn *i)
 {
 	asm volatile("lfence" : : : "memory");
