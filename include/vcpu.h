@@ -67,6 +67,7 @@ struct vcpu_io {
 	u8 pending;			/* enum io_pending: what is at user space, or about to go there */
 	bool replay;			/* x86_step() of the instruction that the records belong to is running */
 	bool answered;			/* data of a port or MSR access has come back */
+	bool delivery;			/* not an instruction but the delivery of the event in inject */
 	u64 rip;			/* of that instruction */
 	/* MMIO reads completed for it, in program order; index of the next to answer. */
 	u32 nr_reads, next_read;
@@ -228,6 +229,7 @@ void vcpu_events_reset(struct vcpu *v);		/* RESET, INIT: forget everything that 
 
 /* exit.c: one instruction by the library, with the traps after it; also the end of the replay of one. */
 enum run_result vcpu_emulate(struct vcpu *v);
+enum run_result vcpu_deliver(struct vcpu *v);	/* the waiting event, by the library */
 enum run_result vcpu_retire(struct vcpu *v, u32 insn_len);	/* rip past an instruction that core did itself, traps */
 enum run_result vcpu_internal_error(struct vcpu *v, u32 suberror, const u64 *data, u32 ndata);
 enum run_result vcpu_error(struct vcpu *v, int err);		/* RUN_ERROR */

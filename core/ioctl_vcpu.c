@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The ioctls of a vCPU: argument copying and dispatch. What they mean is in the files that own the state. */
+#include "irqchip.h"
+
+#define USER(arg) ((void *)(arg))
+
+/* Copy in, act, copy out: most ioctls are one of these. A 0 from the action and a failed copy give -EFAULT. */
+#define GET(type, call)									\
+	do {										\
+		type val;								\
+		call;									\
+		return host_copy_to_user(USER(arg), &val, sizeof(val));			\
+	} while (0)
+#define SET(type, call)									\
+	do {										\
+		type val;								\
+		if (host_copy_from_user(&val, USER(arg), sizeof(val)))			\
+			return -EFAULT;							\
+		return call;								\
+	} while (0)
+
+static long get_regs(struct vcpu *v, unsigned long arg) { GET(struct kvm_regs, vcpu_get_regs(v, &val)); }
+static long set_regs(struct vcpu *v, unsigned long arg) { SET(struct kvm_regs, (vcpu_set_regs(v, &val), 0)); }
+static long get_sregs(struct vcpu *v, unsigned long arg) { GET(struct kvm_sregs, vcpu_get_sregs(v, &val)); }
+static long set_sregs(struct vcpu *v, unsigned long arg) { SET(struct kvm_sregs, vcpu_set_sregs(v, &val)); }
+static long get_sregs2(struct vcpu *v, unsigned long arg) { GET(struct kvm_sregs2, vcpu_get_sregs2(v, &val)); }
+static long set_sregs2(struct vcpu *v, unsigned long arg) { SET(struct kvm_sregs2, vcpu_set_sregs2(v, &val)); }
+static long get_fpu(struct vcpu *v, unsigned long arg) { GET(struct kvm_fpu, vcpu_get_fpu(v, &val)); }
+static long set_fpu(struct vcpu *v, unsigned long arg) { SET(struct kvm_fpu, (vcpu_set_fpu(v, &val), 0)); }
+static long get_xcrs(struct vcpu *v, unsigned long arg) { GET(struct kvm_xcrs, vcpu_get_xcrs(v, &val)); }
+static long set_xcrs(struct vcpu *v, unsigned long arg) { SET(struct kvm_xcrs, vcpu_set_xcrs(v, &val)); }
+static long get_events(struct vcpu *v, unsigned long arg) { GET(struct kvm_vcpu_events, vcpu_get_events(v, &val)); }
+static long set_events(struct vcpu *v, unsigned long arg) { SET(struct kvm_vcpu_events, vcpu_set_events(v, &val)); }
+static long get_debugregs(struct vcpu *v, unsigned long arg) { GET(struct kvm_debugregs, vcpu_get_debugregs(v, &val)); }
+static long set_debugregs(struct vcpu *v, unsigned long arg)
+{
+	SET(struct kvm_debugregs, vcpu_set_debugregs(v, &val));
+}
+static long set_debug(struct vcpu *v, unsigned long arg) { SET(struct kvm_guest_debug, vcpu_set_guest_debug(v, &val)); }
+static long interrupt(struct vcpu *v, unsigned long arg) { SET(struct kvm_interrupt, vcpu_queue_interrupt(v, val.irq)); }
+static long setup_mce(struct vcpu *v, unsigned long arg) { SET(u64, mce_setup(v, val)); }
+static long set_mce(struct vcpu *v, unsigned long arg) { SET(struct kvm_x86_mce, mce_inject(v, &val)); }
+static long set_mp_state(struct vcpu *v, unsigned long arg)
+{
+	SET(struct kvm_mp_state, vcpu_set_mp_state(v, val.mp_state));
+}
+
+static long get_mp_state(struct vcpu *v, unsigned long arg)
+{
+	struct kvm_mp_state state;
+
+	vcpu_get_mp_state(v, &state.mp_state);
+	return host_copy_to_user(USER(arg), &state, sizeof(state));
+}
+
+static long translate(struct vcpu *v, unsigned long arg)
+{
+	struct kvm_translation t;
+
+	if (host_copy_from_user(&t, USER(arg), sizeof(t)))
+		return -EFAULT;
+	vcpu_translate(v, &t);
+	return host_copy_to_user(USER(arg), &t, sizeof(t));
+}
+
+/* --- local APIC ------------------------------------------------------------------------------------------- */
+
+static long lapic_ioctl(struct vcpu *v, unsigned long arg, bool set)
+{
+	struct kvm_lapic_state *state;
+	long err;
+
+	if (!v->lapic)
+		return -EINVAL;
+	state = host_alloc(sizeof(*state));
+	if (!state)
+		return -ENOMEM;
+	if (set) {
+		err = host_copy_from_user(state, USER(arg), sizeof(*state));
+		if (!err)
+			err = lapic_set_state(v, state);
+	} else {
+		err = lapic_get_state(v, state);
+		if (!err)
+			err = host_copy_to_user(USER(arg), state, sizeof(*state));
+	}
+	host_free(state);
+	return err;
+}
+
+static long tpr_reporting(struct vcpu *v, unsigned long arg)
+{
+	struct kvm_tpr_access_ctl ctl;
+
+	if (host_copy_from_user(&ctl, USER(arg), sizeof(ctl)))
+		return -EFAULT;
+	if (ctl.flags)
+		return -EINVAL;
+	v->tpr_reporting = ctl.enabled;
+	return host_copy_to_user(USER(arg), &ctl, sizeof(ctl));
+}
+
+/* The page lets a guest's option ROM lower the TPR without an exit; with a LAPIC in this process it is of no use. */
+static long set_vapic_addr(struct vcpu *v, unsigned long arg)
+{
+	struct kvm_vapic_addr addr;
+
+	if (!v->lapic)
+		return -EINVAL;
+	if (host_copy_from_user(&addr, USER(arg), sizeof(addr)))
+		return -EFAULT;
+	v->vapic_addr = addr.vapic_addr;
+	return 0;
+}
+
+/* --- the rest ------------------------------------------------------------------------------------------------ */
+
+static long set_signal_mask(struct vcpu *v, unsigned long arg)
+{
+	struct kvm_signal_mask head;
+	u64 mask;
+
+	if (!arg) {
+		v->sigmask_set = false;
+		return 0;
+	}
+	if (host_copy_from_user(&head, USER(arg), sizeof(head)))
+		return -EFAULT;
+	if (head.len != sizeof(mask))
+		return -EINVAL;
+	if (host_copy_from_user(&mask, (u8 *)USER(arg) + sizeof(head), sizeof(mask)))
+		return -EFAULT;
+	v->sigmask = mask;
+	v->sigmask_set = true;
+	return 0;
+}
+
+static long enable_cap(struct vcpu *v, unsigned long arg)
+{
+	struct kvm_enable_cap cap;
+
+	if (host_copy_from_user(&cap, USER(arg), sizeof(cap)))
+		return -EFAULT;
+	if (cap.flags || cap.cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	v->pv_enforce = cap.args[0];
+	vcpu_cpuid_changed(v);
+	return 0;
+}
+
+static long open_stats(struct vcpu *v, struct object *made)
+{
+	int err = stats_open(v->vm, v, &made->stats);
+
+	if (!err)
+		made->type = OBJ_STATS;
+	return err;
+}
+
+/* In a srcu section where the handler reaches guest memory or what the VM publishes. */
+static long in_srcu(struct vcpu *v, u32 cmd, unsigned long arg)
+{
+	int idx = host_srcu_read_lock(&v->vm->srcu);
+	long r;
+
+	r = cmd == KVM_KVMCLOCK_CTRL ? vcpu_kvmclock_ctrl(v) : msr_ioctl(v, arg, cmd == KVM_SET_MSRS);
+	host_srcu_read_unlock(&v->vm->srcu, idx);
+	return r;
+}
+
+static long run(struct vcpu *v, unsigned long arg)
+{
+	return arg ? -EINVAL : vcpu_run(v);
+}
+
+static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made)
+{
+	switch (cmd) {
+	case KVM_RUN: return run(v, arg);
+	case KVM_GET_REGS: return get_regs(v, arg);
+	case KVM_SET_REGS: return set_regs(v, arg);
+	case KVM_GET_SREGS: return get_sregs(v, arg);
+	case KVM_SET_SREGS: return set_sregs(v, arg);
+	case KVM_GET_SREGS2: return get_sregs2(v, arg);
+	case KVM_SET_SREGS2: return set_sregs2(v, arg);
+	case KVM_GET_FPU: return get_fpu(v, arg);
+	case KVM_SET_FPU: return set_fpu(v, arg);
+	case KVM_GET_XSAVE:
+	case KVM_GET_XSAVE2: return vcpu_get_xsave(v, USER(arg), XSAVE_MAX_SIZE);
+	case KVM_SET_XSAVE: return vcpu_set_xsave(v, USER(arg));
+	case KVM_GET_XCRS: return get_xcrs(v, arg);
+	case KVM_SET_XCRS: return set_xcrs(v, arg);
+	case KVM_GET_VCPU_EVENTS: return get_events(v, arg);
+	case KVM_SET_VCPU_EVENTS: return set_events(v, arg);
+	case KVM_GET_DEBUGREGS: return get_debugregs(v, arg);
+	case KVM_SET_DEBUGREGS: return set_debugregs(v, arg);
+	case KVM_GET_MP_STATE: return get_mp_state(v, arg);
+	case KVM_SET_MP_STATE: return set_mp_state(v, arg);
+	case KVM_SET_GUEST_DEBUG: return set_debug(v, arg);
+	case KVM_TRANSLATE: return translate(v, arg);
+	case KVM_GET_MSRS:
+	case KVM_SET_MSRS:
+	case KVM_KVMCLOCK_CTRL: return in_srcu(v, cmd, arg);
+	case KVM_SET_CPUID: return cpuid_set_ioctl(v, arg, true);
+	case KVM_SET_CPUID2: return cpuid_set_ioctl(v, arg, false);
+	case KVM_GET_CPUID2: return cpuid_get_ioctl(v, arg);
+	case KVM_GET_LAPIC: return lapic_ioctl(v, arg, false);
+	case KVM_SET_LAPIC: return lapic_ioctl(v, arg, true);
+	case KVM_TPR_ACCESS_REPORTING: return tpr_reporting(v, arg);
+	case KVM_SET_VAPIC_ADDR: return set_vapic_addr(v, arg);
+	case KVM_INTERRUPT: return interrupt(v, arg);
+	case KVM_NMI: vcpu_queue_nmi(v); return 0;
+	/* No system management mode: as a kernel built without it. */
+	case KVM_SMI: return -ENOTTY;
+	case KVM_X86_SETUP_MCE: return setup_mce(v, arg);
+	case KVM_X86_SET_MCE: return set_mce(v, arg);
+	case KVM_SET_SIGNAL_MASK: return set_signal_mask(v, arg);
+	case KVM_SET_TSC_KHZ: return vcpu_set_tsc_khz(v, (u32)arg);
+	case KVM_GET_TSC_KHZ: return v->tsc_khz;
+	case KVM_ENABLE_CAP: return enable_cap(v, arg);
+	case KVM_GET_STATS_FD: return open_stats(v, made);
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR: return vcpu_tsc_attr(v, cmd, arg);
+	/* Everything else, KVM_DEBUG_GUEST of 2006 and KVM_GET_ONE_REG among it. */
+	default: return -EINVAL;
+	}
+}
+
+long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made)
+{
+	long r;
+
+	made->type = OBJ_NONE;
+	if (__atomic_load_n(&v->vm->dead, __ATOMIC_ACQUIRE))
+		return -EIO;
+	if (host_mutex_lock_killable(&v->mutex))
+		return -EINTR;
+	if (cmd != KVM_RUN)
+		vcpu_get_state(v, STATE_ALL);
+	r = dispatch(v, cmd, arg, made);
+	host_mutex_unlock(&v->mutex);
+	return r;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * KVM_RUN: the only loop. Each turn: requests, events, debugger, entry, exit. See engine.h for the entry protocol and
+ * vcpu.h for requests and kicks.
+ */
+#include "irqchip.h"
+
+#define HALT_POLL_START_NS 10000
+#define HALT_POLL_MAX_NS 100000
+/* A sleep that ended that soon would have been better spent spinning. */
+#define HALT_SHORT_NS 60000
+
+/* --- kicks ------------------------------------------------------------------------------------------- */
+
+void vcpu_kick(struct vcpu *v)
+{
+	host_wake(&v->wait);
+	if (__atomic_load_n(&v->mode, __ATOMIC_SEQ_CST) == VCPU_IN_GUEST && v->vm->engine->kick)
+		v->vm->engine->kick(v);
+}
+
+/* --- ends of KVM_RUN --------------------------------------------------------------------------------- */
+
+enum run_result vcpu_error(struct vcpu *v, int err)
+{
+	v->error = err;
+	return RUN_ERROR;
+}
+
+static enum run_result interrupted(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_INTR;
+	v->stat.signal_exits++;
+	return vcpu_error(v, -EINTR);
+}
+
+static enum run_result user_exit(struct vcpu *v, u32 reason)
+{
+	v->run->exit_reason = reason;
+	return RUN_USER;
+}
+
+/* --- processor states other than running ------------------------------------------------------------- */
+
+static u32 mp_state(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->mp_state, __ATOMIC_RELAXED);
+}
+
+static void set_mp_state(struct vcpu *v, u32 state)
+{
+	__atomic_store_n(&v->mp_state, state, __ATOMIC_RELAXED);
+}
+
+/* SDM, "MP Initialization Protocol": INIT, then the start-up vector; a SIPI without INIT is lost. */
+void vcpu_accept_apic_events(struct vcpu *v)
+{
+	u8 vector = 0;
+	u32 events;
+
+	if (!v->lapic || v->ev.in_smm || !lapic_has_events(v))
+		return;
+	events = lapic_take_events(v, &vector);
+	if (events & LAPIC_INIT) {
+		vcpu_reset(v, true);
+		set_mp_state(v, lapic_is_bsp(v) ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED);
+	}
+	if (events & LAPIC_SIPI && mp_state(v) == KVM_MP_STATE_INIT_RECEIVED) {
+		v->ev.sipi_vector = vector;
+		v->state.seg[SEG_CS].sel = vector << 8;
+		v->state.seg[SEG_CS].base = (u64)vector << 12;
+		v->state.rip = 0;
+		vcpu_put_state(v, STATE_GPR | STATE_SEG);
+		set_mp_state(v, KVM_MP_STATE_RUNNABLE);
+	}
+}
+
+static bool wait_is_over(void *arg)
+{
+	struct vcpu *v = arg;
+	u32 requests = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
+
+	if (requests & (REQ_DEAD | REQ_SIGNAL))
+		return true;
+	if (v->lapic && lapic_has_events(v))
+		return true;
+	if (mp_state(v) == KVM_MP_STATE_UNINITIALIZED || mp_state(v) == KVM_MP_STATE_INIT_RECEIVED)
+		return false;
+	return vcpu_runnable(v);
+}
+
+/* Spinning costs a tenth of a microsecond where waking a sleeper costs fifty; grow it while it pays. */
+static bool poll_for_wakeup(struct vcpu *v)
+{
+	u64 end = host_now_ns() + v->halt_poll_ns;
+
+	if (!v->halt_poll_ns)
+		return wait_is_over(v);
+	do {
+		if (wait_is_over(v))
+			return true;
+		__builtin_ia32_pause();
+	} while (host_now_ns() < end);
+	return false;
+}
+
+static void adapt_polling(struct vcpu *v, u64 slept_ns)
+{
+	u64 grown = v->halt_poll_ns ? 2ull * v->halt_poll_ns : HALT_POLL_START_NS;
+
+	if (slept_ns > HALT_POLL_MAX_NS * 4)
+		v->halt_poll_ns = 0;
+	else if (slept_ns < HALT_SHORT_NS)
+		v->halt_poll_ns = grown < HALT_POLL_MAX_NS ? (u32)grown : HALT_POLL_MAX_NS;
+}
+
+static void wait_for_event(struct vcpu *v)
+{
+	u64 start;
+
+	if (poll_for_wakeup(v))
+		return;
+	start = host_now_ns();
+	host_wait_until(&v->wait, wait_is_over, v, 0);
+	adapt_polling(v, host_now_ns() - start);
+}
+
+/* One turn of a vCPU that does not run: sleep, and leave the state if something has ended it. */
+static enum run_result wait_turn(struct vcpu *v)
+{
+	bool woken;
+
+	if (!wait_is_over(v))
+		wait_for_event(v);
+	if (vcpu_take_request(v, REQ_DEAD))
+		return vcpu_error(v, -EIO);
+	woken = mp_state(v) != KVM_MP_STATE_INIT_RECEIVED && vcpu_runnable(v);
+	v->srcu_idx = host_srcu_read_lock(&v->vm->srcu);
+	vcpu_accept_apic_events(v);
+	host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
+	if (woken && (mp_state(v) == KVM_MP_STATE_HALTED || mp_state(v) == KVM_MP_STATE_AP_RESET_HOLD)) {
+		__atomic_store_n(&v->pv_unhalted, 0, __ATOMIC_RELAXED);
+		set_mp_state(v, KVM_MP_STATE_RUNNABLE);
+		v->stat.halt_wakeup++;
+	}
+	return RUN_AGAIN;
+}
+
+/* KVM_RUN on a vCPU that waits for INIT: it blocks, and comes back for the caller to try again. */
+static enum run_result run_uninitialized(struct vcpu *v)
+{
+	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
+		return vcpu_error(v, -EINTR);
+	wait_turn(v);
+	if (host_signal_pending())
+		return interrupted(v);
+	return vcpu_error(v, -EAGAIN);
+}
+
+/* --- one turn ------------------------------------------------------------------------------------------ */
+
+static enum run_result serve_requests(struct vcpu *v)
+{
+	const struct engine_ops *engine = v->vm->engine;
+
+	if (likely(!__atomic_load_n(&v->requests, __ATOMIC_RELAXED)))
+		return RUN_AGAIN;
+	v->stat.request_exits++;
+	/* The signal itself is looked at between turns. Events, NMIs and SMIs are found by arbitration. */
+	__atomic_fetch_and(&v->requests, ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_SMI | REQ_PAUSE | REQ_USER |
+						REQ_UNHALT), __ATOMIC_SEQ_CST);
+	if (vcpu_take_request(v, REQ_DEAD))
+		return vcpu_error(v, -EIO);
+	if (vcpu_take_request(v, REQ_SETTINGS) && engine->settings_changed)
+		engine->settings_changed(v);
+	if (vcpu_take_request(v, REQ_TLB_FLUSH)) {
+		v->stat.tlb_flush++;
+		engine->tlb_flush(v);
+	}
+	if (vcpu_take_request(v, REQ_WRITE_FLUSH))
+		engine->write_flush(v);
+	if (vcpu_take_request(v, REQ_CLOCK_UPDATE))
+		vcpu_clock_update(v);
+	if (vcpu_take_request(v, REQ_STEAL_UPDATE))
+		vcpu_steal_update(v);
+	if (vcpu_take_request(v, REQ_APIC))
+		vcpu_accept_apic_events(v);
+	if (vcpu_take_request(v, REQ_TRIPLE_FAULT))
+		return user_exit(v, KVM_EXIT_SHUTDOWN);
+	return RUN_AGAIN;
+}
+
+/* Split irqchip: an EOI that the user-space IOAPIC must see. */
+static enum run_result report_eoi(struct vcpu *v)
+{
+	int vector;
+
+	if (!v->lapic || vm_irqchip_mode(v->vm) != IRQCHIP_SPLIT)
+		return RUN_AGAIN;
+	vector = lapic_take_eoi_exit(v);
+	if (vector < 0)
+		return RUN_AGAIN;
+	v->run->eoi.vector = vector;
+	return user_exit(v, KVM_EXIT_IOAPIC_EOI);
+}
+
+static void leave(struct vcpu *v, const struct vm_exit *exit)
+{
+	__atomic_store_n(&v->mode, VCPU_OUTSIDE, __ATOMIC_RELEASE);
+	v->io.rip = v->state.rip;
+	v->io.delivery = v->inject_valid;
+	vcpu_events_after_entry(v, exit);
+}
+
+static enum run_result enter(struct vcpu *v)
+{
+	struct vm_exit exit = { .code = VM_EXIT_NONE };
+
+	/* See vcpu.h: the mode is visible before the last look at the requests. */
+	__atomic_store_n(&v->mode, VCPU_IN_GUEST, __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST))) {
+		leave(v, &exit);
+		return RUN_AGAIN;
+	}
+	v->vm->engine->enter(v, &exit);
+	leave(v, &exit);
+	v->stat.exits++;
+	v->stat.by_code[exit.code < VM_EXIT_COUNT ? exit.code : VM_EXIT_UNKNOWN]++;
+	return vcpu_handle_exit(v, &exit);
+}
+
+static enum run_result turn(struct vcpu *v)
+{
+	enum run_result r = serve_requests(v);
+
+	if (likely(r == RUN_AGAIN))
+		r = report_eoi(v);
+	if (likely(r == RUN_AGAIN && mp_state(v) == KVM_MP_STATE_RUNNABLE))
+		r = vcpu_arbitrate(v);
+	if (unlikely(r != RUN_AGAIN || mp_state(v) != KVM_MP_STATE_RUNNABLE))
+		return r;
+	vcpu_debug_update(v);
+	return enter(v);
+}
+
+/* What follows every exit that was handled in place. */
+static enum run_result between_turns(struct vcpu *v)
+{
+	if (vcpu_wants_user_window(v) && vcpu_ready_for_injection(v)) {
+		v->stat.irq_window_exits++;
+		return user_exit(v, KVM_EXIT_IRQ_WINDOW_OPEN);
+	}
+	if (host_signal_pending())
+		return interrupted(v);
+	return RUN_AGAIN;
+}
+
+/*
+ * As many turns as go without sleeping. It touches guest memory, so on hosts where that may fault it runs guarded and may be
+ * abandoned at any access: what must be undone then is in v (srcu_idx, mode).
+ */
+struct turns {
+	struct vcpu *v;
+	bool completion;	/* first take over what user space has done */
+	bool locked;
+	enum run_result result;
+};
+
+static void run_turns(void *arg)
+{
+	struct turns *t = arg;
+	struct vcpu *v = t->v;
+	enum run_result r;
+
+	do {
+		v->srcu_idx = host_srcu_read_lock(&v->vm->srcu);
+		t->locked = true;
+		r = t->completion ? io_complete(v) : turn(v);
+		t->locked = false;
+		host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
+		if (t->completion)
+			break;
+		if (r == RUN_AGAIN)
+			r = between_turns(v);
+		if (r == RUN_AGAIN)
+			host_resched();
+	} while (r == RUN_AGAIN && mp_state(v) == KVM_MP_STATE_RUNNABLE);
+	t->result = r;
+}
+
+static enum run_result guarded_turns(struct vcpu *v, bool completion)
+{
+	struct turns t = { .v = v, .completion = completion };
+	int err = 0;
+
+	if (v->vm->engine->caps.needs_guarded_memory)
+		err = host_guarded(run_turns, &t);
+	else
+		run_turns(&t);
+	if (likely(!err))
+		return t.result;
+	leave(v, &(struct vm_exit){ .code = VM_EXIT_HOST_FAULT });
+	v->io.replay = false;
+	if (t.locked)
+		host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
+	return vcpu_error(v, err);
+}
+
+/* --- KVM_RUN ------------------------------------------------------------------------------------------- */
+
+/* What user space has put into kvm_run, before anything runs. */
+static enum run_result take_over(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	enum run_result r;
+	int err;
+
+	if ((run->kvm_valid_regs | run->kvm_dirty_regs) & ~(u64)KVM_SYNC_X86_VALID_FIELDS)
+		return vcpu_error(v, -EINVAL);
+	err = vcpu_sync_in(v);
+	if (err)
+		return vcpu_error(v, err);
+	if (!v->lapic) {
+		if (run->cr8 > 15)
+			return vcpu_error(v, -EINVAL);
+		v->state.cr8 = run->cr8;
+	}
+	/* Even with immediate_exit: afterwards the state is that of an instruction boundary. */
+	r = guarded_turns(v, true);
+	if (r != RUN_AGAIN)
+		return r;
+	if (__atomic_load_n(&run->immediate_exit, __ATOMIC_RELAXED))
+		return vcpu_error(v, -EINTR);
+	return RUN_AGAIN;
+}
+
+static enum run_result loop(struct vcpu *v)
+{
+	enum run_result r = between_turns(v);
+
+	while (r == RUN_AGAIN) {
+		if (mp_state(v) == KVM_MP_STATE_RUNNABLE) {
+			r = guarded_turns(v, false);
+			continue;
+		}
+		r = wait_turn(v);
+		if (r == RUN_AGAIN)
+			r = between_turns(v);
+	}
+	return r;
+}
+
+static void publish(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+
+	vcpu_get_state(v, STATE_ALL);
+	vcpu_sync_out(v);
+	run->if_flag = (v->state.rflags & RFLAGS_IF) != 0;
+	run->cr8 = v->lapic ? lapic_get_tpr(v) : v->state.cr8;
+	run->apic_base = v->apic_base;
+	run->ready_for_interrupt_injection =
+		vm_irqchip_mode(v->vm) == IRQCHIP_KERNEL || vcpu_ready_for_injection(v);
+	if (v->ev.in_smm)
+		run->flags |= KVM_RUN_X86_SMM;
+}
+
+int vcpu_run(struct vcpu *v)
+{
+	enum run_result r;
+
+	host_run_begin(v, v->sigmask_set ? &v->sigmask : NULL);
+	v->run->flags = 0;
+	v->error = 0;
+	v->ran = true;
+	if (v->vm->engine->load)
+		v->vm->engine->load(v);
+	if (unlikely(mp_state(v) == KVM_MP_STATE_UNINITIALIZED)) {
+		r = run_uninitialized(v);
+	} else {
+		r = take_over(v);
+		if (r == RUN_AGAIN)
+			r = loop(v);
+	}
+	publish(v);
+	if (v->vm->engine->put)
+		v->vm->engine->put(v);
+	host_run_end(v);
+	return r == RUN_ERROR ? v->error : 0;
+}
