@@ -596,6 +596,7 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 		break;
 	case OM_G:
 		set_gpr(d, o, d->reg, REX_R);
+		o->access |= OPACC_REG;
 		break;
 	case OM_I:
 		ok = fetch_imm(d, o);
@@ -636,6 +637,7 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 		break;
 	case OM_P:
 		set_reg(o, OPND_MMX, d->reg);
+		o->access |= OPACC_REG;
 		break;
 	case OM_Q:
 		if (d->mod == 3)
@@ -645,6 +647,7 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 		break;
 	case OM_V:
 		set_reg(o, OPND_XMM, d->reg | r);
+		o->access |= OPACC_REG;
 		break;
 	case OM_W:
 		if (d->mod == 3)
@@ -685,6 +688,8 @@ static void set_flags(struct decoder *d)
 	struct x86_insn *i = d->i;
 
 	i->flags |= x86_op_flags[i->op] & ~INSN_LOCK;
+	i->rex = d->rex;
+	i->vvvv = d->lng ? d->vvvv : d->vvvv & 7;
 	if (d->attr & ROW_MODRM)
 		i->flags |= INSN_HAS_MODRM;
 	if (d->addr_prefix)
@@ -751,6 +756,7 @@ static enum x86_decode_result decode_rest(struct decoder *d, unsigned key)
 		return X86_DECODE_UD;
 	d->attr = row->attr;
 	i->op = row->op;
+	i->row = (u16)(row - x86_opcodes);
 	set_sizes(d);
 	if (d->attr & ROW_MODRM && d->mod != 3 && !(i->adsize == 2 ? fetch_ea16(d) : fetch_ea(d)))
 		return at_end(d);

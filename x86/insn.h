@@ -48,10 +48,11 @@ struct x86_operand {
 	u8 kind;	/* enum x86_operand_kind */
 	u8 reg;
 	u8 size;	/* bytes; OPND_MEM: bytes accessed (0: not a plain access, e.g. lea, fxsave) */
-	u8 access;	/* OPACC_R | OPACC_W */
+	u8 access;	/* OPACC_R | OPACC_W, OPACC_REG */
 };
 #define OPACC_R 1
 #define OPACC_W 2
+#define OPACC_REG 4	/* the register's number stands in ModRM.reg */
 
 #define X86_REG_NONE 0xff
 #define X86_REG_RIP 0xfe
@@ -108,6 +109,9 @@ struct x86_insn {
 	u8 nr_operands;
 	u8 seg_override;	/* explicit override or SEG_NONE */
 	u8 cond;		/* condition code 0-15 of Jcc/SETcc/CMOVcc */
+	u16 row;		/* index in x86_opcodes[] (optable.h): how the operands are encoded */
+	u8 rex;			/* W R X B (8 4 2 1) of REX or VEX as they count */
+	u8 vvvv;		/* VEX.vvvv, not inverted: register number if used */
 	struct x86_operand opnd[4];
 	u8 bytes[16];		/* the raw encoding, len bytes valid */
 };
