@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+#
+# make check-boot                            all boot tests on libanykvm
+# make check-boot BOOT_ARGS='--device /dev/kvm'    on a KVM device
+# make check-boot BOOT_ONLY='shell panic'          only these
+
+BOOT_DIR := $(BUILD)/tests/boot
+BOOT_WARN := -Wall -Wextra -Werror -std=gnu11 -D_GNU_SOURCE
+BOOT_TINY := -O1 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
+	-mgeneral-regs-only -nostdlib -static -no-pie -Wl,-Ttext-segment=0x200000 -Wl,--build-id=none
+BOOT_PROGRAMS := $(BOOT_DIR)/guest-work $(BOOT_DIR)/tiny64 $(BOOT_DIR)/tiny32
+
+$(BOOT_DIR)/guest-work: tests/boot/guest-work.c
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_WARN) -O2 -ffp-contract=off -fno-math-errno -static -pthread -o $@ $<
+$(BOOT_DIR)/tiny64: tests/boot/tiny.c
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_WARN) -m64 $(BOOT_TINY) -o $@ $<
+$(BOOT_DIR)/tiny32: tests/boot/tiny.c
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_WARN) -m32 $(BOOT_TINY) -o $@ $<
+$(BOOT_DIR)/initramfs.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work tests/boot/host-guest.sh
+	sh scripts/mkinitramfs.sh -a $(BOOT_DIR)/guest-work:/bin/guest-work \
+		-a tests/boot/host-guest.sh:/bin/host-guest.sh $@
+
+.PHONY: check-boot
+check-boot: $(BUILD)/anykvm $(BOOT_PROGRAMS) $(BOOT_DIR)/initramfs.gz
+	kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && \
+	sh tests/boot/run.sh $(BUILD)/anykvm "$$kernel" $(BOOT_DIR) '$(BOOT_ARGS)' $(BOOT_ONLY)
