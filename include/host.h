@@ -136,6 +136,14 @@ struct host_code {
 int host_code_alloc(struct host_code *c, size_t size);
 void host_code_free(struct host_code *c);
 
+/*
+ * Address space for a sparse table: zero-filled, no memory until touched. clear: all zero again. NULL: the host refuses
+ * (address space limit, strict overcommit). User space only.
+ */
+void *host_reserve(size_t size);
+void host_reserve_clear(void *p, size_t size);
+void host_unreserve(void *p, size_t size);
+
 /* --- host CPU and log ------------------------------------------------------------------------------------- */
 void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]);	/* eax ebx ecx edx; cached: cheap */
 u64 host_xcr0(void);

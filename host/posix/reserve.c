@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Sparse address space for tables of the translator. */
+#include <sys/mman.h>
+
+#include "host.h"
+
+void *host_reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	/* A huge page for each few entries would cost two megabytes of zeroing at every first touch. */
+	madvise(p, size, MADV_NOHUGEPAGE);
+	return p;
+}
+
+void host_reserve_clear(void *p, size_t size)
+{
+	madvise(p, size, MADV_DONTNEED);
+}
+
+void host_unreserve(void *p, size_t size)
+{
+	munmap(p, size);
+}
