@@ -71,7 +71,6 @@ static const struct {
 	{ KVM_CAP_COALESCED_PIO, 1, NULL },
 	/* running and state */
 	{ KVM_CAP_HLT, 1, NULL },
-	{ KVM_CAP_HALT_POLL, 1, NULL },
 	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1, NULL },
 	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, NULL },
@@ -222,12 +221,6 @@ static int enable_dirty_protect(struct vm *vm, const u64 *args)
 	return 0;
 }
 
-static int enable_halt_poll(struct vm *vm, const u64 *args)
-{
-	__atomic_store_n(&vm->halt_poll_ns, args[0], __ATOMIC_RELEASE);
-	return 0;
-}
-
 /* Accepted because Linux accepts "off" without the hardware for it; "exit" is never turned on. */
 static int enable_bus_lock(struct vm *vm, const u64 *args)
 {
@@ -253,7 +246,6 @@ static const struct {
 	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, enable_emulation_exit },
 	{ KVM_CAP_MAX_VCPU_ID, ~0ull, enable_max_vcpu_id },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_FLAGS, enable_dirty_protect },
-	{ KVM_CAP_HALT_POLL, 0xffffffffull, enable_halt_poll },
 };
 
 int cap_enable_vm(struct vm *vm, const struct kvm_enable_cap *cap)

@@ -326,7 +326,6 @@ void clock_reset(struct vcpu *v, bool init)
 	if (init)
 		return;
 	v->clock->system_time_msr = 0;
-	v->clock->steal_msr = 0;
 	v->clock->tsc_adjust = 0;
 	v->clock->guest_paused = false;
 }

@@ -15,6 +15,7 @@
 struct msr_state {
 	u64 misc_enable, misc_features, platform_info, power_ctl, ucode_rev, arch_capabilities, perf_capabilities;
 	u64 feature_control, debugctl, smi_count, smbase, hwcr, de_cfg, osvw_length, osvw_status, xss;
+	u64 mmio_conf_base, vm_cr;
 	u64 mtrr_default, mtrr_fixed[MTRR_FIXED], mtrr_variable[2 * MTRR_VARIABLE];
 	u64 poll_control;
 };
@@ -29,8 +30,6 @@ struct mce_state {
 /* Time of one vCPU. M, but tsc_generation: vm->clock_lock. */
 struct clock_state {
 	u64 system_time_msr;		/* MSR_KVM_SYSTEM_TIME: address | enable */
-	u64 steal_msr;			/* MSR_KVM_STEAL_TIME */
-	u64 steal_seen;			/* the thread's waiting time that the guest has been told of, ns */
 	u64 tsc_adjust;			/* IA32_TSC_ADJUST */
 	u64 tsc_generation;		/* whose offset this vCPU has */
 	bool guest_paused;		/* KVM_KVMCLOCK_CTRL: tell the guest once */
@@ -56,7 +55,6 @@ void clock_write_tsc_adjust(struct vcpu *v, u64 val, bool host);
 /* pv.c */
 void pv_write_wall_clock(struct vcpu *v, u64 gpa);
 void pv_write_system_time(struct vcpu *v, u64 val, bool old_msr, bool host);
-int pv_write_steal_time(struct vcpu *v, u64 val);
 /* clock.c: nanoseconds of cycles at khz, and the shift and multiplier of a pvclock page for them. */
 void clock_scale(u32 khz, s8 *shift, u32 *mul);
 /* The base instant of the VM's clock, and whether all vCPUs have one TSC. */

@@ -111,3 +111,8 @@ void vcpu_clock_update(struct vcpu *v)
 	c->guest_paused = false;
 	write_versioned(vm, gpa, old.version, &t, sizeof(t));
 }
+
+/* Steal time is not offered (no MSR, no CPUID bit): nothing raises REQ_STEAL_UPDATE. See docs/status.md. */
+void vcpu_steal_update(struct vcpu *v)
+{
+}

@@ -130,7 +130,6 @@ struct vm {
 	u64 identity_map_addr;
 	u32 max_vcpu_ids;
 	u32 mmu_pages;				/* KVM_SET_NR_MMU_PAGES; nothing depends on it */
-	u64 halt_poll_ns;			/* a  KVM_CAP_HALT_POLL; kept, halts do not poll */
 	u32 boot_cpu_id;			/* KVM_SET_BOOT_CPU_ID */
 	u64 x2apic_flags;			/* KVM_CAP_X2APIC_API */
 	u64 disabled_exits;			/* KVM_CAP_X86_DISABLE_EXITS */
