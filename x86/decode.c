@@ -755,6 +755,8 @@ static enum x86_decode_result decode_rest(struct decoder *d, unsigned key)
 	if (unlikely(!row))
 		return X86_DECODE_UD;
 	d->attr = row->attr;
+	if (!d->lng && !(row->mask & SEL_W))
+		d->rex = 0;	/* VEX.W is ignored where it would select 64-bit operands */
 	i->op = row->op;
 	i->row = (u16)(row - x86_opcodes);
 	set_sizes(d);

@@ -9,7 +9,10 @@
  *	GPR in ModRM.reg	ecx/rcx
  *	GPR in VEX.vvvv		edx/rdx
  *
- * The stub is the re-encoded instruction and a RET. Flags pass in and out.
+ * PCMPESTRI and PCMPESTRM have their lengths in eax and edx, so for PCMPxSTRx the memory operand is [rcx], and
+ * rax, rdx are the guest's; their result is in ecx. FNSTSW AX works on rax.
+ *
+ * The stub is the re-encoded instruction and a RET. Flags pass in and out if INSN_FLAGS is set.
  */
 #ifndef X86_NATIVE_H
 #define X86_NATIVE_H
@@ -26,6 +29,13 @@ struct x86_native_regs {
 
 /* Bytes of the stub written to out (X86_NATIVE_MAX available), 0: cannot be passed through. */
 unsigned x86_native_encode(const struct x86_insn *i, u8 *out);
+
+/*
+ * What an engine does around a stub: fill r from the guest's registers and mem, and store what the instruction
+ * changed.
+ */
+void x86_native_load(const struct x86_state *s, const struct x86_insn *i, void *mem, struct x86_native_regs *r);
+void x86_native_store(struct x86_state *s, const struct x86_insn *i, const struct x86_native_regs *r);
 
 /*
  * The exec routine of every NATIVE operation: checks (#UD, #NM, alignment of SSE operands), fetches the memory operand,

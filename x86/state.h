@@ -142,6 +142,9 @@ struct x86_state {
 	 */
 	void *xsave;
 	bool fpu_live;
+	/* Soft engine, while fpu_live: the thread's own control words. */
+	u16 host_fcw;
+	u32 host_mxcsr;
 };
 
 /* CPU features that change what instructions exist or which bits may be set. */
