@@ -160,7 +160,7 @@ test_shell()
 {
 	start --kernel "$kernel" --initrd "$initrd"
 	wait_for 'Linux version'
-	if ! wait_for '^This is Linux' || ! wait_for '# $'; then
+	if ! wait_for '^This is Linux' || ! wait_for '^~ # '; then
 		finish 0
 		return
 	fi
