@@ -75,18 +75,20 @@ done || die "cannot add a file"
 cat >"$root/init" <<'INIT'
 #!/bin/sh
 export PATH=/bin HOME=/root TERM="${TERM:-vt102}"
-# What busybox's poweroff, reboot and halt send to process 1.
-trap 'poweroff -f' USR2
-trap 'reboot -f' TERM
-trap 'halt -f' USR1
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
-exec </dev/console >/dev/console 2>&1
+exec init
+INIT
+cat >"$root/etc/inittab" <<'INITTAB'
+::once:/etc/session
+::ctrlaltdel:/bin/reboot
+INITTAB
+cat >"$root/etc/session" <<'SESSION'
+#!/bin/sh
 cd /root
-
 line=$(cat /proc/cmdline)
 case " $line" in
 *' anykvm.cmd="'*)
@@ -107,24 +109,18 @@ case " $line" in
 	;;
 esac
 
-# A shell that waits for a child in the foreground acts on a signal only afterwards.
-session()
-{
-	setsid cttyhack "$@" </dev/console &
-	wait $!
-}
-
+# A session of its own, with the console as its terminal: job control works.
 if [ -n "$command" ]; then
-	session sh -c "$command"
+	setsid cttyhack sh -c "$command"
 	echo "anykvm-cmd: exit status $?"
 else
 	echo
 	echo "This is $(uname -sr) in anykvm. Leave with 'poweroff' or Ctrl-A x."
-	session sh -l
+	setsid cttyhack sh -l
 fi
 poweroff -f
-INIT
-chmod 755 "$root/init"
+SESSION
+chmod 755 "$root/init" "$root/etc/session"
 
 tmp=$output.tmp.$$
 trap 'rm -rf "$root" "$tmp"' EXIT

@@ -228,7 +228,7 @@ test_guest_work_two_cpus()
 test_busybox_work()
 {
 	sh "$here/host-guest.sh" "$(command -v busybox)" >"$work/expected" 2>&1
-	boot_linux 0 'echo BEGIN; host-guest.sh busybox 2>&1; echo END'
+	boot_linux 0 'echo BEGIN; sh /bin/host-guest.sh busybox 2>&1; echo END'
 	same_as "$work/expected"
 }
 
