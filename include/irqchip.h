@@ -55,7 +55,7 @@ int irq_acknowledge(struct vcpu *v);
 /* --- local APIC (lapic.c, lapic_timer.c) ------------------------------------------------------------------- */
 int lapic_create(struct vcpu *v);
 void lapic_destroy(struct vcpu *v);
-void lapic_reset(struct vcpu *v, bool init);
+void lapic_reset(struct vcpu *v, bool init);	/* also without LAPIC: IA32_APIC_BASE */
 int lapic_get_state(struct vcpu *v, struct kvm_lapic_state *s);		/* KVM_GET_LAPIC: 0 */
 int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s);	/* 0, -EINVAL */
 /* IA32_APIC_BASE (also without LAPIC: plain storage). 0, 1 = #GP. */
@@ -87,6 +87,9 @@ bool lapic_has_events(struct vcpu *v);
 /* Pending EOI exit of the split irqchip: vector, or -1. */
 int lapic_take_eoi_exit(struct vcpu *v);
 bool lapic_is_bsp(struct vcpu *v);
+/* Has this LAPIC the CMCI entry (MCG_CAP.CMCI_P, KVM_X86_SETUP_MCE)? A corrected machine check: raise it. */
+void lapic_set_cmci(struct vcpu *v, bool on);
+void lapic_raise_cmci(struct vcpu *v);
 
 /* --- PIC (pic.c): ports 20/21, a0/a1, 4d0/4d1 ---------------------------------------------------------------- */
 int pic_create(struct vm *vm);
