@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#include "core_tests.h"
+
+int main(void)
+{
+	return core_exit_tests() + core_event_tests() + core_io_tests() + core_debug_tests() + core_state_tests() != 0;
+}
