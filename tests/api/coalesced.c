@@ -81,7 +81,10 @@ GUEST(many_writes, 64,
 	"mov ebx, 0xd0000000\n xor eax, eax\n"
 	"1: mov [rbx], eax\n inc eax\n jmp 1b\n");
 
-/* A full ring means an exit that carries the write itself; one slot of the ring stays empty. */
+/*
+ * A full ring means an exit that carries the write itself, and no write is lost or out of order. Linux
+ * 6.1 miscounts the free entries when last < first and leaves early, so the count is not the contract.
+ */
 TEST(coalesced_mmio_ring_full)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);
@@ -99,7 +102,7 @@ TEST(coalesced_mmio_ring_full)
 		check_eq(exited, value);
 		value++;
 	}
-	check_eq(value, 3 * ring_entries);
+	check(value > 3 && value <= 3 * ring_entries);
 }
 
 /* first and last are user space's to spoil: the target must survive, an exit or not. */

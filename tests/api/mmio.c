@@ -234,7 +234,7 @@ TEST(mmio_split_over_slot_end)
 	check_eq(data_word(cpu, 0), 0x9988776655667788);
 }
 
-GUEST(split_slot_start, 64,
+GUEST(split_front, 64,
 	"mov ebx, 0x4fffffe\n mov rax, 0x1122334455667788\n"
 	"mov [rbx], rax\n mov rcx, [rbx]\n mov [0x9000], rcx\n" DONE);
 
@@ -247,7 +247,7 @@ TEST(mmio_split_over_slot_start)
 	uint64_t stored;
 
 	check_ok(memory_slot(machine, 1, 0, 0x5000000, PAGE_SIZE, second));
-	guest_start(cpu, GUEST_LONG, split_slot_start);
+	guest_start(cpu, GUEST_LONG, split_front);
 	expect_write(cpu, 0x4fffffe, 2, 0x7788);
 	expect_read(cpu, 0x4fffffe, 2, 0xffff);
 	cpu_run_to_done(cpu);

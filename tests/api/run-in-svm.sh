@@ -71,7 +71,7 @@ INIT
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initrd"
 
-timeout "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu EPYC,+svm,+npt -smp "$cpus" -m 1024 \
+timeout "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu EPYC,+svm,+npt,+svme-addr-chk -smp "$cpus" -m 1024 \
 	-nodefaults -no-user-config -nographic -serial stdio -no-reboot \
 	-kernel "$(find "$kernel/boot" -name 'vmlinuz-*' | head -n 1)" -initrd "$work/initrd" \
 	-append "console=ttyS0 quiet panic=-1" </dev/null | tr -d '\r' | tee "$work/log"

@@ -50,10 +50,10 @@ GUEST(handler64, 64,
 	"mov rax, cr2\n mov [rbx + 56], rax\n"
 	"mov ebx, 0x19000\n"
 	"inc qword ptr [rbx]\n"
-	"mov rax, [rbx + 8]\n add [rsp + 32], rax\n"
 	"cmp qword ptr [rbx + 16], 0\n jne 1f\n"
 	"mov al, [rsp + 16]\n out 0xe0, al\n"
-	"1: cmp qword ptr [rbx + 24], 0\n je 2f\n"
+	"1: mov rax, [rbx + 8]\n add [rsp + 32], rax\n"
+	"cmp qword ptr [rbx + 24], 0\n je 2f\n"
 	"mov eax, 0xfee000b0\n mov dword ptr [rax], 0\n"
 	"2: pop rbx\n pop rax\n add rsp, 16\n iretq");
 
@@ -72,10 +72,10 @@ GUEST(handler32, 32,
 	"mov eax, cr2\n mov [ebx + 56], eax\n"
 	"mov ebx, 0x19000\n"
 	"inc dword ptr [ebx]\n"
-	"mov eax, [ebx + 8]\n add [esp + 20], eax\n"
 	"cmp dword ptr [ebx + 16], 0\n jne 1f\n"
 	"mov al, [esp + 12]\n out 0xe0, al\n"
-	"1: cmp dword ptr [ebx + 24], 0\n je 2f\n"
+	"1: mov eax, [ebx + 8]\n add [esp + 20], eax\n"
+	"cmp dword ptr [ebx + 24], 0\n je 2f\n"
 	"mov eax, 0xfee000b0\n mov dword ptr [eax], 0\n"
 	"2: pop ecx\n pop ebx\n pop eax\n add esp, 8\n iretd");
 

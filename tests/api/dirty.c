@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Dirty page logs: get, clear, manual protection. */
+#include <errno.h>
+#include <string.h>
+
+#include "../lib/guest.h"
+
+#define SLOT_GPA	0x10000000ull
+#define SLOT_PAGES	130u
+
+struct dirty_machine {
+	struct machine *machine;
+	struct cpu *cpu;
+	uint64_t bitmap[3];
+};
+
+GUEST(write_pages, 64,
+	"1: mov ebx, 0x10000000\n"
+	"mov byte ptr [rbx + 0x1000], 1\n mov byte ptr [rbx + 0x40000], 1\n"
+	"mov byte ptr [rbx + 0x81fff], 1\n mov al, [rbx + 0x5000]\n" DONE "jmp 1b\n");
+
+/* The guest writes pages 1, 64 and 129 and reads page 5. */
+#define EXPECT_0	(1ull << 1)
+#define EXPECT_1	(1ull << 0)
+#define EXPECT_2	(1ull << 1)
+
+static struct dirty_machine dirty_machine(uint64_t manual)
+{
+	struct dirty_machine dirty = { .machine = machine_new(0) };
+	uint8_t *host = host_memory(SLOT_PAGES * PAGE_SIZE);
+
+	if (manual) {
+		REQUIRE_CAP(dirty.machine, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2);
+		machine_enable_cap(dirty.machine, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, manual);
+	}
+	dirty.cpu = cpu_new(dirty.machine, 0);
+	check_ok(memory_slot(dirty.machine, 1, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, SLOT_PAGES * PAGE_SIZE,
+			     host));
+	guest_start(dirty.cpu, GUEST_LONG, write_pages);
+	return dirty;
+}
+
+static int get_log(struct dirty_machine *dirty, uint32_t slot)
+{
+	struct kvm_dirty_log log = { .slot = slot, .dirty_bitmap = dirty->bitmap };
+
+	memset(dirty->bitmap, 0xff, sizeof(dirty->bitmap));
+	return kt_ioctl(dirty->machine->vm, KVM_GET_DIRTY_LOG, &log);
+}
+
+static int clear_log(struct dirty_machine *dirty, uint32_t slot, uint64_t first, uint32_t pages)
+{
+	struct kvm_clear_dirty_log log = {
+		.slot = slot, .first_page = first, .num_pages = pages, .dirty_bitmap = dirty->bitmap,
+	};
+
+	return kt_ioctl(dirty->machine->vm, KVM_CLEAR_DIRTY_LOG, &log);
+}
+
+static void expect_log(struct dirty_machine *dirty, uint64_t word0, uint64_t word1, uint64_t word2)
+{
+	check_ok(get_log(dirty, 1));
+	check_eq(dirty->bitmap[0], word0);
+	check_eq(dirty->bitmap[1], word1);
+	check_eq(dirty->bitmap[2], word2);
+}
+
+TEST(dirty_log_get_clears)
+{
+	struct dirty_machine dirty = dirty_machine(0);
+
+	cpu_run_to_done(dirty.cpu);
+	expect_log(&dirty, EXPECT_0, EXPECT_1, EXPECT_2);
+	expect_log(&dirty, 0, 0, 0);
+	/* And logs again. */
+	cpu_run_to_done(dirty.cpu);
+	expect_log(&dirty, EXPECT_0, EXPECT_1, EXPECT_2);
+}
+
+TEST(dirty_log_manual_protect)
+{
+	struct dirty_machine dirty = dirty_machine(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+
+	cpu_run_to_done(dirty.cpu);
+	expect_log(&dirty, EXPECT_0, EXPECT_1, EXPECT_2);
+	expect_log(&dirty, EXPECT_0, EXPECT_1, EXPECT_2);
+	dirty.bitmap[0] = EXPECT_1;
+	check_ok(clear_log(&dirty, 1, 64, 64));
+	expect_log(&dirty, EXPECT_0, 0, EXPECT_2);
+	check_ok(clear_log(&dirty, 1, 0, 64));
+	expect_log(&dirty, 0, 0, EXPECT_2);
+	/* The last, partial word. */
+	dirty.bitmap[0] = EXPECT_2;
+	check_ok(clear_log(&dirty, 1, 128, SLOT_PAGES - 128));
+	expect_log(&dirty, 0, 0, 0);
+	cpu_run_to_done(dirty.cpu);
+	expect_log(&dirty, EXPECT_0, EXPECT_1, EXPECT_2);
+}
+
+/* Bits that are not set in the log are not touched by a clear, bits not named stay. */
+TEST(dirty_log_clear_only_named_pages)
+{
+	struct dirty_machine dirty = dirty_machine(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+
+	cpu_run_to_done(dirty.cpu);
+	check_ok(get_log(&dirty, 1));
+	dirty.bitmap[0] = ~EXPECT_0;
+	check_ok(clear_log(&dirty, 1, 0, 64));
+	expect_log(&dirty, EXPECT_0, EXPECT_1, EXPECT_2);
+}
+
+TEST(dirty_log_initially_set)
+{
+	struct dirty_machine dirty;
+	struct machine *probe = machine_new(0);
+
+	if (!(machine_cap(probe, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) & KVM_DIRTY_LOG_INITIALLY_SET))
+		skip("the target has no KVM_DIRTY_LOG_INITIALLY_SET");
+	dirty = dirty_machine(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+	/* Bits behind the last page are not ours to expect. */
+	check_ok(get_log(&dirty, 1));
+	check_eq(dirty.bitmap[0], ~0ull);
+	check_eq(dirty.bitmap[1], ~0ull);
+	check_eq(dirty.bitmap[2] & 3, 3);
+}
+
+TEST(dirty_log_turned_on_later)
+{
+	struct machine *machine = machine_new(0);
+	struct dirty_machine dirty = { .machine = machine, .cpu = cpu_new(machine, 0) };
+	uint8_t *host = host_memory(SLOT_PAGES * PAGE_SIZE);
+
+	check_ok(memory_slot(machine, 1, 0, SLOT_GPA, SLOT_PAGES * PAGE_SIZE, host));
+	guest_start(dirty.cpu, GUEST_LONG, write_pages);
+	cpu_run_to_done(dirty.cpu);
+	check_error(get_log(&dirty, 1), ENOENT);
+	check_ok(memory_slot(machine, 1, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, SLOT_PAGES * PAGE_SIZE, host));
+	expect_log(&dirty, 0, 0, 0);
+	/* A page whose translation is already cached as writable is logged all the same. */
+	cpu_run_to_done(dirty.cpu);
+	expect_log(&dirty, EXPECT_0, EXPECT_1, EXPECT_2);
+	check_ok(memory_slot(machine, 1, 0, SLOT_GPA, SLOT_PAGES * PAGE_SIZE, host));
+	check_error(get_log(&dirty, 1), ENOENT);
+}
+
+GUEST(page_flags, 64, "mov ebx, 0x400000\n mov al, [rbx]\n" DONE);
+
+/* Accessed bits that the page walk writes are guest memory writes. */
+TEST(dirty_log_sees_page_table_updates)
+{
+	struct machine *machine = machine_new(MACHINE_EMPTY);
+	struct dirty_machine dirty = { .machine = machine };
+	uint64_t bitmap[MACHINE_MEMORY / PAGE_SIZE / 64];
+	struct kvm_dirty_log log = { .slot = 0, .dirty_bitmap = bitmap };
+	uint8_t *more = host_memory(PAGE_SIZE);
+
+	machine->mem = host_memory(MACHINE_MEMORY);
+	check_ok(memory_slot(machine, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, MACHINE_MEMORY, machine->mem));
+	check_ok(memory_slot(machine, 1, 0, 0x400000, PAGE_SIZE, more));
+	dirty.cpu = cpu_new(machine, 0);
+	guest_start(dirty.cpu, GUEST_LONG, page_flags);
+	cpu_run_to_done(dirty.cpu);
+	check(*guest_pde(machine, 0x400000) & 0x20);
+	check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
+	/* The page directory (0x12000); its entry for 4 MiB got the accessed bit. */
+	check(bitmap[0] & 1ull << 0x12);
+	/* The data page is only read. */
+	check(!(bitmap[0] & 1ull << 9));
+}
+
+TEST(dirty_log_errors)
+{
+	struct dirty_machine dirty = dirty_machine(0);
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = NULL };
+	struct kvm_dirty_log kernel = { .slot = 1, .dirty_bitmap = (void *)0xffff888000000000ull };
+
+	check_error(get_log(&dirty, 7), ENOENT);
+	check_error(get_log(&dirty, 0), ENOENT);
+	check_error(get_log(&dirty, 40000), EINVAL);
+	check_error(get_log(&dirty, 3u << 16), EINVAL);
+	check_error(kt_ioctl(dirty.machine->vm, KVM_GET_DIRTY_LOG, NULL), EFAULT);
+	check_error(kt_ioctl(dirty.machine->vm, KVM_GET_DIRTY_LOG, &log), EFAULT);
+	check_error(kt_ioctl(dirty.machine->vm, KVM_GET_DIRTY_LOG, &kernel), EFAULT);
+}
+
+TEST(dirty_log_clear_errors)
+{
+	struct dirty_machine dirty = dirty_machine(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+
+	check_error(clear_log(&dirty, 7, 0, 64), ENOENT);
+	check_error(clear_log(&dirty, 40000, 0, 64), EINVAL);
+	check_error(clear_log(&dirty, 1, 1, 64), EINVAL);
+	check_error(clear_log(&dirty, 1, 0, 63), EINVAL);
+	check_error(clear_log(&dirty, 1, 128, 64), EINVAL);
+	check_error(clear_log(&dirty, 1, 1ull << 40, 64), EINVAL);
+	check_error(kt_ioctl(dirty.machine->vm, KVM_CLEAR_DIRTY_LOG, NULL), EFAULT);
+}
+
+TEST(dirty_log_manual_protect_errors)
+{
+	struct machine *machine = machine_new(0);
+	struct kvm_enable_cap enable = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 };
+
+	REQUIRE_CAP(machine, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2);
+	enable.args[0] = 4;
+	check_error(kt_ioctl(machine->vm, KVM_ENABLE_CAP, &enable), EINVAL);
+	/* INITIALLY_SET alone makes no sense. */
+	enable.args[0] = KVM_DIRTY_LOG_INITIALLY_SET;
+	check_error(kt_ioctl(machine->vm, KVM_ENABLE_CAP, &enable), EINVAL);
+	enable.args[0] = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+	enable.flags = 1;
+	check_error(kt_ioctl(machine->vm, KVM_ENABLE_CAP, &enable), EINVAL);
+}
