@@ -143,7 +143,16 @@ int cap_check(const struct engine_ops *engine, struct vm *vm, unsigned long cap)
 
 static int enable_quirks(struct vm *vm, const u64 *args)
 {
+	u32 i;
+
 	__atomic_store_n(&vm->disabled_quirks, args[0], __ATOMIC_RELEASE);
+	/* Some decide what instructions exist. A vCPU that runs meanwhile keeps its set until its CPUID is set anew. */
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		if (!host_mutex_trylock(&vm->vcpu[i]->mutex))
+			continue;
+		vcpu_cpuid_changed(vm->vcpu[i]);
+		host_mutex_unlock(&vm->vcpu[i]->mutex);
+	}
 	return 0;
 }
 

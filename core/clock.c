@@ -332,6 +332,16 @@ void clock_reset(struct vcpu *v, bool init)
 
 void clock_destroy(struct vcpu *v)
 {
+	struct vm *vm = v->vm;
+	unsigned long state;
+
+	if (!v->clock)
+		return;
+	/* A vCPU whose creation failed is not one of those that share a TSC. */
+	state = host_lock_acquire(&vm->clock_lock);
+	if (v->clock->tsc_generation == vm->tsc_generation)
+		vm->tsc_matched--;
+	host_lock_release(&vm->clock_lock, state);
 	host_free(v->clock);
 	v->clock = NULL;
 }
