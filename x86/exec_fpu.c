@@ -77,21 +77,73 @@ static void track_x87(struct x86_state *s, const struct x86_insn *i, const struc
 	}
 }
 
+/*
+ * A pending x87 exception comes before anything that a memory operand may cause. Where the host does not look at it in
+ * time by itself: FWAIT. The FN forms do not wait.
+ */
+enum x86_result x86_fpu_wait(struct x86_state *s, const struct x86_insn *i)
+{
+	const struct x86_insn wait = { .opcode = 0x9b, .flags = INSN_FPU | INSN_X87 | INSN_NATIVE };
+
+	if (!(i->flags & (INSN_X87 | INSN_MMX)) || i->op == X86_OP_FNSTCW || i->op == X86_OP_FNSTSW)
+		return X86_OK;
+	return run_native(s, &wait, NULL);
+}
+
+/*
+ * With an unmasked exception x87 stores nothing: then the buffer still has what it was filled with. Error summary tells
+ * that from a result of the same bytes.
+ */
+#define UNTOUCHED 0xa5
+
+static bool store_suppressed(struct x86_state *s, const struct x86_insn *i, const u8 *buf, unsigned size)
+{
+	const struct x86_insn fnstsw = {
+		.map = 0, .opcode = 0xdd, .modrm = 7 << 3, .flags = INSN_FPU | INSN_X87 | INSN_NATIVE | INSN_HAS_MODRM,
+		.nr_operands = 1, .opnd = { { .kind = OPND_MEM, .size = 2 } },
+	};
+	u16 fsw;
+
+	if (!(i->flags & INSN_X87))
+		return false;
+	for (unsigned n = 0; n < size; n++)
+		if (buf[n] != UNTOUCHED)
+			return false;
+	return run_native(s, &fnstsw, &fsw) == X86_OK && fsw & 0x80;
+}
+
 static enum x86_result native_bounced(struct x86_state *s, const struct x86_insn *i, u64 lin, unsigned size,
 				      unsigned access)
 {
 	u8 buf[64] __aligned(64);
 	enum x86_result r;
 
+	r = x86_fpu_wait(s, i);
+	if (r != X86_OK)
+		return r;
+	memset(buf, UNTOUCHED, size);
 	/* The host must not compute before it is known that the result can be stored: FSTP changes the stack. */
 	r = access & OPACC_W ? x86_probe_linear(s, s->mmu_index, i->seg, lin, size, ACC_WRITE) :
 			       x86_read_linear(s, s->mmu_index, i->seg, lin, buf, size);
 	if (r != X86_OK)
 		return r;
 	r = run_native(s, i, buf);
-	if (r != X86_OK || !(access & OPACC_W))
+	if (r != X86_OK || !(access & OPACC_W) || store_suppressed(s, i, buf, size))
 		return r;
 	return x86_write_linear(s, s->mmu_index, i->seg, lin, buf, size);
+}
+
+/* AMD's SHA instructions do not mind. */
+static enum x86_result misaligned(struct x86_state *s, const struct x86_insn *i, const struct x86_operand *mem, u64 lin)
+{
+	enum x86_result r;
+
+	if (s->vendor_amd && i->op >= X86_OP_SHA1NEXTE && i->op <= X86_OP_SHA256MSG2)
+		return native_bounced(s, i, lin, mem->size, mem->access);
+	if (s->vendor_amd && i->op == X86_OP_SHA1RNDS4)
+		return native_bounced(s, i, lin, mem->size, mem->access);
+	r = x86_fpu_wait(s, i);
+	return r == X86_OK ? x86_raise_error(s, X86_EXC_GP, 0) : r;
 }
 
 static enum x86_result native_memory(struct x86_state *s, const struct x86_insn *i, const struct x86_operand *mem)
@@ -105,7 +157,7 @@ static enum x86_result native_memory(struct x86_state *s, const struct x86_insn 
 	if (unlikely(r != X86_OK))
 		return r;
 	if (i->flags & INSN_ALIGNED && unlikely(lin & (mem->size - 1)))
-		return x86_raise_error(s, X86_EXC_GP, 0);
+		return misaligned(s, i, mem, lin);
 	p = x86_tlb_probe(s, s->mmu_index, lin, mem->size, acc);
 	if (likely(p))
 		return run_native(s, i, p);
@@ -149,6 +201,24 @@ enum x86_result x86_exec_ldmxcsr(struct x86_state *s, const struct x86_insn *i)
 	return run_native(s, i, &val);
 }
 
+/* Outside 64-bit mode the upper eight registers stay as they are. */
+enum x86_result x86_exec_vzero(struct x86_state *s, const struct x86_insn *i)
+{
+	enum x86_result r = x86_fpu_check(s, i);
+	struct x86_xsave *x;
+
+	if (r != X86_OK)
+		return r;
+	if (s->mode == X86_MODE_LONG)
+		return run_native(s, i, NULL);
+	x = x86_fpu_area(s);
+	memset(x->ymmh, 0, sizeof(x->ymmh) / 2);
+	if (i->op == X86_OP_VZEROALL)
+		memset(x->fx.xmm, 0, sizeof(x->fx.xmm) / 2);
+	x86_fpu_changed(s);
+	return X86_OK;
+}
+
 /* --- single vector registers by the host ------------------------------------------------------------------- */
 
 /* MOVUPS, VMOVUPS or MOVQ between a register and host memory of size 8 (MMX), 16 or 32 bytes. */
@@ -178,7 +248,9 @@ static enum x86_result maskmov_bytes(struct x86_state *s, const struct x86_insn 
 	u64 lin;
 	unsigned n;
 
-	r = move_register(s, i->opnd[0].reg, size, vex, true, data);
+	r = x86_fpu_wait(s, i);
+	if (r == X86_OK)
+		r = move_register(s, i->opnd[0].reg, size, vex, true, data);
 	if (r == X86_OK)
 		r = move_register(s, i->opnd[1].reg, size, vex, true, mask);
 	for (n = 0; n < size && r == X86_OK; n++) {
@@ -289,30 +361,48 @@ static u64 gather_offset(const struct x86_state *s, const struct x86_insn *i, co
 	return (a + (idx << i->scale)) & x86_addr_mask(i->adsize);
 }
 
-/*
- * All elements are loaded before a register changes, so a fault in the middle shows none of them as done. That is
- * among the outcomes that the manual allows.
- */
+/* Elements below the faulting one are done, their mask bits gone; the fault stays in s->fault. */
+static enum x86_result gather_partial(struct x86_state *s, const struct x86_insn *i, const struct gather *g, u8 *dst,
+				      u8 *mask)
+{
+	enum x86_result r;
+
+	/* Registers with 16 bytes of elements keep their upper halves, which a VEX load would clear. */
+	r = move_register(s, i->opnd[0].reg, 32, true, false, dst);
+	if (r == X86_OK)
+		r = move_register(s, i->opnd[2].reg, 32, true, false, mask);
+	return r == X86_OK ? X86_FAULT : r;
+}
+
+/* Elements are loaded in order, from the lowest. Nothing changes before the last load that may be X86_PENDING. */
 enum x86_result x86_exec_gather(struct x86_state *s, const struct x86_insn *i)
 {
 	u8 dst[32], mask[32], index[32];
 	enum x86_result r = x86_fpu_check(s, i);
 	struct gather g;
+	unsigned n;
 	u64 val;
 
 	gather_shape(i, &g);
 	if (r == X86_OK)
-		r = move_register(s, i->opnd[0].reg, g.dst_size, true, true, dst);
+		r = move_register(s, i->opnd[0].reg, 32, true, true, dst);
 	if (r == X86_OK)
-		r = move_register(s, i->opnd[2].reg, g.dst_size, true, true, mask);
+		r = move_register(s, i->opnd[2].reg, 32, true, true, mask);
 	if (r == X86_OK)
 		r = move_register(s, i->index, g.index_size, true, true, index);
-	for (unsigned n = 0; n < g.lanes && r == X86_OK; n++) {
-		if (!lane_active(mask, n, g.width))
-			continue;
-		r = x86_load(s, i->seg, gather_offset(s, i, &g, index, n), g.width, &val);
-		memcpy(dst + n * g.width, &val, g.width);
+	if (r != X86_OK)
+		return r;
+	for (n = 0; n < g.lanes; n++) {
+		if (lane_active(mask, n, g.width)) {
+			r = x86_load(s, i->seg, gather_offset(s, i, &g, index, n), g.width, &val);
+			if (r != X86_OK)
+				break;
+			memcpy(dst + n * g.width, &val, g.width);
+		}
+		memset(mask + n * g.width, 0, g.width);
 	}
+	if (r == X86_FAULT)
+		return gather_partial(s, i, &g, dst, mask);
 	if (r != X86_OK)
 		return r;
 	/* What lies above the last element is cleared in both registers. */

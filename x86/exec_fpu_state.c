@@ -45,6 +45,15 @@ static void pointers_to_short(const struct x86_state *s, struct x86_fxregs *fx)
 	fx->fdp = (u32)fx->fdp | (u64)s->fpu_ds << 32;
 }
 
+/* What the processor makes of any control and status word: reserved bits fixed, error summary and busy derived. */
+static void load_control(struct x86_fxregs *fx, u16 fcw, u16 fsw)
+{
+	bool pending = fsw & ~fcw & 0x3f;
+
+	fx->fcw = (fcw & 0x1f3f) | 0x40;
+	fx->fsw = (fsw & 0x7f7f) | (pending ? 0x8080 : 0);
+}
+
 static void pointers_from_image(struct x86_state *s, const struct x86_insn *i, struct x86_fxregs *fx)
 {
 	if (i->rex & 8)
@@ -107,6 +116,7 @@ enum x86_result x86_exec_fxrstor(struct x86_state *s, const struct x86_insn *i)
 	x = x86_fpu_area(s);
 	mask = x->fx.mxcsr_mask;
 	pointers_from_image(s, i, &fx);
+	load_control(&fx, fx.fcw, fx.fsw);
 	memcpy(&x->fx, &fx, size);
 	x->fx.mxcsr_mask = mask;
 	x->xstate_bv |= XFEATURE_X87 | XFEATURE_SSE;
@@ -287,6 +297,7 @@ static void install_image(struct x86_state *s, const struct x86_insn *i, struct 
 
 	if (load & XFEATURE_X87) {
 		pointers_from_image(s, i, &x->fx);
+		load_control(&x->fx, x->fx.fcw, x->fx.fsw);
 		memcpy(&area->fx, &x->fx, FX_MXCSR);
 		memcpy(area->fx.st, x->fx.st, sizeof(x->fx.st));
 	}
@@ -395,11 +406,7 @@ static void env_from_area(const struct x86_state *s, const struct x86_fxregs *fx
 
 static void env_to_area(struct x86_state *s, struct x86_fxregs *fx, const struct x87_env *e)
 {
-	bool pending = e->fsw & ~e->fcw & 0x3f;
-
-	fx->fcw = (e->fcw & 0x1f3f) | 0x40;
-	/* Error summary and busy follow from the exception flags and masks. */
-	fx->fsw = (e->fsw & 0x7f7f) | (pending ? 0x8080 : 0);
+	load_control(fx, e->fcw, e->fsw);
 	fx->ftw = 0;
 	for (unsigned n = 0; n < 8; n++)
 		fx->ftw |= (e->tags >> 2 * n & 3) != TAG_EMPTY ? 1u << n : 0;
@@ -486,14 +493,15 @@ static enum x86_result store_env(struct x86_state *s, const struct x86_insn *i, 
 	if (r != X86_OK)
 		return r;
 	if (registers) {
-		x->xstate_bv &= ~(u64)XFEATURE_X87;
+		/* As FNINIT: the registers become empty but keep their contents. */
+		memset(&x->fx, 0, FX_MXCSR);
+		x->fx.fcw = FPU_CW_INIT;
 		s->fpu_cs = s->fpu_ds = 0;
-		x86_fpu_area(s);
 	} else {
 		x->fx.fcw |= 0x3f;
 		x->fx.fsw &= ~0x8080;
-		x->xstate_bv |= XFEATURE_X87;
 	}
+	x->xstate_bv |= XFEATURE_X87;
 	x86_fpu_changed(s);
 	return X86_OK;
 }
@@ -508,6 +516,8 @@ static enum x86_result load_env(struct x86_state *s, const struct x86_insn *i, b
 	u64 lin;
 	enum x86_result r = x86_fpu_check(s, i);
 
+	if (r == X86_OK)
+		r = x86_fpu_wait(s, i);
 	if (r == X86_OK)
 		r = x86_fpu_operand(s, i, size, ACC_READ, &lin);
 	if (r == X86_OK)

@@ -42,6 +42,9 @@ struct x86_xsave {
 /* May this instruction run now: #UD or #NM by CR0.EM, TS, MP, CR4.OSFXSR, OSXSAVE, XCR0. */
 enum x86_result x86_fpu_check(struct x86_state *s, const struct x86_insn *i);
 
+/* #MF if an x87 exception is pending and the instruction is one that waits for it. */
+enum x86_result x86_fpu_wait(struct x86_state *s, const struct x86_insn *i);
+
 /*
  * The area as memory: spills the host's registers, makes parts in their initial state explicit. After a
  * change of it: x86_fpu_changed(). While the state is in the host's registers s->fpu_ip, fpu_dp and fpu_op are the

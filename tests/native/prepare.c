@@ -125,19 +125,22 @@ static void prepare_gather(struct insn_case *c, struct random *r)
 		c->regs.gpr[i->base] = DATA_AT + DATA_WRITABLE / 2 - i->disp;
 }
 
+/* More than any processor's XSAVE area without AMX. */
+#define WHOLE_AREA 3072
+
 /* Areas of FXSAVE and XSAVE start at multiples of 64 and, to be loaded, have good contents. */
-static void prepare_area(struct insn_case *c, u8 *data, struct random *r)
+static bool prepare_area(struct insn_case *c, u8 *data, struct random *r)
 {
 	u64 mask = random_below(r, 8), at = c->target & ~63ull, header[8] = { 0 };
 	const struct x86_insn *i = &c->insn;
 	u8 image[VECTOR_STATE_SIZE];
 
-	if (one_in(r, 4))
-		mask = random_u64(r);
+	if (at + WHOLE_AREA > DATA_AT + DATA_WRITABLE)
+		return false;
 	c->regs.gpr[X86_RAX] = (u32)mask;
-	c->regs.gpr[X86_RDX] = one_in(r, 8) ? random_u64(r) : 0;
+	c->regs.gpr[X86_RDX] = 0;
 	if (i->base >= 16 || (i->index < 16 && i->index != i->base) || i->base == X86_RAX || i->base == X86_RDX)
-		return;
+		return true;
 	if (!one_in(r, 16))
 		c->regs.gpr[i->base] -= i->index == i->base ? 0 : c->target - at;
 	generate_vectors(image, r);
@@ -152,17 +155,17 @@ static void prepare_area(struct insn_case *c, u8 *data, struct random *r)
 	image[26] = image[27] = 0;
 	if (at >= DATA_AT && at + sizeof(image) <= DATA_END)
 		memcpy(data + (at - DATA_AT), image, sizeof(image));
+	return true;
 }
 
-void prepare_case(struct insn_case *c, u8 *data, struct random *r)
+bool prepare_case(struct insn_case *c, u8 *data, struct random *r)
 {
 	const struct x86_insn *i = &c->insn;
 
 	switch (i->op) {
 	case X86_OP_FXSAVE: case X86_OP_FXRSTOR: case X86_OP_XSAVE: case X86_OP_XSAVEOPT: case X86_OP_XSAVEC:
 	case X86_OP_XRSTOR:
-		prepare_area(c, data, r);
-		break;
+		return prepare_area(c, data, r);
 	case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU: case X86_OP_VMASKMOVDQU:
 		c->regs.gpr[X86_RDI] = DATA_AT + random_below(r, DATA_WRITABLE + 8);
 		if (i->seg == SEG_FS)
@@ -181,4 +184,5 @@ void prepare_case(struct insn_case *c, u8 *data, struct random *r)
 			prepare_gather(c, r);
 		break;
 	}
+	return true;
 }
