@@ -89,6 +89,7 @@ static enum run_result complete_access(struct vcpu *v)
 	case IO_MMIO_READ:
 		return complete_read(v);
 	case IO_PORT_IN:
+	case IO_PORT_OUT:
 		v->io.answered = true;
 		return replay(v);
 	case IO_RDMSR:

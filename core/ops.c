@@ -185,8 +185,8 @@ static void fill_io_exit(struct vcpu *v, u8 direction, u16 port, unsigned size, 
 	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE;
 }
 
-/* The answer of user space to this very access. Its count may have shrunk: user space has changed the registers. */
-static bool answered_in(struct vcpu *v, u16 port, unsigned size, void *buf, unsigned count, unsigned *done)
+/* Has user space served this very access? The count may have shrunk: user space has changed the registers. */
+static bool answered_io(struct vcpu *v, u16 port, unsigned size, unsigned count, unsigned *done)
 {
 	struct vcpu_io *io = &v->io;
 
@@ -194,8 +194,13 @@ static bool answered_in(struct vcpu *v, u16 port, unsigned size, void *buf, unsi
 		return false;
 	io->answered = false;
 	*done = count < io->pio_count ? count : io->pio_count;
-	memcpy(buf, PIO_PAGE(v), (size_t)*done * size);
 	return true;
+}
+
+/* A single OUT is at user space with the state from before it, but for one port, whose users have come to rely on it. */
+static bool retires_first(const struct vcpu *v, u16 port, unsigned count)
+{
+	return count > 1 || (port == 0x7e && !(v->vm->disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP));
 }
 
 static enum x86_result op_in(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count,
@@ -204,8 +209,10 @@ static enum x86_result op_in(struct x86_state *s, u16 port, unsigned size, void 
 	struct vcpu *v = state_vcpu(s);
 	unsigned n;
 
-	if (answered_in(v, port, size, buf, count, done))
+	if (answered_io(v, port, size, count, done)) {
+		memcpy(buf, PIO_PAGE(v), (size_t)*done * size);
 		return X86_OK;
+	}
 	v->stat.io_exits++;
 	for (n = 0; n < count && bus_read(v, BUS_PIO, port, size, (u8 *)buf + n * size) == 0;)
 		n++;
@@ -224,6 +231,8 @@ static enum x86_result op_out(struct x86_state *s, u16 port, unsigned size, cons
 	struct vcpu *v = state_vcpu(s);
 	unsigned n;
 
+	if (answered_io(v, port, size, count, done))
+		return X86_OK;
 	v->stat.io_exits++;
 	for (n = 0; n < count && bus_write(v, BUS_PIO, port, size, (const u8 *)buf + n * size) == 0;)
 		n++;
@@ -234,7 +243,9 @@ static enum x86_result op_out(struct x86_state *s, u16 port, unsigned size, cons
 		count = PAGE / size;
 	memcpy(PIO_PAGE(v), buf, (size_t)count * size);
 	fill_io_exit(v, KVM_EXIT_IO_OUT, port, size, count);
-	v->io.pending = IO_PORT_OUT;
+	if (!retires_first(v, port, count))
+		return ask_user(v, IO_PORT_OUT, KVM_EXIT_IO);
+	v->io.pending = IO_NOTICE;
 	*done = count;
 	return X86_EXIT;
 }

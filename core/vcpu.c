@@ -30,8 +30,8 @@ void vcpu_reset(struct vcpu *v, bool init)
 	io_discard(v);
 	x86_reset(&v->state, init);
 	vcpu_parts_reset(v, init);
-	if (v->lapic)
-		lapic_reset(v, init);
+	/* Without a LAPIC too: IA32_APIC_BASE is there. */
+	lapic_reset(v, init);
 	vcpu_put_state(v, STATE_ALL);
 	vcpu_request(v, REQ_EVENT);
 }

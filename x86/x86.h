@@ -40,7 +40,8 @@ struct x86_ops {
 	/*
 	 * Ports; size 1, 2, 4; permission already checked. count elements (strings; else 1). in: *done elements were
 	 * stored to buf, X86_PENDING if none is there yet. out: *done elements were taken.
-	 * in, out return X86_OK or X86_EXIT (the instruction retires and KVM_RUN must go to user space).
+	 * in, out return X86_OK, X86_PENDING (the instruction runs again when user space has served it) or X86_EXIT (the
+	 * instruction retires and KVM_RUN must go to user space).
 	 */
 	enum x86_result (*in)(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count, unsigned *done);
 	enum x86_result (*out)(struct x86_state *s, u16 port, unsigned size, const void *buf, unsigned count,

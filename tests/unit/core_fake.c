@@ -17,12 +17,19 @@ static void no_vm(struct vm *vm)
 
 static int create_vcpu(struct vcpu *v)
 {
-	v->engine_vcpu = &fake;
+	struct x86_tlb *tlb = host_alloc_pages(sizeof(*tlb));
+
+	if (!tlb)
+		return -ENOMEM;
+	x86_tlb_init(tlb);
+	v->state.tlb = tlb;
+	v->engine_vcpu = tlb;
 	return 0;
 }
 
 static void destroy_vcpu(struct vcpu *v)
 {
+	host_free_pages(v->engine_vcpu, sizeof(struct x86_tlb));
 }
 
 static void enter(struct vcpu *v, struct vm_exit *exit)
@@ -34,6 +41,7 @@ static void enter(struct vcpu *v, struct vm_exit *exit)
 
 static void tlb_flush(struct vcpu *v)
 {
+	x86_tlb_flush(v->state.tlb);
 	fake.tlb_flushes++;
 }
 
