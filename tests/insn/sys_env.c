@@ -23,6 +23,39 @@ static bool op_ram(struct x86_state *s, u64 gpa, bool write, struct x86_ram *out
 	return true;
 }
 
+static enum x86_result op_ram_read(struct x86_state *s, u64 gpa, void *buf, unsigned size)
+{
+	if (gpa + size > SYS_RAM)
+		return X86_UNHANDLED;
+	if ((gpa & ~X86_PAGE_MASK) + size > X86_PAGE_SIZE)
+		insn_fail("ram_read crosses a page: %llx, %u bytes", gpa, size);
+	memcpy(buf, ram + gpa, size);
+	return X86_OK;
+}
+
+static enum x86_result op_ram_write(struct x86_state *s, u64 gpa, const void *buf, unsigned size)
+{
+	if (gpa + size > SYS_RAM)
+		return X86_UNHANDLED;
+	if ((gpa & ~X86_PAGE_MASK) + size > X86_PAGE_SIZE)
+		insn_fail("ram_write crosses a page: %llx, %u bytes", gpa, size);
+	memcpy(ram + gpa, buf, size);
+	return X86_OK;
+}
+
+static enum x86_result op_ram_cmpxchg(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size)
+{
+	u64 now = 0;
+
+	if (gpa + size > SYS_RAM)
+		return X86_UNHANDLED;
+	memcpy(&now, ram + gpa, size);
+	if (now != old)
+		return X86_RETRY;
+	memcpy(ram + gpa, &val, size);
+	return X86_OK;
+}
+
 static enum x86_result op_mmio_read(struct x86_state *s, u64 gpa, void *buf, unsigned size)
 {
 	memset(buf, 0xff, size);
@@ -121,12 +154,25 @@ static void op_events_enabled(struct x86_state *s)
 	env_of(s)->events++;
 }
 
-static const struct x86_ops ops = {
-	.ram = op_ram, .mmio_read = op_mmio_read, .mmio_write = op_mmio_write, .in = op_in, .out = op_out,
+static struct x86_ops ops = {
+	.ram_read = op_ram_read, .ram_write = op_ram_write, .ram_cmpxchg = op_ram_cmpxchg, .mmio_read = op_mmio_read, .mmio_write = op_mmio_write, .in = op_in, .out = op_out,
 	.rdmsr = op_rdmsr, .wrmsr = op_wrmsr, .cpuid = op_cpuid, .rdtsc = op_rdtsc, .read_cr8 = op_read_cr8,
 	.write_cr8 = op_write_cr8, .hlt = op_exit, .mwait = op_exit, .hypercall = op_hypercall,
 	.tlb_flushed = op_tlb_flushed, .mode_changed = op_mode_changed, .events_enabled = op_events_enabled,
 };
+
+static enum { WITH_TLB, WITHOUT_TLB, COPIED_RAM, VARIANTS } variant;
+
+void sys_variants(void (*body)(void))
+{
+	static const char *const names[] = { "with the TLB", "without TLB", "with copied RAM" };
+
+	for (variant = WITH_TLB; variant < VARIANTS && !insn_failures(); variant++) {
+		body();
+		if (insn_failures())
+			insn_fail("that was %s", names[variant]);
+	}
+}
 
 /* --- memory ------------------------------------------------------------------------------------------ */
 
@@ -199,7 +245,8 @@ struct sys_env *sys_real(void)
 	x86_tlb_init(&tlb);
 	e->ram = ram;
 	e->s.ops = &ops;
-	e->s.tlb = &tlb;
+	e->s.tlb = variant == WITH_TLB ? &tlb : NULL;
+	ops.ram = variant == COPIED_RAM ? NULL : op_ram;
 	e->s.xsave = xsave;
 	e->s.maxphyaddr = 40;
 	e->s.features[0] = e->s.features[1] = ~0ull;

@@ -52,6 +52,16 @@ struct sys_env {
 	u64 cr8;
 };
 
+/*
+ * A test of the system instructions: run with the TLB, without it, and with RAM that is reached only by copying
+ * (as in the kernel).
+ */
+#define SYS_TEST(fn, text)                                                                                     \
+	static void fn##_body(void);                                                                           \
+	INSN_TEST(fn, text) { sys_variants(fn##_body); }                                                       \
+	static void fn##_body(void)
+void sys_variants(void (*body)(void));
+
 /* Before each test: state after RESET, RAM zeroed. */
 struct sys_env *sys_real(void);
 /* Flat protected mode at CPL 0 or 3, all segments loaded, no paging. */

@@ -19,7 +19,7 @@ SYS_CODE_DEF(long_int80, 64, "nop; int 0x80");
 SYS_CODE_DEF(long_int40, 64, "int 0x40");
 SYS_CODE_DEF(long_ud2, 64, "nop; ud2");
 
-INSN_TEST(long_int, "sys: 64-bit INT n from CPL 3")
+SYS_TEST(long_int, "sys: 64-bit INT n from CPL 3")
 {
 	struct sys_env *e = sys_long(3);
 	struct x86_state *s = &e->s;
@@ -42,7 +42,7 @@ INSN_TEST(long_int, "sys: 64-bit INT n from CPL 3")
 	EXPECT_EQ(sys_stack(e, 3, 8), RFLAGS_FIXED | RFLAGS_RF);
 }
 
-INSN_TEST(long_fault_same_level, "sys: 64-bit exception at CPL 0: aligned frame, RF")
+SYS_TEST(long_fault_same_level, "sys: 64-bit exception at CPL 0: aligned frame, RF")
 {
 	struct sys_env *e = sys_long(0);
 	struct x86_state *s = &e->s;
@@ -65,7 +65,7 @@ INSN_TEST(long_fault_same_level, "sys: 64-bit exception at CPL 0: aligned frame,
 	EXPECT(s->rflags & RFLAGS_IF);
 }
 
-INSN_TEST(long_ist, "sys: interrupt stack table")
+SYS_TEST(long_ist, "sys: interrupt stack table")
 {
 	struct sys_env *e = sys_long(0);
 
@@ -86,7 +86,7 @@ INSN_TEST(long_ist, "sys: interrupt stack table")
 	EXPECT_FAULT(e, long_ud2, 12, 1, 8);
 }
 
-INSN_TEST(long_bad_gates, "sys: 64-bit gates that are not usable")
+SYS_TEST(long_bad_gates, "sys: 64-bit gates that are not usable")
 {
 	struct sys_env *e = sys_long(3);
 
@@ -122,7 +122,7 @@ INSN_TEST(long_bad_gates, "sys: 64-bit gates that are not usable")
 	EXPECT_FAULT(e, long_int80, 11, SEL_TEST, 8);
 }
 
-INSN_TEST(long_double_fault, "sys: 64-bit double and triple fault")
+SYS_TEST(long_double_fault, "sys: 64-bit double and triple fault")
 {
 	struct sys_env *e = sys_long(0);
 
@@ -157,7 +157,7 @@ SYS_CODE_DEF(long_write, 64, "mov dword ptr [0x160ffe], eax");
 SYS_CODE_DEF(long_noncanon, 64, "mov rbx, 0x7fffffffffff; mov eax, [rbx]");
 SYS_CODE_DEF(long_noncanon_ss, 64, "mov rsp, 0x800000000010; push rax");
 
-INSN_TEST(long_page_faults, "sys: page faults: error code, CR2, crossing pages")
+SYS_TEST(long_page_faults, "sys: page faults: error code, CR2, crossing pages")
 {
 	struct sys_env *e = sys_long(3);
 
@@ -180,7 +180,7 @@ INSN_TEST(long_page_faults, "sys: page faults: error code, CR2, crossing pages")
 	EXPECT_FAULT(e, long_noncanon_ss, 12, 0, 8);
 }
 
-INSN_TEST(long_fetch, "sys: instruction fetch across pages")
+SYS_TEST(long_fetch, "sys: instruction fetch across pages")
 {
 	static const u8 insn[] = { 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0xf4 };	/* movabs rax; hlt */
 	struct sys_env *e = sys_long(0);
@@ -249,7 +249,7 @@ SYS_CODE_DEF(long_iretd, 64,
 	     "sub rsp, 20; mov dword ptr [rsp], 0x10100; mov dword ptr [rsp+4], 8; mov dword ptr [rsp+8], 0x202;"
 	     "mov dword ptr [rsp+12], 0x1fff0; mov dword ptr [rsp+16], 0x10; iretd; .org 771b + 0x100; mov rbx, rsp");
 
-INSN_TEST(long_iret, "sys: IRETQ")
+SYS_TEST(long_iret, "sys: IRETQ")
 {
 	struct sys_env *e = sys_long(0);
 	struct x86_state *s = &e->s;
@@ -307,7 +307,7 @@ static void set_syscall_msrs(struct x86_state *s)
 	s->sfmask = RFLAGS_IF | RFLAGS_DF;
 }
 
-INSN_TEST(long_syscall_sysret, "sys: SYSCALL and SYSRET")
+SYS_TEST(long_syscall_sysret, "sys: SYSCALL and SYSRET")
 {
 	struct sys_env *e = sys_long(3);
 	struct x86_state *s = &e->s;
@@ -361,7 +361,7 @@ INSN_TEST(long_syscall_sysret, "sys: SYSCALL and SYSRET")
 	EXPECT_VECTOR(e, 6);
 }
 
-INSN_TEST(compat_syscalls, "sys: SYSCALL in compatibility mode is AMD's")
+SYS_TEST(compat_syscalls, "sys: SYSCALL in compatibility mode is AMD's")
 {
 	struct sys_env *e = sys_long(3);
 	struct x86_state *s = &e->s;
@@ -388,7 +388,7 @@ SYS_CODE_DEF(long_sysenter, 64, "sysenter");
 SYS_CODE_DEF(long_sysexit, 64, "mov edx, 0x10100; mov ecx, 0x2fff0; sysexitq; .org 771b + 0x100; int 0x80");
 SYS_CODE_DEF(long_sysexit32, 64, "mov edx, 0x10100; mov ecx, 0x2fff0; sysexitd; .org 771b + 0x100; .code32; int 0x80");
 
-INSN_TEST(long_sysenter_sysexit, "sys: SYSENTER and SYSEXIT in 64-bit mode")
+SYS_TEST(long_sysenter_sysexit, "sys: SYSENTER and SYSEXIT in 64-bit mode")
 {
 	struct sys_env *e = sys_long(3);
 	struct x86_state *s = &e->s;
@@ -428,7 +428,7 @@ SYS_CODE_DEF(long_gs, 64,
 SYS_CODE_DEF(long_wrgs_bad, 64, "mov rax, 0x800000000000; wrgsbase rax");
 SYS_CODE_DEF(long_swapgs, 64, "swapgs");
 
-INSN_TEST(long_bases, "sys: SWAPGS, RDFSBASE and relatives")
+SYS_TEST(long_bases, "sys: SWAPGS, RDFSBASE and relatives")
 {
 	struct sys_env *e = sys_long(0);
 	struct x86_state *s = &e->s;
@@ -456,7 +456,7 @@ SYS_CODE_DEF(long_far_ld, 64, "mov rsi, 0x10200; jmp fword ptr [rsi]; .org 771b 
 SYS_CODE_DEF(long_far_noncanon, 64,
 	     "mov rsi, 0x10200; .byte 0x48; call fword ptr [rsi]; .org 771b + 0x200; .quad 0x800000000000; .word 8");
 
-INSN_TEST(long_far_branches, "sys: far branches between 64-bit and compatibility mode")
+SYS_TEST(long_far_branches, "sys: far branches between 64-bit and compatibility mode")
 {
 	struct sys_env *e = sys_long(0);
 	struct x86_state *s = &e->s;
@@ -482,7 +482,7 @@ INSN_TEST(long_far_branches, "sys: far branches between 64-bit and compatibility
 
 SYS_CODE_DEF(long_call_gate, 64, "mov rsi, 0x10200; call fword ptr [rsi]; .org 771b + 0x200; .long 0; .word 0x53");
 
-INSN_TEST(long_call_gates, "sys: 64-bit call gates")
+SYS_TEST(long_call_gates, "sys: 64-bit call gates")
 {
 	struct sys_env *e = sys_long(3);
 	struct x86_state *s = &e->s;
@@ -514,7 +514,7 @@ SYS_CODE_DEF(long_ltr, 64, "mov eax, 0x50; ltr ax; str rbx; mov eax, 0x60; lldt 
 SYS_CODE_DEF(long_mov_ss_null, 64, "xor eax, eax; mov ss, ax");
 SYS_CODE_DEF(long_mov_ss_null3, 64, "mov eax, 3; mov ss, ax");
 
-INSN_TEST(long_system_segments, "sys: LTR, LLDT, null SS in 64-bit mode")
+SYS_TEST(long_system_segments, "sys: LTR, LLDT, null SS in 64-bit mode")
 {
 	struct sys_env *e = sys_long(0);
 	struct x86_state *s = &e->s;
@@ -543,7 +543,7 @@ INSN_TEST(long_system_segments, "sys: LTR, LLDT, null SS in 64-bit mode")
 	EXPECT_FAULT(e, long_mov_ss_null3, 13, 0, 8);
 }
 
-INSN_TEST(long_external, "sys: external interrupts and NMI")
+SYS_TEST(long_external, "sys: external interrupts and NMI")
 {
 	struct sys_env *e = sys_long(3);
 	struct x86_state *s = &e->s;

@@ -13,7 +13,7 @@ SYS_CODE_DEF(p_int1, 32, "int1");
 SYS_CODE_DEF(p_ud2, 32, "nop; ud2");
 SYS_CODE_DEF(p_int40, 32, "int 0x40");
 
-INSN_TEST(p_int_inner, "sys: protected mode INT n from CPL 3 to CPL 0")
+SYS_TEST(p_int_inner, "sys: protected mode INT n from CPL 3 to CPL 0")
 {
 	struct sys_env *e = sys_prot(3);
 	struct x86_state *s = &e->s;
@@ -46,7 +46,7 @@ INSN_TEST(p_int_inner, "sys: protected mode INT n from CPL 3 to CPL 0")
 	EXPECT_EQ(sys_stack(e, 4, 2), USER_DS | 3);
 }
 
-INSN_TEST(p_software, "sys: INT3, INTO, INT1 and the gate's DPL")
+SYS_TEST(p_software, "sys: INT3, INTO, INT1 and the gate's DPL")
 {
 	struct sys_env *e = sys_prot(3);
 
@@ -100,7 +100,7 @@ static void expect_bad_stack(u64 desc, u16 sel, bool exception, unsigned vec, u3
 	sys_expect_eq(sys_read(e, SYS_TSS + 76, 4), USER_CS32 | 3, "saved CS", line);
 }
 
-INSN_TEST(p_bad_stacks, "sys: inner stacks that the TSS has wrong: #TS, #SS")
+SYS_TEST(p_bad_stacks, "sys: inner stacks that the TSS has wrong: #TS, #SS")
 {
 	const u64 good = sys_desc(0, 0xfffff, D_P | D_DATA, F_G | F_DB);
 
@@ -115,7 +115,7 @@ INSN_TEST(p_bad_stacks, "sys: inner stacks that the TSS has wrong: #TS, #SS")
 	expect_bad_stack(sys_desc(0, 0xff, D_P | D_DATA, F_DB), SEL_TEST, true, 12, SEL_TEST | 1, __LINE__);
 }
 
-INSN_TEST(p_tss_limit, "sys: TSS too short for the stack pointer")
+SYS_TEST(p_tss_limit, "sys: TSS too short for the stack pointer")
 {
 	struct sys_env *e = sys_prot(3);
 
@@ -126,7 +126,7 @@ INSN_TEST(p_tss_limit, "sys: TSS too short for the stack pointer")
 	EXPECT_EQ(e->s.rip, SYS_CODE + 1);
 }
 
-INSN_TEST(p_conforming_handler, "sys: handler in a conforming segment stays at CPL 3")
+SYS_TEST(p_conforming_handler, "sys: handler in a conforming segment stays at CPL 3")
 {
 	struct sys_env *e = sys_prot(3);
 
@@ -156,7 +156,7 @@ SYS_CODE_DEF(p_iret_nullss, 32, "push 0; push 0x2fff0; pushf; push 0x1b; push 0x
 SYS_CODE_DEF(p_iret_flags, 32,
 	     "push 0x3c7fd7; push 0x1b; push 0x10100; iretd; .org 771b + 0x100; int 0x80");
 
-INSN_TEST(p_iret, "sys: protected mode IRET")
+SYS_TEST(p_iret, "sys: protected mode IRET")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -197,7 +197,7 @@ SYS_CODE_DEF(p_retf_outer, 32,
 SYS_CODE_DEF(p_retf_same, 32, "push 7; push 8; push 0x10100; retf 4; .org 771b + 0x100; mov eax, esp");
 SYS_CODE_DEF(p_retf16, 32, "push 0; .byte 0x66; push 8; .byte 0x66; push 0x900; .byte 0x66, 0xcb");
 
-INSN_TEST(p_retf, "sys: protected mode RETF")
+SYS_TEST(p_retf, "sys: protected mode RETF")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -234,7 +234,7 @@ static void expect_jmp(unsigned cpl, u64 desc, unsigned vec, u32 err, int line)
 	sys_expect_eq(sys_stack(e, 1, 4), SYS_CODE, "EIP", line);
 }
 
-INSN_TEST(p_far_jmp, "sys: far JMP to code segments")
+SYS_TEST(p_far_jmp, "sys: far JMP to code segments")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -266,7 +266,7 @@ INSN_TEST(p_far_jmp, "sys: far JMP to code segments")
 SYS_CODE_DEF(p_gate_params, 32, "push 0x111; push 0x222; lcall 0x53:0");
 SYS_CODE_DEF(p_gate_jmp, 32, "ljmp 0x53:0");
 
-INSN_TEST(p_call_gates, "sys: call gates with parameters")
+SYS_TEST(p_call_gates, "sys: call gates with parameters")
 {
 	struct sys_env *e = sys_prot(3);
 	struct x86_state *s = &e->s;
@@ -315,7 +315,7 @@ INSN_TEST(p_call_gates, "sys: call gates with parameters")
 	EXPECT_EQ(sys_read(e, SYS_TSS + 56, 4), SYS_STACK3 - 8);
 }
 
-INSN_TEST(p_far_call, "sys: far CALL")
+SYS_TEST(p_far_call, "sys: far CALL")
 {
 	struct sys_env *e = sys_prot(3);
 	struct x86_state *s = &e->s;
@@ -342,7 +342,7 @@ struct load_case {
 	u8 vec;		/* 0: loads */
 };
 
-INSN_TEST(p_segment_loads, "sys: MOV to segment registers: type, privilege, presence")
+SYS_TEST(p_segment_loads, "sys: MOV to segment registers: type, privilege, presence")
 {
 	static const struct load_case t[] = {
 		{ SEG_DS, 0, D_P | 0x12, 0, 0 }, { SEG_DS, 0, D_P | 0x10, 0, 0 }, { SEG_DS, 0, D_P | 0x18, 0, 13 },
@@ -388,7 +388,7 @@ SYS_CODE_DEF(p_gdt_limit, 32, "mov eax, 0x100; mov ds, ax");
 SYS_CODE_DEF(p_pop_ds, 32, "push 0x50; pop ds; mov eax, ds");
 SYS_CODE_DEF(p_lds, 32, "lds ebx, fword ptr [0x50000]; mov eax, ds");
 
-INSN_TEST(p_segments_more, "sys: null segments, LDT, table limits, POP and LDS")
+SYS_TEST(p_segments_more, "sys: null segments, LDT, table limits, POP and LDS")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -425,7 +425,7 @@ SYS_CODE_DEF(p_read, 32, "mov eax, fs:[ebx]");
 SYS_CODE_DEF(p_write, 32, "mov fs:[ebx], eax");
 SYS_CODE_DEF(p_read_ss, 32, "mov eax, ss:[ebx]");
 
-INSN_TEST(p_limits, "sys: limits, expand-down segments, access types")
+SYS_TEST(p_limits, "sys: limits, expand-down segments, access types")
 {
 	static const struct {
 		u8 access;
@@ -477,7 +477,7 @@ SYS_CODE_DEF(p_verr, 32, "verr ax");
 SYS_CODE_DEF(p_verw, 32, "verw ax");
 SYS_CODE_DEF(p_arpl, 32, "mov eax, 0x51; mov ecx, 0x13; arpl ax, cx; sete bl; arpl ax, cx; sete bh");
 
-INSN_TEST(p_look_at_descriptors, "sys: LAR, LSL, VERR, VERW")
+SYS_TEST(p_look_at_descriptors, "sys: LAR, LSL, VERR, VERW")
 {
 	static const struct {
 		u8 access, cpl, rpl;
@@ -527,7 +527,7 @@ INSN_TEST(p_look_at_descriptors, "sys: LAR, LSL, VERR, VERW")
 	}
 }
 
-INSN_TEST(p_arpl_test, "sys: ARPL")
+SYS_TEST(p_arpl_test, "sys: ARPL")
 {
 	struct sys_env *e = sys_prot(0);
 

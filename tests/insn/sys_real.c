@@ -2,7 +2,7 @@
 /* System behaviour of real mode: reset, interrupts, far branches, unreal mode, the way to protected mode. */
 #include "sys_env.h"
 
-INSN_TEST(reset_state, "sys: state after RESET and INIT")
+SYS_TEST(reset_state, "sys: state after RESET and INIT")
 {
 	struct sys_env *e = sys_real();
 	struct x86_state *s = &e->s;
@@ -34,7 +34,7 @@ INSN_TEST(reset_state, "sys: state after RESET and INIT")
 
 SYS_CODE_DEF(real_int, 16, "int 0x21");
 
-INSN_TEST(real_int_frame, "sys: real mode INT n: frame, flags cleared")
+SYS_TEST(real_int_frame, "sys: real mode INT n: frame, flags cleared")
 {
 	struct sys_env *e = sys_real();
 	struct x86_state *s = &e->s;
@@ -50,7 +50,7 @@ INSN_TEST(real_int_frame, "sys: real mode INT n: frame, flags cleared")
 	EXPECT_EQ(s->seg[SEG_CS].sel, SYS_HANDLERS >> 4);
 }
 
-INSN_TEST(real_int_limit, "sys: real mode: vector outside the IDT limit is #GP")
+SYS_TEST(real_int_limit, "sys: real mode: vector outside the IDT limit is #GP")
 {
 	struct sys_env *e = sys_real();
 
@@ -71,7 +71,7 @@ INSN_TEST(real_int_limit, "sys: real mode: vector outside the IDT limit is #GP")
 	EXPECT_VECTOR(e, 8);
 }
 
-INSN_TEST(real_stack, "sys: real mode: stack wraps between words, not inside one")
+SYS_TEST(real_stack, "sys: real mode: stack wraps between words, not inside one")
 {
 	struct sys_env *e = sys_real();
 
@@ -95,7 +95,7 @@ INSN_TEST(real_stack, "sys: real mode: stack wraps between words, not inside one
 SYS_CODE_DEF(real_iret16, 16, "push 0x3247; push 0x1000; push 0x123; iret");
 SYS_CODE_DEF(real_iret32, 16, "mov eax, 0x3c7fd7; push eax; push 0; push 0x1000; push 0; push 0x123; .byte 0x66; iret");
 
-INSN_TEST(real_iret, "sys: real mode IRET")
+SYS_TEST(real_iret, "sys: real mode IRET")
 {
 	struct sys_env *e = sys_real();
 
@@ -120,7 +120,7 @@ INSN_TEST(real_iret, "sys: real mode IRET")
 SYS_CODE_DEF(real_far, 16, "call 0x1000:0x200; mov bx, 7; hlt; .org 771b + 0x200; mov cx, 9; push ds; pop es; retf 0");
 SYS_CODE_DEF(real_far_limit, 16, ".byte 0x66, 0xea; .long 0x10000; .word 0x1000");
 
-INSN_TEST(real_far_branches, "sys: real mode far CALL, RETF, JMP beyond the limit")
+SYS_TEST(real_far_branches, "sys: real mode far CALL, RETF, JMP beyond the limit")
 {
 	struct sys_env *e = sys_real();
 
@@ -136,7 +136,7 @@ SYS_CODE_DEF(real_sreg, 16,
 	     "mov ax, 0x1234; mov ds, ax; push 0x4567; pop es; mov bx, 0x300; mov dword ptr cs:[bx], 0x77778888;"
 	     "lfs cx, cs:[bx]; mov ax, fs; mov dx, ds");
 
-INSN_TEST(real_segment_loads, "sys: real mode segment loads keep limit and rights")
+SYS_TEST(real_segment_loads, "sys: real mode segment loads keep limit and rights")
 {
 	struct sys_env *e = sys_real();
 
@@ -155,7 +155,7 @@ SYS_CODE_DEF(real_limit, 16, "mov bx, 0xffff; mov ax, [bx]");
 SYS_CODE_DEF(real_limit_ss, 16, "mov bp, 0xffff; mov ax, [bp]");
 SYS_CODE_DEF(real_limit32, 16, "mov ebx, 0x10000; mov al, [ebx]");
 
-INSN_TEST(real_limits, "sys: real mode: 64 KiB limit is #GP, #SS for the stack segment")
+SYS_TEST(real_limits, "sys: real mode: 64 KiB limit is #GP, #SS for the stack segment")
 {
 	struct sys_env *e = sys_real();
 
@@ -180,7 +180,7 @@ SYS_CODE_DEF(real_to_prot, 16,
 	     ".org 771b + 0x40; .code32; mov ax, 0x10; mov ds, ax; mov ss, ax; mov esp, 0x20000; mov dword ptr [0x50000], 0x5a5a;"
 	     "hlt; .org 771b + 0x80; .word 0xff; .long 0x1000");
 
-INSN_TEST(real_enter_protected, "sys: from real to protected mode")
+SYS_TEST(real_enter_protected, "sys: from real to protected mode")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -205,7 +205,7 @@ SYS_CODE_DEF(prot_to_real, 32,
 	     "mov ax, 0x50; mov ds, ax; mov ss, ax; ljmp 0x58:0x40; .org 771b + 0x40; .code16; mov eax, cr0; and al, 0xfe;"
 	     "mov cr0, eax; ljmp 0x1000:0x80; .org 771b + 0x80; mov ax, 0x5000; mov ds, ax; mov ebx, 0x20000; mov byte ptr [ebx], 7");
 
-INSN_TEST(unreal_mode, "sys: back to real mode keeps the limits")
+SYS_TEST(unreal_mode, "sys: back to real mode keeps the limits")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -221,7 +221,7 @@ INSN_TEST(unreal_mode, "sys: back to real mode keeps the limits")
 
 SYS_CODE_DEF(real_shadow, 16, "sti; mov ss, ax; mov ss, ax; nop; sti; cli; sti; nop");
 
-INSN_TEST(shadows, "sys: interrupt shadows of STI and MOV SS last one instruction")
+SYS_TEST(shadows, "sys: interrupt shadows of STI and MOV SS last one instruction")
 {
 	static const u8 want[] = {
 		X86_SHADOW_STI, X86_SHADOW_MOV_SS, 0, 0, 0, 0, X86_SHADOW_STI, 0,
@@ -242,7 +242,7 @@ SYS_CODE_DEF(real_prot_only, 16, "sldt ax");
 SYS_CODE_DEF(real_lar, 16, "lar ax, bx");
 SYS_CODE_DEF(real_ltr, 16, "ltr ax");
 
-INSN_TEST(real_undefined, "sys: instructions that real mode does not have")
+SYS_TEST(real_undefined, "sys: instructions that real mode does not have")
 {
 	struct sys_env *e = sys_real();
 
@@ -256,7 +256,7 @@ INSN_TEST(real_undefined, "sys: instructions that real mode does not have")
 	EXPECT_VECTOR(e, 6);
 }
 
-INSN_TEST(classes, "sys: double faults by class")
+SYS_TEST(classes, "sys: double faults by class")
 {
 	static const struct {
 		u8 first, second, result;	/* 0xff: shutdown */

@@ -33,7 +33,7 @@ SYS_CODE_DEF(t_iret, 32, "mov edx, 5; iretd; mov edx, 6");
 SYS_CODE_DEF(t_gate, 32, "ljmp 0x50:0");
 SYS_CODE_DEF(t_ud2, 32, "ud2");
 
-INSN_TEST(task_jmp, "sys: task switch by JMP")
+SYS_TEST(task_jmp, "sys: task switch by JMP")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -60,7 +60,7 @@ INSN_TEST(task_jmp, "sys: task switch by JMP")
 	EXPECT_EQ(sys_read(e, SYS_TSS2, 2), 0);
 }
 
-INSN_TEST(task_call_iret, "sys: task switch by CALL, and back by IRET")
+SYS_TEST(task_call_iret, "sys: task switch by CALL, and back by IRET")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -86,7 +86,7 @@ INSN_TEST(task_call_iret, "sys: task switch by CALL, and back by IRET")
 	EXPECT_EQ(sys_read(e, SYS_TSS2 + 48, 4), 5);
 }
 
-INSN_TEST(task_checks, "sys: task switch: checks of the TSS")
+SYS_TEST(task_checks, "sys: task switch: checks of the TSS")
 {
 	struct sys_env *e = sys_prot(0);
 
@@ -121,7 +121,7 @@ INSN_TEST(task_checks, "sys: task switch: checks of the TSS")
 	EXPECT_FAULT(e, t_iret, 10, SEL_TSS2, 4);
 }
 
-INSN_TEST(task_new_context_faults, "sys: faults of a task switch belong to the new task")
+SYS_TEST(task_new_context_faults, "sys: faults of a task switch belong to the new task")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -146,7 +146,7 @@ INSN_TEST(task_new_context_faults, "sys: faults of a task switch belong to the n
 	EXPECT_EQ(sys_stack(e, 1, 4), 0x20000);
 }
 
-INSN_TEST(task_trap_bit, "sys: T bit of the TSS, error code on the new stack")
+SYS_TEST(task_trap_bit, "sys: T bit of the TSS, error code on the new stack")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -170,7 +170,7 @@ INSN_TEST(task_trap_bit, "sys: T bit of the TSS, error code on the new stack")
 	EXPECT_EQ(sys_read(e, SYS_TSS2, 2), SEL_TSS);
 }
 
-INSN_TEST(task16, "sys: 16-bit TSS")
+SYS_TEST(task16, "sys: 16-bit TSS")
 {
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
@@ -225,7 +225,7 @@ static struct sys_env *vm86(u32 flags, const u8 *start, const u8 *end)
 }
 #define VM86(flags, name) vm86(flags, code_##name, code_##name##_end)
 
-INSN_TEST(vm86_enter_leave, "sys: into virtual-8086 mode by IRET, out by an exception")
+SYS_TEST(vm86_enter_leave, "sys: into virtual-8086 mode by IRET, out by an exception")
 {
 	struct sys_env *e = VM86(RFLAGS_IF | RFLAGS_IOPL, v_int);
 	struct x86_state *s = &e->s;
@@ -274,7 +274,7 @@ INSN_TEST(vm86_enter_leave, "sys: into virtual-8086 mode by IRET, out by an exce
 	EXPECT_EQ(sys_stack(e, 0, 4), SEL_TEST);
 }
 
-INSN_TEST(vm86_instructions, "sys: virtual-8086 mode: segments, far CALL, IRET, CLI, what faults")
+SYS_TEST(vm86_instructions, "sys: virtual-8086 mode: segments, far CALL, IRET, CLI, what faults")
 {
 	struct sys_env *e = VM86(RFLAGS_IOPL, v_far);
 
@@ -307,7 +307,7 @@ INSN_TEST(vm86_instructions, "sys: virtual-8086 mode: segments, far CALL, IRET, 
 	EXPECT_VECTOR(e, 13);
 }
 
-INSN_TEST(vm86_vme, "sys: virtual-8086 mode extensions")
+SYS_TEST(vm86_vme, "sys: virtual-8086 mode extensions")
 {
 	struct sys_env *e = VM86(RFLAGS_VIF, v_int);
 	struct x86_state *s = &e->s;
