@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The port and MMIO buses: sorted snapshots of ranges. An access is offered to every device whose range contains it whole.
+ * The port and MMIO buses: sorted snapshots of ranges. An access is offered to every device whose range
+ * contains it whole.
  */
 #include "vcpu.h"
 
@@ -30,7 +31,11 @@ static int nobody_write(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, co
 	return -EOPNOTSUPP;
 }
 
-static const struct bus_dev_ops nobody_ops = { .unlimited = true, .read = nobody_read, .write = nobody_write };
+static const struct bus_dev_ops nobody_ops = {
+	.unlimited = true,
+	.read = nobody_read,
+	.write = nobody_write,
+};
 static struct bus_dev nobody = { &nobody_ops };
 
 static void bus_publish(struct vm *vm, enum vm_bus bus, struct bus_devs *after)

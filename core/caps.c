@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Capabilities: one table for KVM_CHECK_EXTENSION, one for KVM_ENABLE_CAP on a VM. What is not in a table is answered 0 or
- * -EINVAL, as Linux does for capabilities it does not know. A capability stands here only if the thing is there.
+ * Capabilities: one table for KVM_CHECK_EXTENSION, one for KVM_ENABLE_CAP on a VM. What is not in a table
+ * is answered 0 or -EINVAL, as Linux does for capabilities it does not know. A capability stands here only
+ * if the thing is there.
  */
 #include <linux/kvm_para.h>
 #include "irqchip.h"
@@ -9,12 +10,15 @@
 
 #define MAX_ROUTES 4096
 #define MAX_SPLIT_PINS 24
-#define QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE | \
-		KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
+#define QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | \
+		KVM_X86_QUIRK_LAPIC_MMIO_HOLE | KVM_X86_QUIRK_OUT_7E_INC_RIP | \
+		KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
 		KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 #define GUEST_DEBUG_FLAGS (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP | \
-			   KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_BLOCKIRQ)
-#define MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
+			   KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_INJECT_DB | \
+			   KVM_GUESTDBG_BLOCKIRQ)
+#define MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
+			  KVM_MSR_EXIT_REASON_FILTER)
 #define X2APIC_FLAGS (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 #define DIRTY_LOG_FLAGS (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
@@ -146,7 +150,10 @@ static int enable_quirks(struct vm *vm, const u64 *args)
 	u32 i;
 
 	__atomic_store_n(&vm->disabled_quirks, args[0], __ATOMIC_RELEASE);
-	/* Some decide what instructions exist. A vCPU that runs meanwhile keeps its set until its CPUID is set anew. */
+	/*
+	 * Some decide what instructions exist. A vCPU that runs meanwhile keeps its set until its CPUID is
+	 * set anew.
+	 */
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		if (!host_mutex_trylock(&vm->vcpu[i]->mutex))
 			continue;
@@ -250,7 +257,8 @@ static const struct {
 	{ KVM_CAP_EXCEPTION_PAYLOAD, ~0ull, enable_exception_payload },
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, ~0ull, enable_triple_fault_event },
 	{ KVM_CAP_X86_USER_SPACE_MSR, MSR_EXIT_REASONS, enable_user_msr },
-	{ KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT, enable_bus_lock },
+	{ KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT,
+	  enable_bus_lock },
 	{ KVM_CAP_EXIT_HYPERCALL, HYPERCALL_EXITS, enable_exit_hypercall },
 	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, enable_emulation_exit },
 	{ KVM_CAP_MAX_VCPU_ID, ~0ull, enable_max_vcpu_id },

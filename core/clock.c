@@ -2,9 +2,9 @@
 /*
  * The guest's time stamp counter and the VM's kvmclock.
  *
- * guest TSC = (host TSC * ratio >> 32) + offset. kvmclock = host TSC since the VM's creation in nanoseconds + offset. Both come
- * from the one host TSC, so a guest that computes kvmclock from its TSC and the page of pv.c gets the same value on each vCPU,
- * provided that all vCPUs have the same offset (clock_stable).
+ * guest TSC = (host TSC * ratio >> 32) + offset. kvmclock = host TSC since the VM's creation in nanoseconds
+ * + offset. Both come from the one host TSC, so a guest that computes kvmclock from its TSC and the page of
+ * pv.c gets the same value on each vCPU, provided that all vCPUs have the same offset (clock_stable).
  */
 #include "irqchip.h"
 #include "parts.h"
@@ -21,12 +21,14 @@ u64 clock_scale_tsc(u64 tsc, u64 ratio)
 
 u64 vcpu_read_tsc(struct vcpu *v)
 {
-	return clock_scale_tsc(host_tsc(), v->tsc_ratio) + (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
+	s64 offset = __atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
+
+	return clock_scale_tsc(host_tsc(), v->tsc_ratio) + (u64)offset;
 }
 
 /*
- * ns = (cycles << shift) * mul >> 32 (a negative shift is to the right): the format of the pvclock page. The multiplier keeps
- * 32 significant bits: 1/2 <= mul / 2^32 < 1.
+ * ns = (cycles << shift) * mul >> 32 (a negative shift is to the right): the format of the pvclock page.
+ * The multiplier keeps 32 significant bits: 1/2 <= mul / 2^32 < 1.
  */
 void clock_scale(u32 khz, s8 *shift, u32 *mul)
 {
@@ -84,8 +86,8 @@ static bool stable_locked(struct vm *vm)
 }
 
 /*
- * Move the base instant to now, so that the guest's TSC has a sane value there. The extra nanosecond makes up for rounding down
- * twice: the clock must not step back. Under clock_lock.
+ * Move the base instant to now, so that the guest's TSC has a sane value there. The extra nanosecond makes
+ * up for rounding down twice: the clock must not step back. Under clock_lock.
  */
 static void rebase_locked(struct vm *vm)
 {
@@ -199,8 +201,9 @@ static void tsc_written(struct vcpu *v, u64 val, u64 offset, u64 now, bool match
 }
 
 /*
- * User space sets TSCs of vCPUs one after the other, so "the same" value comes a little later for each. A write of 0 (reset), or
- * of what the last written TSC would have become by now give or take a second, gets the same offset as that one.
+ * User space sets TSCs of vCPUs one after the other, so "the same" value comes a little later for each. A
+ * write of 0 (reset), or of what the last written TSC would have become by now give or take a second, gets
+ * the same offset as that one.
  */
 static bool writes_same_time(struct vcpu *v, u64 val, u64 now)
 {

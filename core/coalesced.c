@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Coalesced MMIO and port writes (KVM_REGISTER_COALESCED_MMIO): writes to a zone go to a ring that user space empties later.
+ * Coalesced MMIO and port writes (KVM_REGISTER_COALESCED_MMIO): writes to a zone go to a ring that user
+ * space empties later.
  *
- * Linux has one ring page per VM, seen through every vCPU's mapping. Where each vCPU has shared memory of its own (user-space
- * host) the ring is the one in the VM's first vCPU: the one that VMMs look at.
+ * Linux has one ring page per VM, seen through every vCPU's mapping. Where each vCPU has shared memory of
+ * its own (user-space host) the ring is the one in the VM's first vCPU: the one that VMMs look at.
  */
 #include "vcpu.h"
 
 #define PAGE_BYTES 4096
-#define RING_ENTRIES ((PAGE_BYTES - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio))
+#define RING_ENTRIES \
+	((PAGE_BYTES - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio))
 
 struct coalesced_zone {
 	struct bus_dev dev;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * CPUID: what guests may be offered (KVM_GET_SUPPORTED_CPUID), what user space has chosen (KVM_SET_CPUID2), and what the guest's
- * CPUID instruction answers.
+ * CPUID: what guests may be offered (KVM_GET_SUPPORTED_CPUID), what user space has chosen (KVM_SET_CPUID2),
+ * and what the guest's CPUID instruction answers.
  */
 #include <linux/kvm_para.h>
 #include "cpuid_table.h"
@@ -23,9 +23,10 @@
 #define MISC_ENABLE_MWAIT (1ull << 18)
 
 /* Paravirtual features of leaf 0x40000001 that are there (clock.c, pv.c, msr_table.c, hypercall.c). */
-#define PV_OFFERED (BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
-		    BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | BIT(KVM_FEATURE_POLL_CONTROL) | \
-		    BIT(KVM_FEATURE_PV_UNHALT) | BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_PV_SCHED_YIELD))
+#define PV_OFFERED \
+	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
+	 BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | BIT(KVM_FEATURE_POLL_CONTROL) | \
+	 BIT(KVM_FEATURE_PV_UNHALT) | BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_PV_SCHED_YIELD))
 
 static const u32 pv_signature[3] = { 0x4b4d564b, 0x564b4d56, 0x0000004d };	/* KVMKVMKVM */
 
@@ -132,15 +133,18 @@ struct table {
 static bool leaf_is_indexed(u32 leaf)
 {
 	switch (leaf) {
-	case 4: case 7: case 0xb: case 0xd: case 0xf: case 0x10: case 0x12: case 0x14: case 0x17: case 0x18: case 0x1d:
-	case 0x1e: case 0x1f: case 0x8000001d:
+	case 4: case 7: case 0xb: case 0xd: case 0xf: case 0x10: case 0x12: case 0x14: case 0x17: case 0x18:
+	case 0x1d: case 0x1e: case 0x1f: case 0x8000001d:
 		return true;
 	default:
 		return false;
 	}
 }
 
-/* Append a leaf with the host's values; NULL: the table is full. Hypervisor leaves and what the host lacks: zeros. */
+/*
+ * Append a leaf with the host's values; NULL: the table is full. Hypervisor leaves and what the host lacks:
+ * zeros.
+ */
 static struct kvm_cpuid_entry2 *add_leaf(struct table *t, u32 leaf, u32 subleaf)
 {
 	struct kvm_cpuid_entry2 *e;
@@ -266,7 +270,8 @@ static int add_supported(struct table *t, u32 leaf)
 		e->eax = max_extended_leaf(e->eax);
 		return 0;
 	case 0x80000001:
-		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(leaf, 0, CPUID_ECX), offered(leaf, 0, CPUID_EDX));
+		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(leaf, 0, CPUID_ECX),
+			 offered(leaf, 0, CPUID_EDX));
 		return 0;
 	case 0x80000006:
 		e->edx &= ~0x30000u;
@@ -319,7 +324,10 @@ static int fill_supported(struct table *t)
 	return r;
 }
 
-/* What works without the host having it: nothing beyond the supported table so far, so only the frame that Linux gives. */
+/*
+ * What works without the host having it: nothing beyond the supported table so far, so only the frame that
+ * Linux gives.
+ */
 static int fill_emulated(struct table *t)
 {
 	static const u32 leaves[] = { 0, 1, 7 };
@@ -437,8 +445,8 @@ static bool bit_possible(const struct cpuid_bit *b)
 }
 
 /*
- * A vCPU whose user space has said nothing (no leaf 1) can do all that is there, as on hardware: small VMMs never call
- * KVM_SET_CPUID2.
+ * A vCPU whose user space has said nothing (no leaf 1) can do all that is there, as on hardware: small VMMs
+ * never call KVM_SET_CPUID2.
  */
 static void update_features(struct vcpu *v)
 {
@@ -464,7 +472,8 @@ static void update_features(struct vcpu *v)
 			}
 		}
 		/* By default MONITOR and MWAIT never fault, whatever CPUID says. */
-		if (b->feature == X86F_MONITOR && !(v->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
+		if (b->feature == X86F_MONITOR &&
+		    !(v->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
 			on = true;
 		if (on && bit_possible(b))
 			s->features[b->feature / 64] |= 1ull << (b->feature % 64);
@@ -488,7 +497,10 @@ static u8 guest_maxphyaddr(const struct vcpu *v)
 	return MAXPHYADDR_DEFAULT;
 }
 
-/* The paravirtual leaves stand at the first base with the signature: other hypervisors' leaves may come before. */
+/*
+ * The paravirtual leaves stand at the first base with the signature: other hypervisors' leaves may come
+ * before.
+ */
 static u32 guest_pv_features(const struct vcpu *v)
 {
 	u32 base;
@@ -629,11 +641,11 @@ int cpuid_get_ioctl(struct vcpu *v, unsigned long arg)
 	return r ? r : host_copy_to_user((void *)arg, &head, sizeof(head));
 }
 
-/* --- the instruction ------------------------------------------------------------------------------------- */
+/* --- the instruction -------------------------------------------------------------------------------- */
 
 /*
- * The entry for a leaf above its class's maximum (SDM, "CPUID", "INPUT EAX: returns CPUID leaf information of the highest basic
- * leaf"); AMD answers zeros. *leaf becomes the one that was taken.
+ * The entry for a leaf above its class's maximum (SDM, "CPUID", "INPUT EAX: returns CPUID leaf information
+ * of the highest basic leaf"); AMD answers zeros. *leaf becomes the one that was taken.
  */
 static const struct kvm_cpuid_entry2 *find_out_of_range(const struct vcpu *v, u32 *leaf, u32 subleaf)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The one table of CPUID feature bits: what guests are offered, and which feature of the instruction library each stands for. A
- * bit without a row is never offered (AVX-512, PKU, MPX, SGX, TSX, LA57, XSAVES, VMX, SVM, PMU, speculation controls).
- * Sources: SDM volume 2, "CPUID - CPU Identification"; AMD APM volume 3, appendix E.
+ * The one table of CPUID feature bits: what guests are offered, and which feature of the instruction
+ * library each stands for. A bit without a row is never offered (AVX-512, PKU, MPX, SGX, TSX, LA57, XSAVES,
+ * VMX, SVM, PMU, speculation controls). Sources: SDM volume 2, "CPUID - CPU Identification"; AMD APM volume
+ * 3, appendix E.
  */
 #include "cpuid_table.h"
 
@@ -14,7 +15,8 @@
 const struct cpuid_bit cpuid_bits[] = {
 #define LEAF 1
 #define SUB 0
-	F(EDX, 0, FPU), F(EDX, 1, VME), F(EDX, 2, DE), F(EDX, 3, PSE), F(EDX, 4, TSC), F(EDX, 5, MSR), F(EDX, 6, PAE),
+	F(EDX, 0, FPU), F(EDX, 1, VME), F(EDX, 2, DE), F(EDX, 3, PSE), F(EDX, 4, TSC), F(EDX, 5, MSR),
+		F(EDX, 6, PAE),
 	PLAIN(EDX, 7),				/* MCE */
 	F(EDX, 8, CX8),
 	PLAIN(EDX, 9),				/* APIC */
@@ -24,14 +26,16 @@ const struct cpuid_bit cpuid_bits[] = {
 	PLAIN(EDX, 14),				/* MCA */
 	F(EDX, 15, CMOV),
 	PLAIN(EDX, 16),				/* PAT */
-	F(EDX, 17, PSE36), F(EDX, 19, CLFLUSH), F(EDX, 23, MMX), F(EDX, 24, FXSR), F(EDX, 25, SSE), F(EDX, 26, SSE2),
+	F(EDX, 17, PSE36), F(EDX, 19, CLFLUSH), F(EDX, 23, MMX), F(EDX, 24, FXSR), F(EDX, 25, SSE),
+		F(EDX, 26, SSE2),
 	PLAIN(EDX, 27),				/* self snoop */
 	F(ECX, 0, SSE3), F(ECX, 1, PCLMUL),
 	ROW(LEAF, SUB, ECX, 3, NEVER, X86F_MONITOR),
 	F(ECX, 9, SSSE3), AVX(ECX, 12, FMA), F(ECX, 13, CX16), F(ECX, 17, PCID), F(ECX, 19, SSE41),
 	F(ECX, 20, SSE42),
 	ROW(LEAF, SUB, ECX, 21, ALWAYS, X86F_X2APIC),
-	F(ECX, 22, MOVBE), F(ECX, 23, POPCNT), F(ECX, 25, AES), F(ECX, 26, XSAVE), AVX(ECX, 28, AVX), AVX(ECX, 29, F16C),
+	F(ECX, 22, MOVBE), F(ECX, 23, POPCNT), F(ECX, 25, AES), F(ECX, 26, XSAVE), AVX(ECX, 28, AVX),
+		AVX(ECX, 29, F16C),
 	F(ECX, 30, RDRAND),
 #undef LEAF
 #define LEAF 7
@@ -41,7 +45,8 @@ const struct cpuid_bit cpuid_bits[] = {
 	PLAIN(EBX, 6),				/* x87 data pointer updated on exceptions only */
 	F(EBX, 7, SMEP), F(EBX, 8, BMI2), F(EBX, 9, ERMS), F(EBX, 10, INVPCID),
 	PLAIN(EBX, 13),				/* FPU CS and DS are zero */
-	F(EBX, 18, RDSEED), F(EBX, 19, ADX), F(EBX, 20, SMAP), F(EBX, 23, CLFLUSHOPT), F(EBX, 24, CLWB), F(EBX, 29, SHA),
+	F(EBX, 18, RDSEED), F(EBX, 19, ADX), F(EBX, 20, SMAP), F(EBX, 23, CLFLUSHOPT), F(EBX, 24, CLWB),
+		F(EBX, 29, SHA),
 	F(ECX, 2, UMIP), F(ECX, 8, GFNI), AVX(ECX, 9, VAES), AVX(ECX, 10, VPCLMUL), F(ECX, 22, RDPID),
 	F(ECX, 27, MOVDIRI), F(ECX, 28, MOVDIR64B),
 	PLAIN(EDX, 4),				/* fast short REP MOV */
@@ -57,8 +62,10 @@ const struct cpuid_bit cpuid_bits[] = {
 #undef SUB
 #define LEAF 0x80000001
 #define SUB 0
-	PLAIN(EDX, 0), PLAIN(EDX, 1), PLAIN(EDX, 2), PLAIN(EDX, 3), PLAIN(EDX, 4), PLAIN(EDX, 5), PLAIN(EDX, 6),
-	PLAIN(EDX, 7), PLAIN(EDX, 8), PLAIN(EDX, 9), PLAIN(EDX, 12), PLAIN(EDX, 13), PLAIN(EDX, 14), PLAIN(EDX, 15),
+	PLAIN(EDX, 0), PLAIN(EDX, 1), PLAIN(EDX, 2), PLAIN(EDX, 3), PLAIN(EDX, 4), PLAIN(EDX, 5),
+		PLAIN(EDX, 6),
+	PLAIN(EDX, 7), PLAIN(EDX, 8), PLAIN(EDX, 9), PLAIN(EDX, 12), PLAIN(EDX, 13), PLAIN(EDX, 14),
+		PLAIN(EDX, 15),
 	PLAIN(EDX, 16), PLAIN(EDX, 17), PLAIN(EDX, 23), PLAIN(EDX, 24),	/* AMD: as leaf 1 */
 	F(EDX, 11, SYSCALL), F(EDX, 20, NX),
 	PLAIN(EDX, 22),				/* AMD's extensions to MMX, part of SSE */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Ioctls of the system object (/dev/kvm). Unknown ones are -EINVAL here, as in Linux; on VMs and vCPUs they are -ENOTTY. */
+/*
+ * Ioctls of the system object (/dev/kvm). Unknown ones are -EINVAL here, as in Linux; on VMs and vCPUs they
+ * are -ENOTTY.
+ */
 #include "vcpu.h"
 
 #define PAGE_BYTES 4096

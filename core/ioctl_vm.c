@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Ioctls of a VM: fetch the argument, call the one function that does the work, give the result back. Small settings without a
- * home of their own are here too.
+ * Ioctls of a VM: fetch the argument, call the one function that does the work, give the result back. Small
+ * settings without a home of their own are here too.
  */
 #include "irqchip.h"
 
@@ -185,7 +185,8 @@ static long set_routing(struct vm *vm, unsigned long arg)
 		entries = host_alloc(size);
 		if (!entries)
 			return -ENOMEM;
-		r = host_copy_from_user(entries, (void *)(arg + offsetof(struct kvm_irq_routing, entries)), size);
+		r = host_copy_from_user(entries, (void *)(arg + offsetof(struct kvm_irq_routing, entries)),
+					size);
 	}
 	if (!r)
 		r = irq_set_routing(vm, entries, head.nr, head.flags);

@@ -61,7 +61,8 @@ static int check_assign(const struct kvm_ioeventfd *args)
 	}
 	if (args->addr + args->len < args->addr)
 		return -EINVAL;
-	if (args->flags & ~(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN))
+	if (args->flags & ~(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO |
+			    KVM_IOEVENTFD_FLAG_DEASSIGN))
 		return -EINVAL;
 	return !args->len && args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH ? -EINVAL : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Machine-check banks (SDM, "Machine-Check Architecture"): the MSRs, and errors that user space injects. CMCI and LMCE are not
- * offered.
+ * Machine-check banks (SDM, "Machine-Check Architecture"): the MSRs, and errors that user space injects.
+ * CMCI and LMCE are not offered.
  */
 #include "parts.h"
 
@@ -94,12 +94,13 @@ static int write_bank(struct vcpu *v, u32 reg, u64 val, bool host)
 	if (reg >= 4 * nr_banks(m))
 		return MSR_INVALID;
 	/*
-	 * CTL takes 0 or all ones; some systems clear bit 10 or bit 0 as a workaround for old processors, which Linux lets
-	 * pass. STATUS can only be cleared, unless AMD's HWCR says otherwise.
+	 * CTL takes 0 or all ones; some systems clear bit 10 or bit 0 as a workaround for old processors,
+	 * which Linux lets pass. STATUS can only be cleared, unless AMD's HWCR says otherwise.
 	 */
 	if (reg % 4 == BANK_CTL && val && (val | 1u << 10 | 1) != ~0ull)
 		return MSR_INVALID;
-	if (reg % 4 == BANK_STATUS && val && !host && !(v->state.vendor_amd && v->msrs->hwcr & HWCR_STATUS_WRITE))
+	if (reg % 4 == BANK_STATUS && val && !host &&
+	    !(v->state.vendor_amd && v->msrs->hwcr & HWCR_STATUS_WRITE))
 		return MSR_INVALID;
 	m->bank[reg] = val;
 	return MSR_OK;
@@ -128,7 +129,7 @@ int mce_write_msr(struct vcpu *v, u32 index, u64 val, bool host)
 	return write_bank(v, index - MSR_MC0_CTL, val, host);
 }
 
-/* --- errors injected by user space ----------------------------------------------------------------------- */
+/* --- errors injected by user space ------------------------------------------------------------------ */
 
 static void log_error(u64 *bank, const struct kvm_x86_mce *mce, u64 more_status)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Memory slots. Each change builds a new sorted snapshot of its address space, publishes it, makes every vCPU leave guest
- * mode and waits until no reader can hold the old one; only then the old slot is freed. The dirty bitmap moves from an old
- * memslot to the one that replaces it, so that a reader which still holds the old one marks in the right place.
+ * Memory slots. Each change builds a new sorted snapshot of its address space, publishes it, makes every
+ * vCPU leave guest mode and waits until no reader can hold the old one; only then the old slot is freed.
+ * The dirty bitmap moves from an old memslot to the one that replaces it, so that a reader which still
+ * holds the old one marks in the right place.
  */
 #include "vcpu.h"
 
@@ -14,6 +15,7 @@
 struct memslot *memslots_find(const struct memslots *slots, u64 gpa)
 {
 	u32 lo = 0, hi = slots->nr;
+	struct memslot *s;
 
 	while (lo < hi) {
 		u32 mid = (lo + hi) / 2;
@@ -25,7 +27,8 @@ struct memslot *memslots_find(const struct memslots *slots, u64 gpa)
 	}
 	if (!lo)
 		return NULL;
-	return gpa - slots->slot[lo - 1]->gpa < slots->slot[lo - 1]->npages << PAGE_SHIFT ? slots->slot[lo - 1] : NULL;
+	s = slots->slot[lo - 1];
+	return gpa - s->gpa < s->npages << PAGE_SHIFT ? s : NULL;
 }
 
 void memslot_mark_dirty(struct memslot *slot, u64 gpa)
@@ -93,7 +96,8 @@ static struct memslot *slot_by_id(const struct memslots *slots, u16 id)
 }
 
 /* A copy of old without the slot del and with add in its place in the order. */
-static struct memslots *snapshot_change(const struct memslots *old, const struct memslot *del, struct memslot *add)
+static struct memslots *snapshot_change(const struct memslots *old, const struct memslot *del,
+					struct memslot *add)
 {
 	u32 nr = old->nr - (del ? 1 : 0) + (add ? 1 : 0), from, to = 0;
 	struct memslots *s = host_alloc(sizeof(*s) + nr * sizeof(s->slot[0]));
@@ -124,7 +128,10 @@ static void slot_destroy(struct vm *vm, struct memslot *slot, bool keep_bitmap)
 	host_free(slot);
 }
 
-/* Replace old (or nothing) by add (or nothing). Under slots_lock. On failure add still belongs to the caller. */
+/*
+ * Replace old (or nothing) by add (or nothing). Under slots_lock. On failure add still belongs to the
+ * caller.
+ */
 static int slots_replace(struct vm *vm, unsigned as_id, struct memslot *old, struct memslot *add)
 {
 	struct memslots *before = vm->slots[as_id], *after;
@@ -270,9 +277,9 @@ void vm_free_memslots(struct vm *vm)
 /* --- dirty log ------------------------------------------------------------------------------------- */
 
 /*
- * Cleared bits are reported, or were reported before, and user space copies the pages after the ioctl. So a write that is not
- * marked again is harmless until here: from here on each write to a cleared page is marked, because no vCPU holds a write
- * permission any more that it got before the clearing.
+ * Cleared bits are reported, or were reported before, and user space copies the pages after the ioctl. So a
+ * write that is not marked again is harmless until here: from here on each write to a cleared page is
+ * marked, because no vCPU holds a write permission any more that it got before the clearing.
  */
 static void dirty_flush(struct vm *vm)
 {
@@ -328,10 +335,12 @@ static int clear_dirty_locked(struct vm *vm, const struct kvm_clear_dirty_log *l
 {
 	struct memslot *slot;
 	bool flush = false;
+	u64 *dirty;
 	u64 words = (log->num_pages + 63ull) / 64, i;
 	int r;
 
-	if (log->slot >> 16 >= VM_ADDRESS_SPACES || (log->slot & 0xffff) >= VM_USER_MEM_SLOTS || log->first_page & 63)
+	if (log->slot >> 16 >= VM_ADDRESS_SPACES || (log->slot & 0xffff) >= VM_USER_MEM_SLOTS ||
+	    log->first_page & 63)
 		return -EINVAL;
 	r = dirty_slot(vm, log->slot, &slot);
 	if (r)
@@ -342,10 +351,11 @@ static int clear_dirty_locked(struct vm *vm, const struct kvm_clear_dirty_log *l
 	r = host_copy_from_user(slot->dirty_snapshot, log->dirty_bitmap, words * sizeof(u64));
 	if (r)
 		return r;
+	dirty = slot->dirty + log->first_page / 64;
 	for (i = 0; i < words; i++) {
 		u64 mask = slot->dirty_snapshot[i];
 
-		if (mask && __atomic_fetch_and(&slot->dirty[log->first_page / 64 + i], ~mask, __ATOMIC_SEQ_CST) & mask)
+		if (mask && __atomic_fetch_and(&dirty[i], ~mask, __ATOMIC_SEQ_CST) & mask)
 			flush = true;
 	}
 	if (flush)

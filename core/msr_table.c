@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Every MSR a guest may touch. What is not here is unknown: #GP, or KVM_EXIT_X86_RDMSR where user space has asked for it.
- * Sources: SDM volume 4; AMD APM volume 2, appendix A; for what is ignored or constant and for host rules, the behaviour of
- * Linux 6.1; paravirtual ones: Linux, "Documentation/virt/kvm/x86/msr.rst".
+ * Every MSR a guest may touch. What is not here is unknown: #GP, or KVM_EXIT_X86_RDMSR where user space has
+ * asked for it. Sources: SDM volume 4; AMD APM volume 2, appendix A; for what is ignored or constant and
+ * for host rules, the behaviour of Linux 6.1; paravirtual ones: Linux,
+ * "Documentation/virt/kvm/x86/msr.rst".
  */
 #include <linux/kvm_para.h>
 #include "irqchip.h"
@@ -361,7 +362,10 @@ static u64 ucode_feature(void)
 	return cpuid_host_is_amd() ? 0x01000065 : 0x100000000ull;
 }
 
-/* No flush is needed on entry, and page-size changes are safe: nothing speculative about them in our engines. */
+/*
+ * No flush is needed on entry, and page-size changes are safe: nothing speculative about them in our
+ * engines.
+ */
 static u64 arch_capabilities_feature(void)
 {
 	return 1u << 3 | 1u << 6;
@@ -379,45 +383,54 @@ static u64 perf_capabilities_feature(void)
 #define FN(name) .read = read_##name, .write = write_##name
 #define ONE(n) .first = (n), .last = (n)
 #define RANGE(a, b) .first = (a), .last = (b)
+/* An MSR of the processor that is a plain value. More flags (|) or members may follow. */
+#define REG(n, field) ONE(n), STATE(field), .state = STATE_MSR, .writable = ANY, .flags = MSR_SAVED
 #define FIXED(n, val) { ONE(n), .where = CONSTANT, .value = (val) }
-#define FIXED_IGNORED(a, b, val) { RANGE(a, b), .where = CONSTANT, .value = (val), .flags = MSR_WRITE_IGNORED }
+#define FIXED_IGNORED(a, b, val) \
+	{ RANGE(a, b), .where = CONSTANT, .value = (val), .flags = MSR_WRITE_IGNORED }
 
 const struct msr_desc msr_table[] = {
 	FIXED(0x0, 0),							/* P5_MC_ADDR */
 	FIXED(0x1, 0),							/* P5_MC_TYPE */
 	{ ONE(X86_MSR_TSC), .flags = MSR_SAVED, FN(tsc) },
 	{ ONE(MSR_KVM_WALL_CLOCK), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE + 1, FN(wall_clock) },
-	{ ONE(MSR_KVM_SYSTEM_TIME), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE + 1, FN(system_time) },
+	{ ONE(MSR_KVM_SYSTEM_TIME), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE + 1,
+	  FN(system_time) },
 	FIXED(0x17, 0),							/* PLATFORM_ID */
 	{ ONE(X86_MSR_APIC_BASE), FN(apic_base) },
 	FIXED(0x2a, 0),							/* EBL_CR_POWERON */
-	FIXED(0x2c, 1u << 24),						/* EBC_FREQUENCY_ID: ratio 1, never 0 */
+	FIXED(0x2c, 1u << 24),	/* EBC_FREQUENCY_ID: ratio 1, never 0 */
 	{ ONE(0x34), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(smi_count), .writable = ANY },
 	{ ONE(0x3a), .flags = MSR_SAVED | MSR_INTEL, KEPT(feature_control), .write = write_feature_control },
 	{ ONE(0x3b), .flags = MSR_EMULATED, FN(tsc_adjust) },
 	{ ONE(0x79), .flags = MSR_WRITE_IGNORED },			/* microcode update trigger */
-	{ ONE(0x8b), .flags = MSR_EMULATED | MSR_GUEST_IGNORED, KEPT(ucode_rev), .writable = ANY, .feature = ucode_feature },
+	{ ONE(0x8b), .flags = MSR_EMULATED | MSR_GUEST_IGNORED, KEPT(ucode_rev), .writable = ANY,
+	  .feature = ucode_feature },
 	{ ONE(0x9e), .flags = MSR_HOST_ONLY, KEPT(smbase), .value = 0x30000, .writable = ANY },
 	FIXED_IGNORED(0xc1, 0xc2, 0),					/* P6 performance counters */
 	FIXED(0xcd, 3),							/* FSB_FREQ */
-	{ ONE(0xce), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(platform_info), .writable = ANY, .read = read_platform_info },
-	FIXED(0xfe, 0x500 | MTRR_VARIABLE),				/* MTRRCAP: write-combining, fixed ranges */
-	{ ONE(0x10a), .flags = MSR_EMULATED | MSR_INTEL | MSR_GUEST_RO, KEPT(arch_capabilities), .writable = ANY,
+	{ ONE(0xce), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(platform_info), .writable = ANY,
+	  .read = read_platform_info },
+	FIXED(0xfe, 0x500 | MTRR_VARIABLE),	/* MTRRCAP: write-combining, fixed ranges */
+	{ ONE(0x10a), .flags = MSR_EMULATED | MSR_INTEL | MSR_GUEST_RO, KEPT(arch_capabilities),
+	  .writable = ANY,
 	  .read = read_capabilities, .feature = arch_capabilities_feature },
-	FIXED_IGNORED(0x11e, 0x11e, 0xbe702111),			/* BBL_CR_CTL3: an L2 cache is there */
-	{ ONE(0x140), .flags = MSR_EMULATED, KEPT(misc_features) },	/* MISC_FEATURES_ENABLES: no CPUID faulting */
-	{ ONE(X86_MSR_SYSENTER_CS), .flags = MSR_SAVED, STATE(sysenter_cs), .state = STATE_MSR, .writable = ANY },
-	{ ONE(X86_MSR_SYSENTER_ESP), .flags = MSR_SAVED, STATE(sysenter_esp), .state = STATE_MSR, .write = write_sysenter },
-	{ ONE(X86_MSR_SYSENTER_EIP), .flags = MSR_SAVED, STATE(sysenter_eip), .state = STATE_MSR, .write = write_sysenter },
+	FIXED_IGNORED(0x11e, 0x11e, 0xbe702111),	/* BBL_CR_CTL3: an L2 cache is there */
+	/* MISC_FEATURES_ENABLES: no CPUID faulting */
+	{ ONE(0x140), .flags = MSR_EMULATED, KEPT(misc_features) },
+	{ REG(X86_MSR_SYSENTER_CS, sysenter_cs) },
+	{ REG(X86_MSR_SYSENTER_ESP, sysenter_esp), .write = write_sysenter },
+	{ REG(X86_MSR_SYSENTER_EIP, sysenter_eip), .write = write_sysenter },
 	{ ONE(0x179), .read = read_mce },				/* MCG_CAP */
 	{ ONE(0x17a), .flags = MSR_EMULATED, FN(mce) },			/* MCG_STATUS */
 	{ ONE(0x17b), .flags = MSR_EMULATED, FN(mce) },			/* MCG_CTL */
 	FIXED_IGNORED(0x186, 0x187, 0),					/* P6 event select */
 	FIXED(0x198, 1000ull | 4ull << 40),				/* PERF_STATUS */
 	FIXED(0x199, 0),						/* PERF_CTL */
-	{ ONE(0x1a0), .flags = MSR_EMULATED, KEPT(misc_enable), .value = MISC_ENABLE_PMU, .write = write_misc_enable },
+	{ ONE(0x1a0), .flags = MSR_EMULATED, KEPT(misc_enable), .value = MISC_ENABLE_PMU,
+	  .write = write_misc_enable },
 	{ ONE(0x1d9), .where = CONSTANT, .write = write_debugctl },
-	{ RANGE(0x1db, 0x1de), .where = CONSTANT },			/* last branch and interrupt records */
+	{ RANGE(0x1db, 0x1de), .where = CONSTANT },	/* last branch and interrupt records */
 	{ ONE(0x1fc), .flags = MSR_EMULATED, KEPT(power_ctl), .writable = ANY },
 	{ RANGE(MTRR_BASE0, MTRR_BASE0 + 2 * MTRR_VARIABLE - 1), FN(mtrr_variable) },
 	{ ONE(0x250), FN(mtrr_fixed) },
@@ -426,7 +439,8 @@ const struct msr_desc msr_table[] = {
 	{ ONE(X86_MSR_PAT), .flags = MSR_SAVED, STATE(pat), .state = STATE_MSR, .write = write_pat },
 	{ RANGE(0x280, 0x280 + MCE_MAX_BANKS - 1), FN(mce) },		/* MCi_CTL2 */
 	{ ONE(0x2ff), KEPT(mtrr_default), .write = write_mtrr_default },
-	{ ONE(0x345), .flags = MSR_EMULATED | MSR_INTEL | MSR_GUEST_RO, KEPT(perf_capabilities), .read = read_capabilities,
+	{ ONE(0x345), .flags = MSR_EMULATED | MSR_INTEL | MSR_GUEST_RO, KEPT(perf_capabilities),
+	  .read = read_capabilities,
 	  .feature = perf_capabilities_feature },
 	{ RANGE(0x400, 0x400 + 4 * MCE_MAX_BANKS - 1), FN(mce) },
 	FIXED(0x606, 0),						/* RAPL: no energy readings */
@@ -437,19 +451,23 @@ const struct msr_desc msr_table[] = {
 	{ ONE(X86_MSR_TSC_DEADLINE), .flags = MSR_EMULATED, FN(tsc_deadline) },
 	{ RANGE(0x800, 0x8ff), FN(x2apic) },
 	{ ONE(0xda0), FN(xss) },
-	{ ONE(MSR_KVM_WALL_CLOCK_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1, FN(wall_clock) },
-	{ ONE(MSR_KVM_SYSTEM_TIME_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1, FN(system_time) },
-	{ ONE(MSR_KVM_POLL_CONTROL), .flags = MSR_EMULATED, .pv = KVM_FEATURE_POLL_CONTROL + 1, KEPT(poll_control), .value = 1,
+	{ ONE(MSR_KVM_WALL_CLOCK_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1,
+	  FN(wall_clock) },
+	{ ONE(MSR_KVM_SYSTEM_TIME_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1,
+	  FN(system_time) },
+	{ ONE(MSR_KVM_POLL_CONTROL), .flags = MSR_EMULATED, .pv = KVM_FEATURE_POLL_CONTROL + 1,
+	  KEPT(poll_control), .value = 1,
 	  .writable = 1 },
 	{ ONE(X86_MSR_EFER), STATE(efer), .state = STATE_CR, .write = write_efer },
-	{ ONE(X86_MSR_STAR), .flags = MSR_SAVED, STATE(star), .state = STATE_MSR, .writable = ANY },
-	{ ONE(X86_MSR_LSTAR), .flags = MSR_SAVED | MSR_CANONICAL, STATE(lstar), .state = STATE_MSR, .writable = ANY },
-	{ ONE(X86_MSR_CSTAR), .flags = MSR_SAVED | MSR_CANONICAL, STATE(cstar), .state = STATE_MSR, .writable = ANY },
-	{ ONE(X86_MSR_SFMASK), .flags = MSR_SAVED, STATE(sfmask), .state = STATE_MSR, .writable = ANY },
-	{ ONE(X86_MSR_FS_BASE), .flags = MSR_CANONICAL, STATE(seg[SEG_FS].base), .state = STATE_SEG, .writable = ANY },
-	{ ONE(X86_MSR_GS_BASE), .flags = MSR_CANONICAL, STATE(seg[SEG_GS].base), .state = STATE_SEG, .writable = ANY },
-	{ ONE(X86_MSR_KERNEL_GS_BASE), .flags = MSR_SAVED | MSR_CANONICAL, STATE(kernel_gs_base), .state = STATE_MSR,
+	{ REG(X86_MSR_STAR, star) },
+	{ REG(X86_MSR_LSTAR, lstar) | MSR_CANONICAL },
+	{ REG(X86_MSR_CSTAR, cstar) | MSR_CANONICAL },
+	{ REG(X86_MSR_SFMASK, sfmask) },
+	{ ONE(X86_MSR_FS_BASE), .flags = MSR_CANONICAL, STATE(seg[SEG_FS].base), .state = STATE_SEG,
 	  .writable = ANY },
+	{ ONE(X86_MSR_GS_BASE), .flags = MSR_CANONICAL, STATE(seg[SEG_GS].base), .state = STATE_SEG,
+	  .writable = ANY },
+	{ REG(X86_MSR_KERNEL_GS_BASE, kernel_gs_base) | MSR_CANONICAL },
 	{ ONE(X86_MSR_TSC_AUX), .flags = MSR_SAVED, STATE(tsc_aux), .state = STATE_MSR, FN(tsc_aux) },
 	FIXED_IGNORED(0xc0010000, 0xc0010007, 0),			/* K7 event select and counters */
 	FIXED(0xc0010010, 0),						/* SYSCFG */

@@ -34,7 +34,8 @@ struct msr_desc {
 	/* Instead of plain storage. enum msr_result. */
 	int (*read)(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host);
 	int (*write)(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host);
-	u64 (*feature)(void);	/* KVM_GET_MSRS on the system fd: what user space may choose; NULL: not a feature MSR */
+	/* KVM_GET_MSRS on the system fd: what user space may choose; NULL: not a feature MSR */
+	u64 (*feature)(void);
 };
 
 /* Sorted by first, without overlap. */

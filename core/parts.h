@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * What a vCPU keeps beside its loop, inside core/ only: the structures behind v->msrs, v->clock and v->mce, and the
- * functions that make, reset and free them (called by vcpu_parts_*() in vm.c).
+ * What a vCPU keeps beside its loop, inside core/ only: the structures behind v->msrs, v->clock and v->mce,
+ * and the functions that make, reset and free them (called by vcpu_parts_*() in vm.c).
  */
 #ifndef CORE_PARTS_H
 #define CORE_PARTS_H
@@ -13,7 +13,8 @@
 
 /* MSRs that are plain values and that no other field holds. M. */
 struct msr_state {
-	u64 misc_enable, misc_features, platform_info, power_ctl, ucode_rev, arch_capabilities, perf_capabilities;
+	u64 misc_enable, misc_features, platform_info, power_ctl, ucode_rev, arch_capabilities,
+		perf_capabilities;
 	u64 feature_control, debugctl, smi_count, smbase, hwcr, de_cfg, osvw_length, osvw_status, xss;
 	u64 mmio_conf_base, vm_cr;
 	u64 mtrr_default, mtrr_fixed[MTRR_FIXED], mtrr_variable[2 * MTRR_VARIABLE];

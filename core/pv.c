@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Paravirtual pages that the guest has asked for by MSR (Linux, "Documentation/virt/kvm/x86/msr.rst"): kvmclock's time page per
- * vCPU and the wall clock. A page is written under a version number that is odd meanwhile.
+ * Paravirtual pages that the guest has asked for by MSR (Linux, "Documentation/virt/kvm/x86/msr.rst"):
+ * kvmclock's time page per vCPU and the wall clock. A page is written under a version number that is odd
+ * meanwhile.
  */
 #include "irqchip.h"
 #include "parts.h"
@@ -28,8 +29,9 @@ struct pv_wall {
 };
 
 /*
- * Write *data (its first field is the version) to gpa so that a reader on another vCPU sees either the old or the new state.
- * old: what is there now.
+ * Write *data (its first field is the version) to gpa so that a reader on another vCPU sees either the old
+ * or the new state. old: what is there now. (x86 keeps the stores in order, and they are made by calls that
+ * the compiler does not see into.)
  */
 static void write_versioned(struct vm *vm, u64 gpa, u32 old, void *data, u32 size)
 {
@@ -38,9 +40,7 @@ static void write_versioned(struct vm *vm, u64 gpa, u32 old, void *data, u32 siz
 	*version = (old + 1) | 1;
 	if (vm_write_guest(vm, gpa, version, sizeof(*version)))
 		return;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
 	vm_write_guest(vm, gpa, data, size);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
 	++*version;
 	vm_write_guest(vm, gpa, version, sizeof(*version));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Binary statistics (KVM_GET_STATS_FD; Linux, "Documentation/virt/kvm/api.rst", section KVM_GET_STATS_FD). The file is:
- * header, name of the object, descriptors, values. One table per object says everything.
+ * Binary statistics (KVM_GET_STATS_FD; Linux, "Documentation/virt/kvm/api.rst", section KVM_GET_STATS_FD).
+ * The file is: header, name of the object, descriptors, values. One table per object says everything.
  */
 #include "vcpu.h"
 

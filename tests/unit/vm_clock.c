@@ -198,7 +198,8 @@ static void tsc_adjust(void **state)
 static void tsc_rate_and_offset_attribute(void **state)
 {
 	u64 val = 12345;
-	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (u64)&val };
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (u64)&val };
 	u64 a, b;
 
 	fixture_vcpu();
@@ -221,8 +222,10 @@ static void tsc_rate_and_offset_attribute(void **state)
 int vm_clock_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(scale_is_exact), VM_TEST(guest_and_host_agree), VM_TEST(paused_flag_is_told_once_and_kept),
-		VM_TEST(set_and_get_clock), VM_TEST(wall_clock), VM_TEST(tsc_writes_are_synchronised), VM_TEST(tsc_adjust),
+		VM_TEST(scale_is_exact), VM_TEST(guest_and_host_agree),
+			VM_TEST(paused_flag_is_told_once_and_kept),
+		VM_TEST(set_and_get_clock), VM_TEST(wall_clock), VM_TEST(tsc_writes_are_synchronised),
+			VM_TEST(tsc_adjust),
 		VM_TEST(tsc_rate_and_offset_attribute),
 	};
 

@@ -49,7 +49,8 @@ static void rows_are_unique(void **state)
 		for (j = 0; j < i; j++) {
 			const struct cpuid_bit *b = &cpuid_bits[j];
 
-			assert_false(a->leaf == b->leaf && a->subleaf == b->subleaf && a->reg == b->reg && a->bit == b->bit);
+			assert_false(a->leaf == b->leaf && a->subleaf == b->subleaf && a->reg == b->reg &&
+				     a->bit == b->bit);
 		}
 		if (a->feature != NO_X86F) {
 			assert_false(seen[a->feature / 64] >> (a->feature % 64) & 1);
@@ -69,7 +70,8 @@ static void offers_what_the_host_has(void **state)
 	assert_int_equal(e->edx & ~host[3], 0);
 	assert_int_equal(e->ecx & ~(host[2] | BIT(21)), 0);
 	assert_true(e->ecx & BIT(21));					/* x2APIC always */
-	assert_int_equal(e->ecx & (BIT(3) | BIT(5) | BIT(27) | BIT(31)), 0);	/* MONITOR, VMX, OSXSAVE, hypervisor */
+	/* MONITOR, VMX, OSXSAVE, hypervisor */
+	assert_int_equal(e->ecx & (BIT(3) | BIT(5) | BIT(27) | BIT(31)), 0);
 	assert_int_equal((e->edx & 0x0789abff), (host[3] & 0x0789abff));	/* what every x86-64 has */
 	e = entry(7, 0);
 	assert_int_equal(e->ebx & (BIT(16) | BIT(14) | BIT(11) | BIT(4)), 0);	/* AVX-512, MPX, RTM, HLE */
@@ -187,7 +189,8 @@ static void leaves_out_of_range(void **state)
 static void set_and_get(void **state)
 {
 	static struct { struct kvm_cpuid2 head; struct kvm_cpuid_entry2 e[256]; } got;
-	static struct { struct kvm_cpuid head; struct kvm_cpuid_entry e[2]; } old = { { 2, 0 }, { { 0 }, { .function = 1, .eax = 5 } } };
+	static struct { struct kvm_cpuid head; struct kvm_cpuid_entry e[2]; } old = { { 2, 0 },
+		{ { 0 }, { .function = 1, .eax = 5 } } };
 
 	fixture_vcpu();
 	small_table(5, "GenuineIntel");

@@ -40,7 +40,11 @@ static void refuses_bad_regions(void **state)
 		.memory_size = PAGE, .userspace_addr = (u64)fx.ram,
 	}, r;
 
-#define BAD(change) do { r = good; change; assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION, &r), -EINVAL); } while (0)
+#define BAD(change) do { \
+		r = good; \
+		change; \
+		assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION, &r), -EINVAL); \
+	} while (0)
 	BAD(r.memory_size = PAGE + 1);
 	BAD(r.guest_phys_addr = 1);
 	BAD(r.userspace_addr++);
@@ -100,7 +104,8 @@ static long get_dirty(u32 slot)
 static long clear_dirty(u32 first, u32 n, u64 mask)
 {
 	u64 bits[4] = { mask, mask, mask, mask };
-	struct kvm_clear_dirty_log log = { .slot = 0, .first_page = first, .num_pages = n, .dirty_bitmap = bits };
+	struct kvm_clear_dirty_log log = { .slot = 0, .first_page = first, .num_pages = n,
+		.dirty_bitmap = bits };
 
 	return vm_call(KVM_CLEAR_DIRTY_LOG, &log);
 }
@@ -134,7 +139,8 @@ static void dirty_log_reports_once(void **state)
 
 static void manual_protection(void **state)
 {
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { KVM_DIRTY_LOG_INITIALLY_SET } };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		.args = { KVM_DIRTY_LOG_INITIALLY_SET } };
 	u8 x = 1;
 
 	assert_int_equal(vm_call(KVM_ENABLE_CAP, &cap), -EINVAL);
@@ -158,7 +164,10 @@ static void manual_protection(void **state)
 	assert_int_equal(bitmap[0], (~0ull << 8) | 8);
 }
 
-/* Readers against an updater: they see the old or the new world, and freed slots are really unused (run under ASan, TSan). */
+/*
+ * Readers against an updater: they see the old or the new world, and freed slots are really unused (run
+ * under ASan, TSan).
+ */
 static bool stop;
 
 static void *reader(void *arg)
@@ -225,7 +234,8 @@ int vm_memslot_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		VM_TEST(find_by_address), VM_TEST(refuses_bad_regions), VM_TEST(overlap_and_move),
-		VM_TEST(readonly_refuses_core_writes), VM_TEST(dirty_log_reports_once), VM_TEST(manual_protection),
+		VM_TEST(readonly_refuses_core_writes), VM_TEST(dirty_log_reports_once),
+			VM_TEST(manual_protection),
 		VM_TEST(readers_and_changes), VM_TEST(allocation_failures_change_nothing),
 	};
 

@@ -52,7 +52,8 @@ static void listed_can_be_saved_and_restored(void **state)
 	assert_int_equal(sys_call(KVM_GET_MSR_FEATURE_INDEX_LIST, &list), 0);
 	assert_true(list.head.nmsrs >= 2);
 	for (i = 0; i < list.head.nmsrs; i++) {
-		struct { struct kvm_msrs head; struct kvm_msr_entry e; } one = { { 1, 0 }, { list.index[i], 0, 0 } };
+		struct { struct kvm_msrs head; struct kvm_msr_entry e; } one = { { 1, 0 },
+			{ list.index[i], 0, 0 } };
 
 		assert_int_equal(sys_call(KVM_GET_MSRS, &one), 1);
 		CHECK_SET(list.index[i], one.e.data, true, MSR_OK);
@@ -213,7 +214,8 @@ static void filters(void **state)
 int vm_msr_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(table_is_sorted), VM_TEST(listed_can_be_saved_and_restored), VM_TEST(guest_and_host_rules),
+		VM_TEST(table_is_sorted), VM_TEST(listed_can_be_saved_and_restored),
+			VM_TEST(guest_and_host_rules),
 		VM_TEST(mtrrs), VM_TEST(paravirtual_needs_its_feature_when_enforced), VM_TEST(machine_check),
 		VM_TEST(ioctl_counts_up_to_the_first_failure), VM_TEST(filters),
 	};
