@@ -554,9 +554,10 @@ void x86_drop_inner_segments(struct x86_state *s, unsigned cpl)
 		struct x86_seg *sr = &s->seg[segs[k]];
 		bool conforming = (sr->attr & (SEG_TYPE_CODE | SEG_TYPE_DC)) == (SEG_TYPE_CODE | SEG_TYPE_DC);
 
-		/* A null FS or GS keeps the base that an MSR gave it. */
-		if (sr->attr & SEG_UNUSABLE || conforming || SEG_DPL(sr->attr) >= cpl)
-			continue;
-		x86_seg_null(sr, 0);
+		/* Null selectors 1 to 3 become 0 too, but a null FS or GS keeps the base that an MSR gave it. */
+		if (sr->attr & SEG_UNUSABLE)
+			sr->sel = 0;
+		else if (!conforming && SEG_DPL(sr->attr) < cpl)
+			x86_seg_null(sr, 0);
 	}
 }

@@ -256,6 +256,8 @@ SYS_TEST(long_iret, "sys: IRETQ")
 
 	s->seg[SEG_FS].attr = s->seg[SEG_GS].attr = SEG_UNUSABLE;
 	s->seg[SEG_FS].base = HIGH + 5;
+	s->seg[SEG_FS].sel = 3;
+	s->seg[SEG_GS].sel = 0;
 	s->nmi_blocked = true;
 	SYS_EXEC(e, long_iretq_user);
 	EXPECT_VECTOR(e, 0x80);
@@ -264,6 +266,7 @@ SYS_TEST(long_iret, "sys: IRETQ")
 	EXPECT_EQ(s->seg[SEG_DS].sel, 0);
 	EXPECT(s->seg[SEG_DS].attr & SEG_UNUSABLE);
 	EXPECT_EQ(s->seg[SEG_FS].base, HIGH + 5);
+	EXPECT_EQ(s->seg[SEG_FS].sel, 0);
 	EXPECT(!s->nmi_blocked);
 	EXPECT(e->events >= 1);
 	e = sys_long(0);
