@@ -154,8 +154,11 @@ static enum x86_result native_memory(struct x86_state *s, const struct x86_insn 
 	u8 *p;
 
 	r = x86_fpu_operand(s, i, mem->size, acc, &lin);
-	if (unlikely(r != X86_OK))
-		return r;
+	if (unlikely(r != X86_OK)) {
+		enum x86_result waited = x86_fpu_wait(s, i);
+
+		return waited == X86_OK ? r : waited;
+	}
 	if (i->flags & INSN_ALIGNED && unlikely(lin & (mem->size - 1)))
 		return misaligned(s, i, mem, lin);
 	p = x86_tlb_probe(s, s->mmu_index, lin, mem->size, acc);

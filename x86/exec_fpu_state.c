@@ -191,9 +191,9 @@ static enum x86_result save_standard(struct x86_state *s, const struct x86_insn 
 	if (r == X86_OK)
 		r = area_operand(s, i, xsave_bytes(s, rfbm), 64, ACC_WRITE, &lin);
 	if (r == X86_OK)
-		r = x86_read_linear(s, s->mmu_index, i->seg, lin + XS_HEADER, &old, sizeof(old));
-	if (r == X86_OK)
 		r = x86_probe_linear(s, s->mmu_index, i->seg, lin, xsave_bytes(s, rfbm), ACC_WRITE);
+	if (r == X86_OK)
+		r = x86_read_linear(s, s->mmu_index, i->seg, lin + XS_HEADER, &old, sizeof(old));
 	if (r != X86_OK)
 		return r;
 	make_image(s, i, &x);
@@ -330,6 +330,9 @@ static enum x86_result restore(struct x86_state *s, const struct x86_insn *i, bo
 	bool mxcsr;
 
 	r = area_operand(s, i, xsave_bytes(s, rfbm), 64, ACC_READ, &lin);
+	/* An area that is not there faults at its beginning, not at the header. */
+	if (r == X86_OK)
+		r = x86_probe_linear(s, s->mmu_index, i->seg, lin, 1, ACC_READ);
 	if (r == X86_OK)
 		r = read_part(s, i, lin, &x, XS_HEADER, 64);
 	if (r == X86_OK)
@@ -417,6 +420,19 @@ static void env_to_area(struct x86_state *s, struct x86_fxregs *fx, const struct
 	s->fpu_ds = e->fds;
 }
 
+/* A new top of stack: the registers stay where they are, their distances from the top change. */
+static void turn_stack(struct x86_fxregs *fx, unsigned new_top)
+{
+	unsigned turn = new_top - stack_top(fx->fsw);
+	u8 old[8][16];
+
+	if (!turn)
+		return;
+	memcpy(old, fx->st, sizeof(old));
+	for (unsigned k = 0; k < 8; k++)
+		memcpy(fx->st[k], old[(k + turn) & 7], 16);
+}
+
 static bool real_format(const struct x86_state *s)
 {
 	return x86_real_or_vm86(s);
@@ -494,6 +510,7 @@ static enum x86_result store_env(struct x86_state *s, const struct x86_insn *i, 
 		return r;
 	if (registers) {
 		/* As FNINIT: the registers become empty but keep their contents. */
+		turn_stack(&x->fx, 0);
 		memset(&x->fx, 0, FX_MXCSR);
 		x->fx.fcw = FPU_CW_INIT;
 		s->fpu_cs = s->fpu_ds = 0;
@@ -529,14 +546,8 @@ static enum x86_result load_env(struct x86_state *s, const struct x86_insn *i, b
 	if (registers) {
 		for (unsigned k = 0; k < 8; k++)
 			memcpy(x->fx.st[k], image + (wide ? 28 : 14) + 10 * k, 10);
-	} else if (stack_top(x->fx.fsw) != stack_top(e.fsw)) {
-		/* The registers stay where they are, the top moves over them. */
-		unsigned turn = stack_top(e.fsw) - stack_top(x->fx.fsw);
-		u8 old[8][16];
-
-		memcpy(old, x->fx.st, sizeof(old));
-		for (unsigned k = 0; k < 8; k++)
-			memcpy(x->fx.st[k], old[(k + turn) & 7], 16);
+	} else {
+		turn_stack(&x->fx, stack_top(e.fsw));
 	}
 	env_to_area(s, &x->fx, &e);
 	x->xstate_bv |= XFEATURE_X87;

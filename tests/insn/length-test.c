@@ -96,6 +96,10 @@ static bool excused(const struct x86_insn *i, enum x86_decode_result r, bool zok
 	if (!zok && r == X86_DECODE_OK && m->mode == X86_MODE_REAL &&
 	    (i->op == X86_OP_SYSENTER || i->op == X86_OP_SYSEXIT || i->op == X86_OP_SYSRET))
 		return true;
+	/* 6: vpextrq, vpinsrq outside 64-bit mode */
+	if (zok && r == X86_DECODE_UD && m->mode != X86_MODE_LONG && z->raw.vex.W &&
+	    (z->mnemonic == ZYDIS_MNEMONIC_VPEXTRD || z->mnemonic == ZYDIS_MNEMONIC_VPINSRD))
+		return true;
 	return false;
 }
 

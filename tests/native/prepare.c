@@ -135,11 +135,11 @@ static bool prepare_area(struct insn_case *c, u8 *data, struct random *r)
 	const struct x86_insn *i = &c->insn;
 	u8 image[VECTOR_STATE_SIZE];
 
-	if (at + WHOLE_AREA > DATA_AT + DATA_WRITABLE)
+	if (at + WHOLE_AREA > DATA_AT + DATA_WRITABLE || i->base == X86_RAX || i->base == X86_RDX)
 		return false;
 	c->regs.gpr[X86_RAX] = (u32)mask;
 	c->regs.gpr[X86_RDX] = 0;
-	if (i->base >= 16 || (i->index < 16 && i->index != i->base) || i->base == X86_RAX || i->base == X86_RDX)
+	if (i->base >= 16 || (i->index < 16 && i->index != i->base))
 		return true;
 	if (!one_in(r, 16))
 		c->regs.gpr[i->base] -= i->index == i->base ? 0 : c->target - at;
@@ -172,6 +172,11 @@ bool prepare_case(struct insn_case *c, u8 *data, struct random *r)
 			c->regs.gpr[X86_RDI] -= bare_fs_base();
 		if (i->seg == SEG_GS)
 			c->regs.gpr[X86_RDI] -= bare_gs_base();
+		break;
+	case X86_OP_LDMXCSR: case X86_OP_VLDMXCSR:
+		/* AMD's misaligned-SSE bit is not offered to guests. */
+		if (c->target >= DATA_AT && c->target + 4 <= DATA_END)
+			data[c->target - DATA_AT + 2] &= ~2;
 		break;
 	case X86_OP_PCMPESTRI: case X86_OP_PCMPESTRM: case X86_OP_VPCMPESTRI: case X86_OP_VPCMPESTRM:
 		if (i->base != X86_RAX && i->index != X86_RAX)

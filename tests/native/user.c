@@ -131,11 +131,9 @@ static int compare(const struct insn_case *c, struct cpu_result *lib, struct cpu
 	n = compare_u64(text, n, "vector", lib->vector, bare->vector);
 	if (bare->vector != VECTOR_NONE)
 		n = compare_u64(text, n, "error code", lib->error, bare->error);
-	/* Of large operands the page that faults is known, not the byte that is touched first. */
+	/* Of large and of masked operands it is not known which byte is touched first. */
 	if (bare->vector == X86_EXC_PF && x86_op_flags[c->insn.op] & INSN_NATIVE)
 		n = compare_u64(text, n, "address", lib->cr2, bare->cr2);
-	else if (bare->vector == X86_EXC_PF)
-		n = compare_u64(text, n, "page", lib->cr2 & X86_PAGE_MASK, bare->cr2 & X86_PAGE_MASK);
 	n = compare_u64(text, n, "rip", lib->regs.rip, bare->regs.rip);
 	for (unsigned k = 0; k < (c->bits == 64 ? 16 : 8); k++) {
 		snprintf(what, sizeof(what), "gpr %u", k);
@@ -163,6 +161,7 @@ static void run_case(const struct insn_case *c)
 	static struct cpu_result lib, bare, bare_copy;
 	char text[TEXT_SIZE + 200], input[TEXT_SIZE + 200];
 	u64 target = 0;
+	bool open;
 
 	memcpy(bare_code() + CODE_AT % X86_PAGE_SIZE, c->code, c->len);
 	memcpy(lib_code(cpu) + CODE_AT % X86_PAGE_SIZE, c->code, c->len);
@@ -173,7 +172,10 @@ static void run_case(const struct insn_case *c)
 	if (c->target)
 		x86_linear(lib_state(cpu), c->insn.seg, x86_ea(lib_state(cpu), &c->insn), 1, ACC_READ, &target);
 	forget_pointers(c, target, bare_data());
-	for (unsigned variant = 0; variant < LIB_VARIANTS; variant++) {
+	/* The manual leaves open whether bytes that are not selected may fault. */
+	open = bare.vector == X86_EXC_PF && (c->insn.op == X86_OP_MASKMOVQ || c->insn.op == X86_OP_MASKMOVDQU ||
+					     c->insn.op == X86_OP_VMASKMOVDQU);
+	for (unsigned variant = 0; variant < LIB_VARIANTS && !open; variant++) {
 		memcpy(lib_data(cpu), template, DATA_SIZE);
 		lib_run(cpu, variant, &c->regs, true, &lib);
 		forget_pointers(c, target, lib_data(cpu));
@@ -203,6 +205,9 @@ static unsigned run_row(const struct x86_opcode *row, unsigned bits)
 			continue;
 		generate_vectors(c.regs.vector, &r);
 		if (!prepare_case(&c, template, &r))
+			continue;
+		/* Large operands around the end of the canonical addresses: #GP or #PF, as the processor likes. */
+		if ((!(x86_op_flags[c.insn.op] & INSN_NATIVE) || c.target_size == 10) && c.target > 0x7ffffffff000ull)
 			continue;
 		run_case(&c);
 		cases++;
