@@ -388,7 +388,7 @@ static void set_sizes(struct decoder *d)
 	else if (!d->lng)
 		size = d->opsize_prefix ? 6 - d->default_size : d->default_size;
 	else if (attr & ROW_F64)
-		size = d->opsize_prefix && d->s && d->s->vendor_amd ? 2 : 8;
+		size = d->opsize_prefix && !(d->rex & REX_W) && d->s && d->s->vendor_amd ? 2 : 8;
 	else if (d->rex & REX_W && !(i->flags & INSN_VEX))
 		size = attr & ROW_MAX32 ? 4 : 8;
 	else if (d->opsize_prefix)
