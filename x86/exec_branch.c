@@ -5,22 +5,18 @@
 #include "flags.h"
 #include "operand.h"
 
-static enum x86_result check_target(struct x86_state *s, u64 target)
+static bool target_ok(const struct x86_state *s, u64 target)
 {
-	bool ok = s->mode == X86_MODE_LONG ? x86_canonical(s, target) : target <= s->seg[SEG_CS].limit;
-
-	return likely(ok) ? X86_OK : x86_raise_error(s, X86_EXC_GP, 0);
+	return s->mode == X86_MODE_LONG ? x86_canonical(s, target) : target <= s->seg[SEG_CS].limit;
 }
 
 enum x86_result x86_branch(struct x86_state *s, u64 target, unsigned opsize)
 {
-	enum x86_result r;
-
 	target &= x86_addr_mask(opsize);
-	r = check_target(s, target);
-	if (likely(r == X86_OK))
-		s->rip = target;
-	return r;
+	if (unlikely(!target_ok(s, target)))
+		return x86_raise_error(s, X86_EXC_GP, 0);
+	s->rip = target;
+	return X86_OK;
 }
 
 enum x86_result x86_exec_jcc(struct x86_state *s, const struct x86_insn *i)
@@ -47,18 +43,35 @@ enum x86_result x86_exec_jmp_near(struct x86_state *s, const struct x86_insn *i)
 	return likely(r == X86_OK) ? x86_branch(s, target, i->opsize) : r;
 }
 
+/* A fault of the push comes before that of the target, but the push itself after both. */
+static enum x86_result probe_push(struct x86_state *s, unsigned size)
+{
+	u64 off = (s->gpr[X86_RSP] - size) & x86_addr_mask(x86_stack_size(s)), lin;
+	enum x86_result r = x86_linear(s, SEG_SS, off, size, ACC_WRITE, &lin);
+
+	return r == X86_OK ? x86_probe_linear(s, s->mmu_index, SEG_SS, lin, size, ACC_WRITE) : r;
+}
+
+enum x86_result x86_call(struct x86_state *s, u64 target, unsigned opsize)
+{
+	enum x86_result r;
+
+	if (unlikely(!target_ok(s, target))) {
+		r = probe_push(s, opsize);
+		return r == X86_OK ? x86_raise_error(s, X86_EXC_GP, 0) : r;
+	}
+	r = x86_push(s, opsize, s->rip);
+	if (likely(r == X86_OK))
+		s->rip = target;
+	return r;
+}
+
 enum x86_result x86_exec_call_near(struct x86_state *s, const struct x86_insn *i)
 {
 	u64 target;
 	enum x86_result r = near_target(s, i, &target);
 
-	if (likely(r == X86_OK))
-		r = check_target(s, target);
-	if (likely(r == X86_OK))
-		r = x86_push(s, i->opsize, s->rip);
-	if (likely(r == X86_OK))
-		s->rip = target;
-	return r;
+	return likely(r == X86_OK) ? x86_call(s, target, i->opsize) : r;
 }
 
 /* An immediate, if any, is the number of argument bytes to drop. */

@@ -507,14 +507,13 @@ FAST jmp_r(struct x86_state *s, const struct x86_insn *i)
 
 static inline enum x86_result call(struct x86_state *s, u64 target)
 {
-	u64 back = s->rip;
-	enum x86_result r = jump(s, target);
+	enum x86_result r;
 
-	if (likely(r == X86_OK)) {
-		r = push8(s, back);
-		if (unlikely(r != X86_OK))
-			s->rip = back;
-	}
+	if (unlikely(!surely_canonical(target)))
+		return x86_call(s, target, 8);
+	r = push8(s, s->rip);
+	if (likely(r == X86_OK))
+		s->rip = target;
 	return r;
 }
 

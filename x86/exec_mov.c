@@ -79,28 +79,15 @@ enum x86_result x86_exec_pop(struct x86_state *s, const struct x86_insn *i)
 	return r;
 }
 
-/* Would pushing n elements of size bytes fault? They may wrap around at the stack's width. */
-static enum x86_result probe_pushes(struct x86_state *s, unsigned size, unsigned n)
-{
-	enum x86_result r;
-	u64 lin;
-	unsigned k;
-
-	for (k = 1; k <= n; k++) {
-		r = x86_linear(s, SEG_SS, sp_offset(s, sp_plus(s, -(s64)(k * size))), size, ACC_WRITE, &lin);
-		if (r == X86_OK)
-			r = x86_probe_linear(s, s->mmu_index, SEG_SS, lin, size, ACC_WRITE);
-		if (r != X86_OK)
-			return r;
-	}
-	return X86_OK;
-}
-
+/*
+ * PUSHA and ENTER push one after the other, as CPUs do. If one of the pushes faults, what has changed is memory
+ * below the stack pointer, and a repetition writes the same there.
+ */
 enum x86_result x86_exec_pusha(struct x86_state *s, const struct x86_insn *i)
 {
 	u64 sp = s->gpr[X86_RSP];
 	unsigned k;
-	enum x86_result r = probe_pushes(s, i->opsize, 8);
+	enum x86_result r = X86_OK;
 
 	for (k = 0; k < 8 && r == X86_OK; k++)
 		r = x86_push(s, i->opsize, k == X86_RSP ? sp : s->gpr[k]);
@@ -149,34 +136,28 @@ static enum x86_result enter_levels(struct x86_state *s, unsigned size, unsigned
 /* Imm: the frame's bytes, imm2: the nesting level. */
 enum x86_result x86_exec_enter(struct x86_state *s, const struct x86_insn *i)
 {
-	u64 sp = s->gpr[X86_RSP], frame, final, lin;
+	u64 sp = s->gpr[X86_RSP], frame, lin;
 	unsigned size = i->opsize, level = i->imm2 & 31;
-	enum x86_result r = probe_pushes(s, size, level + 1);
+	enum x86_result r = x86_push(s, size, s->gpr[X86_RBP]);
 
-	if (r != X86_OK)
-		return r;
-	/* Also the final stack pointer must allow a write. */
-	final = sp_plus(s, -(s64)((u16)i->imm + size * (level + 1)));
-	r = x86_linear(s, SEG_SS, sp_offset(s, final), size, ACC_WRITE, &lin);
-	if (r == X86_OK)
-		r = x86_probe_linear(s, s->mmu_index, SEG_SS, lin, size, ACC_WRITE);
-	if (r != X86_OK)
-		return r;
-	r = x86_push(s, size, s->gpr[X86_RBP]);
 	frame = s->gpr[X86_RSP];
 	if (r == X86_OK && level) {
 		r = enter_levels(s, size, level);
 		if (r == X86_OK)
 			r = x86_push(s, size, frame);
 	}
-	if (r != X86_OK) {
-		/* Only bytes below the stack pointer have changed, and to what a repetition writes again. */
-		s->gpr[X86_RSP] = sp;
-		return r;
+	if (r == X86_OK) {
+		/* The final stack pointer must allow a write, too. */
+		x86_add_sp(s, -(s64)(u16)i->imm);
+		r = x86_linear(s, SEG_SS, sp_offset(s, s->gpr[X86_RSP]), size, ACC_WRITE, &lin);
 	}
-	x86_write_gpr(s, X86_RBP, size, frame);
-	s->gpr[X86_RSP] = final;
-	return X86_OK;
+	if (r == X86_OK)
+		r = x86_probe_linear(s, s->mmu_index, SEG_SS, lin, size, ACC_WRITE);
+	if (r == X86_OK)
+		x86_write_gpr(s, X86_RBP, size, frame);
+	else
+		s->gpr[X86_RSP] = sp;
+	return r;
 }
 
 enum x86_result x86_exec_leave(struct x86_state *s, const struct x86_insn *i)

@@ -80,6 +80,8 @@ void x86_add_sp(struct x86_state *s, s64 delta);
 
 /* rip = target truncated to opsize, after the check of canonicality or the CS limit (#GP(0)). */
 enum x86_result x86_branch(struct x86_state *s, u64 target, unsigned opsize);
+/* Push rip and branch to target, which is truncated already. */
+enum x86_result x86_call(struct x86_state *s, u64 target, unsigned opsize);
 
 /* --- I/O permission (system.c) --------------------------------------------------------------------- */
 
