@@ -472,28 +472,35 @@ static enum x86_result stack_linear(struct x86_state *s, const struct x86_stack 
 	return ok ? X86_OK : x86_raise_error(s, X86_EXC_SS, err);
 }
 
+/* The linear address of the k-th word that is pushed. */
+static u64 word_linear(const struct x86_stack *st, unsigned k, unsigned size)
+{
+	u64 sp = (st->sp - (u64)(k + 1) * size) & x86_stack_mask(st);
+
+	return st->is64 ? sp : (u32)(st->ss.base + sp);
+}
+
+/* Would a push fault? Checked in the order of the pushes, so that CR2 is what the processor reports. */
+static enum x86_result probe_words(struct x86_state *s, const struct x86_stack *st, unsigned mmu, unsigned n,
+				   unsigned size)
+{
+	enum x86_result r = X86_OK;
+	unsigned k;
+
+	for (k = 0; k < n && r == X86_OK; k++)
+		r = x86_probe_linear(s, mmu, SEG_SS, word_linear(st, k, size), size, ACC_WRITE);
+	return r;
+}
+
 static enum x86_result push_one_by_one(struct x86_state *s, const struct x86_stack *st, unsigned mmu,
 				       const u64 *word, unsigned n, unsigned size)
 {
-	u64 mask = x86_stack_mask(st), lin;
-	enum x86_result r;
-	unsigned pass, k;
+	enum x86_result r = probe_words(s, st, mmu, n, size);
+	unsigned k;
 
-	/* First see that nothing will fault, then write. */
-	for (pass = 0; pass < 2; pass++) {
-		for (k = 0; k < n; k++) {
-			lin = st->ss.base + ((st->sp - (u64)(k + 1) * size) & mask);
-			if (!st->is64)
-				lin = (u32)lin;
-			if (pass == 0)
-				r = x86_probe_linear(s, mmu, SEG_SS, lin, size, ACC_WRITE);
-			else
-				r = x86_write_linear(s, mmu, SEG_SS, lin, &word[k], size);
-			if (r != X86_OK)
-				return r;
-		}
-	}
-	return X86_OK;
+	for (k = 0; k < n && r == X86_OK; k++)
+		r = x86_write_linear(s, mmu, SEG_SS, word_linear(st, k, size), &word[k], size);
+	return r;
 }
 
 enum x86_result x86_push_frame(struct x86_state *s, struct x86_stack *st, const u64 *word, unsigned n, unsigned size,
@@ -517,6 +524,9 @@ enum x86_result x86_push_frame(struct x86_state *s, struct x86_stack *st, const 
 		r = x86_write_linear(s, mmu, SEG_SS, lin, buf, n * size);
 	else
 		r = push_one_by_one(s, st, mmu, word, n, size);
+	/* The block is checked from its lowest address on: name the word that faults first. */
+	if (r == X86_FAULT)
+		probe_words(s, st, mmu, n, size);
 	if (r == X86_OK)
 		st->sp = (st->sp & ~mask) | end;
 	return r;
