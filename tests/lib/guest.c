@@ -150,8 +150,10 @@ static void write_gdt(struct machine *machine, enum guest_mode mode, unsigned in
 	};
 	uint64_t stack = EVENT_STACK;
 	uint32_t stack32[2] = { EVENT_STACK, SELECTOR_DATA };
+	uint16_t io_map = 0x68;		/* behind the limit: no port is allowed */
 
 	memcpy(machine->mem + TABLE_GDT, gdt, sizeof(gdt));
+	memcpy(machine->mem + base + 0x66, &io_map, sizeof(io_map));
 	if (mode == GUEST_LONG)
 		memcpy(machine->mem + base + 4, &stack, sizeof(stack));
 	else
