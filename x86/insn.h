@@ -94,6 +94,7 @@ struct x86_insn {
 	s64 disp;		/* displacement, sign-extended; moffs: the address */
 	u32 flags;		/* INSN_* */
 	u16 op;			/* enum x86_op */
+	u16 row;		/* index in x86_opcodes[] (optable.h): how the operands are encoded */
 	u8 len;			/* bytes, 1..15 */
 	u8 opsize;		/* effective operand size: 2, 4, 8 (1 for byte forms) */
 	u8 adsize;		/* effective address size: 2, 4, 8 */
@@ -109,11 +110,10 @@ struct x86_insn {
 	u8 nr_operands;
 	u8 seg_override;	/* explicit override or SEG_NONE */
 	u8 cond;		/* condition code 0-15 of Jcc/SETcc/CMOVcc */
-	u16 row;		/* index in x86_opcodes[] (optable.h): how the operands are encoded */
 	u8 rex;			/* W R X B (8 4 2 1) of REX or VEX as they count */
 	u8 vvvv;		/* VEX.vvvv, not inverted: register number if used */
 	struct x86_operand opnd[4];
-	u8 bytes[16];		/* the raw encoding, len bytes valid */
+	u8 bytes[16] __aligned(8);	/* the raw encoding, len bytes valid */
 };
 
 enum x86_decode_result {
