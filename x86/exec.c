@@ -205,6 +205,8 @@ enum x86_result x86_step(struct x86_state *s, struct x86_insn *i)
 
 	if (unlikely(r != X86_OK))
 		return r;
+	/* Engines that do not retire one by one leave it behind. */
+	s->keep_rf = false;
 	s->rip = x86_next_rip(s, i->len);
 	r = i->exec(s, i);
 	if (likely(r == X86_OK || r == X86_EXIT))
