@@ -27,7 +27,7 @@ FREESTANDING := -mgeneral-regs-only -ffreestanding
 HOSTINC := -Ihost/posix/include
 X86_FLAGS := $(BASE) $(FREESTANDING) $(HOSTINC)
 CORE_FLAGS := $(BASE) $(FREESTANDING) $(HOSTINC) -Iinclude -Ix86
-HOST_FLAGS := $(BASE) $(HOSTINC) -Iinclude -Ix86 -Iengine/soft -pthread
+HOST_FLAGS := $(BASE) $(HOSTINC) -Iinclude -Ix86 -Iengine/soft -Iengine/soft/translate -pthread
 
 X86_SRC := $(wildcard x86/*.c)
 CORE_SRC := $(wildcard core/*.c irqchip/*.c engine/soft/*.c engine/soft/*.S engine/soft/translate/*.c)
@@ -47,7 +47,7 @@ all: $(BUILD)/libanykvm.so $(BUILD)/libanykvm.a $(BUILD)/anykvm
 -include $(wildcard scripts/*.mk shim/*.mk cli/*.mk tests/*/*.mk fuzz/*.mk bench/*.mk)
 
 $(X86_OBJ): FLAGS = $(X86_FLAGS)
-$(CORE_OBJ): FLAGS = $(CORE_FLAGS) -Iengine/soft
+$(CORE_OBJ): FLAGS = $(CORE_FLAGS) -Iengine/soft -Iengine/soft/translate
 $(HOST_OBJ): FLAGS = $(HOST_FLAGS)
 $(call obj,$(CLI_SRC)): FLAGS = $(BASE) -Iinclude -pthread
 

@@ -101,6 +101,8 @@ struct vcpu;
 void host_run_begin(struct vcpu *v, const u64 *sigmask);
 void host_run_end(struct vcpu *v);
 bool host_signal_pending(void);
+/* The vCPU whose KVM_RUN is active on this thread, or NULL. Async-signal-safe; user space only. */
+struct vcpu *host_running_vcpu(void);
 void host_resched(void);	/* a rescheduling point */
 
 /*
@@ -143,6 +145,8 @@ void host_code_free(struct host_code *c);
 void *host_reserve(size_t size);
 void host_reserve_clear(void *p, size_t size);
 void host_unreserve(void *p, size_t size);
+/* May user space change its GS base (FSGSBASE)? */
+bool host_user_gs_base(void);
 
 /* --- host CPU and log ------------------------------------------------------------------------------------- */
 void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]);	/* eax ebx ecx edx; cached: cheap */

@@ -131,6 +131,9 @@ struct x86_state {
 	u8 maxphyaddr;		/* physical address bits of the guest */
 	bool vendor_amd;	/* SYSENTER/SYSCALL and near-branch operand-size rules differ */
 
+	/* Cells of generated code (engine/soft/translate/translate.h, enum gen_cell). */
+	u64 gen[12];
+
 	/* x87 bookkeeping that the host's FPU cannot know (guest addresses), see native.h */
 	u64 fpu_ip, fpu_dp;
 	u16 fpu_cs, fpu_ds, fpu_op;

@@ -25,6 +25,7 @@ void soft_flush_blocks(struct soft_vcpu *sv)
 	sv->flush_wanted = false;
 	sv->context++;
 	soft_stubs_reset(sv);
+	tr_reset(sv);
 	sv->stat.blocks_flushed++;
 }
 
@@ -126,6 +127,8 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 	b->nr = nr;
 	b->len = len;
 	b->mode = s->mode;
+	b->tr = NULL;
+	b->heat = 0;
 	arena_take(sv, sizeof(*b) + nr * sizeof(struct x86_insn));
 	memmove(&b->insn[nr], b->code, len);
 	b->code = (u8 *)&b->insn[nr];

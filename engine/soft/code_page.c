@@ -83,6 +83,22 @@ static void unlock_page(struct code_page *p)
 	__atomic_store_n(&p->locked, 0, __ATOMIC_RELEASE);
 }
 
+/* Generated code of the page must not be reached any more: here at once, elsewhere after the next look at requests. */
+static void code_changed(struct vcpu *self)
+{
+	struct soft_vcpu *sv = self->engine_vcpu;
+	struct soft_vm *svm = self->vm->engine_vm;
+	u32 i, nr = vm_nr_vcpus(self->vm);
+
+	tr_forget_targets(sv);
+	if (!svm->translate)
+		return;
+	__atomic_fetch_add(&svm->code_changes, 1, __ATOMIC_SEQ_CST);
+	for (i = 0; i < nr; i++)
+		if (self->vm->vcpu[i] != self)
+			vcpu_request(self->vm->vcpu[i], REQ_PAUSE);
+}
+
 /*
  * The store is done when this is called; soft_mark_code sets its lines and takes the generation under the same lock
  * before the bytes are read. So either the bytes read are the new ones, or the generation moves afterwards.
@@ -100,12 +116,22 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
 		p->lines = 0;
 		p->quiet = 0;
 		__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
+		code_changed(state_vcpu(s));
 		s->end_block = true;
 	} else if (!p->lines && p->marked == CODE_PAGE_MARKED && ++p->quiet >= QUIET_STORES) {
 		p->quiet = 0;
 		__atomic_store_n(&p->marked, CODE_PAGE_PLAIN, __ATOMIC_SEQ_CST);
 	}
 	unlock_page(p);
+}
+
+void soft_drop_writes(struct vcpu *v)
+{
+	struct soft_vcpu *sv = v->engine_vcpu;
+
+	x86_tlb_flush_write(&sv->tlb);
+	if (sv->tr.ready)
+		flat_flush_write(sv);
 }
 
 /*
@@ -127,7 +153,7 @@ static void wait_for_write_flush(struct vcpu *self)
 		while (__atomic_load_n(&v->mode, __ATOMIC_SEQ_CST) == VCPU_IN_GUEST &&
 		       __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_WRITE_FLUSH) {
 			if (vcpu_take_request(self, REQ_WRITE_FLUSH))
-				x86_tlb_flush_write(self->state.tlb);
+				soft_drop_writes(self);
 			if (++spins > 200)
 				host_resched();
 			else
@@ -141,7 +167,7 @@ static void stop_unnoticed_writes(struct vcpu *self)
 	struct vm *vm = self->vm;
 	u32 i, nr = vm_nr_vcpus(vm);
 
-	x86_tlb_flush_write(self->state.tlb);
+	soft_drop_writes(self);
 	if (nr == 1)
 		return;
 	for (i = 0; i < nr; i++) {

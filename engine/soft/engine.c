@@ -99,8 +99,14 @@ static void soft_pause(struct x86_state *s)
 
 static void soft_tlb_flushed(struct x86_state *s, bool all, u64 lin)
 {
-	soft_of(s)->context++;
+	struct soft_vcpu *sv = soft_of(s);
+
+	sv->context++;
 	s->end_block = true;
+	if (!sv->tr.ready)
+		return;
+	flat_flush(sv, all, lin);
+	tr_forget_targets(sv);
 }
 
 static void soft_mode_changed(struct x86_state *s)
@@ -156,13 +162,31 @@ static void make_ops(void)
 	soft_ops = ops;
 }
 
+static int vm_create_with(struct vm *vm, bool translate)
+{
+	struct soft_vm *svm = host_alloc(sizeof(*svm));
+
+	if (!svm)
+		return -ENOMEM;
+	svm->translate = translate;
+	vm->engine_vm = svm;
+	return 0;
+}
+
 static int soft_vm_create(struct vm *vm)
 {
-	return 0;
+	return vm_create_with(vm, true);
+}
+
+static int interpreter_vm_create(struct vm *vm)
+{
+	return vm_create_with(vm, false);
 }
 
 static void soft_vm_destroy(struct vm *vm)
 {
+	host_free(vm->engine_vm);
+	vm->engine_vm = NULL;
 }
 
 static void soft_vcpu_destroy(struct vcpu *v)
@@ -171,6 +195,7 @@ static void soft_vcpu_destroy(struct vcpu *v)
 
 	if (!sv)
 		return;
+	tr_free(sv);
 	soft_stubs_free(sv);
 	soft_blocks_free(sv);
 	host_free_pages(sv, sizeof(*sv));
@@ -193,6 +218,9 @@ static int soft_vcpu_create(struct vcpu *v)
 		soft_vcpu_destroy(v);
 		return err;
 	}
+	/* Where the host has not what the translator needs, the interpreter does all. */
+	if (((struct soft_vm *)v->vm->engine_vm)->translate)
+		tr_init(sv);
 	x86_tlb_init(&sv->tlb);
 	/* Creation of vCPUs is serialised by vm->lock only within one VM, but all write the same values. */
 	if (!soft_ops.ram)
@@ -207,13 +235,15 @@ static void soft_tlb_flush(struct vcpu *v)
 	struct soft_vcpu *sv = v->engine_vcpu;
 
 	x86_tlb_flush(&sv->tlb);
+	if (sv->tr.ready)
+		flat_flush(sv, true, 0);
 	/* Slots may have moved: blocks remember host addresses. */
 	soft_flush_blocks(sv);
 }
 
 static void soft_write_flush(struct vcpu *v)
 {
-	x86_tlb_flush_write(v->state.tlb);
+	soft_drop_writes(v);
 }
 
 /* State or CPUID changed from outside: what was decoded may decode differently, and no derived state is valid. */
@@ -230,20 +260,20 @@ static void soft_put_state(struct vcpu *v, u32 mask)
 		return;
 	x86_tlb_flush(&sv->tlb);
 	sv->context++;
+	if (!sv->tr.ready)
+		return;
+	flat_flush(sv, true, 0);
+	tr_forget_targets(sv);
 }
 
-const struct engine_ops soft_engine = {
-	.name = "soft",
-	.caps = { .soft = true, .needs_guarded_memory = true, .xcr0 = 7 },
-	.vm_create = soft_vm_create,
-	.vm_destroy = soft_vm_destroy,
-	.vcpu_create = soft_vcpu_create,
-	.vcpu_destroy = soft_vcpu_destroy,
-	.enter = soft_enter,
-	.put_state = soft_put_state,
-	.tlb_flush = soft_tlb_flush,
-	.write_flush = soft_write_flush,
-	.slot_create = soft_slot_create,
-	.slot_free = soft_slot_free,
-	.settings_changed = soft_settings_changed,
-};
+#define SOFT_ENGINE(title, create)                                                              \
+	{                                                                                       \
+		.name = title, .caps = { .soft = true, .needs_guarded_memory = true, .xcr0 = 7 }, \
+		.vm_create = create, .vm_destroy = soft_vm_destroy, .vcpu_create = soft_vcpu_create, \
+		.vcpu_destroy = soft_vcpu_destroy, .enter = soft_enter, .put_state = soft_put_state, \
+		.tlb_flush = soft_tlb_flush, .write_flush = soft_write_flush, .slot_create = soft_slot_create, \
+		.slot_free = soft_slot_free, .settings_changed = soft_settings_changed,         \
+	}
+
+const struct engine_ops soft_engine = SOFT_ENGINE("translator", soft_vm_create);
+const struct engine_ops soft_interpreter_engine = SOFT_ENGINE("interpreter", interpreter_vm_create);

@@ -117,8 +117,11 @@ enum x86_result soft_native(struct x86_state *s, const struct x86_insn *i, void 
 bool soft_fpu_fixup(void *ucontext, int sig)
 {
 	struct sigcontext *c = (void *)((u8 *)ucontext + UCONTEXT_MCONTEXT);
+	struct vcpu *v = host_running_vcpu();
 	u64 back;
 
+	if (v && tr_fixup(v->engine_vcpu, ucontext))
+		return true;
 	if (sig != SIGFPE_NUMBER || c->rbp != SOFT_FPU_MARK)
 		return false;
 	back = *(const u64 *)c->rsp;

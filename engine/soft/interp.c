@@ -200,6 +200,21 @@ static bool run_block(struct vcpu *v, const struct soft_block *b, struct vm_exit
 	return unlikely(soft_of(s)->leave) ? exit_with(exit, VM_EXIT_USER) : false;
 }
 
+/* Generated code, until it leaves; the result means what a single instruction's would. */
+static bool run_generated(struct soft_vcpu *sv, struct soft_block *b, struct vm_exit *exit)
+{
+	struct vcpu *v = sv->vcpu;
+	enum x86_result r = tr_run(sv, b);
+
+	if (r == X86_EXIT)
+		return leave_after(v, exit);
+	if (r != X86_OK)
+		return not_retired(v, r, exit);
+	if (unlikely(v->state.dr6_pending) && traps_after(v, false, exit))
+		return true;
+	return unlikely(sv->leave) ? exit_with(exit, VM_EXIT_USER) : false;
+}
+
 static bool run_one_block(struct soft_vcpu *sv, struct vm_exit *exit)
 {
 	struct vcpu *v = sv->vcpu;
@@ -214,6 +229,8 @@ static bool run_one_block(struct soft_vcpu *sv, struct vm_exit *exit)
 		return r == X86_UNHANDLED ? step_one(v, exit) : not_retired(v, r, exit);
 	if (unlikely(s->mode != X86_MODE_LONG) && !block_in_segment(s, b))
 		return step_one(v, exit);
+	if (sv->tr.ready && tr_context_ok(sv) && tr_usable(sv, b))
+		return run_generated(sv, b, exit);
 	return run_block(v, b, exit);
 }
 
@@ -242,8 +259,11 @@ static void sync_breakpoints(struct soft_vcpu *sv)
 		changed |= data && s->watch_addr[n] != v->eff_db[n];
 		s->watch_addr[n] = v->eff_db[n];
 	}
-	if (changed || s->watch_dr7 != data)
+	if (changed || s->watch_dr7 != data) {
 		x86_tlb_flush(s->tlb);
+		if (sv->tr.ready)
+			flat_flush(sv, true, 0);
+	}
 	s->watch_dr7 = data;
 	sv->code_breakpoints = code;
 }
@@ -259,14 +279,30 @@ static bool window_open(const struct vcpu *v, struct vm_exit *exit)
 	return false;
 }
 
+/* Generated code finds the state through gs, which user space leaves to the program; it is put back after each entry. */
+static u64 swap_gs_base(u64 base)
+{
+	u64 old;
+
+	__asm__ volatile("rdgsbase %0\n\twrgsbase %1" : "=&r"(old) : "r"(base) : "memory");
+	return old;
+}
+
 void soft_enter(struct vcpu *v, struct vm_exit *exit)
 {
 	struct soft_vcpu *sv = v->engine_vcpu;
 	struct x86_state *s = &v->state;
+	u64 changes = __atomic_load_n(&((struct soft_vm *)v->vm->engine_vm)->code_changes, __ATOMIC_ACQUIRE);
+	u64 gs_base = 0;
 	bool done = false;
 
 	*exit = (struct vm_exit){ .code = VM_EXIT_NONE };
 	sv->epoch++;
+	if (sv->code_changes != changes)
+		tr_forget_targets(sv);
+	sv->code_changes = changes;
+	if (sv->tr.ready)
+		gs_base = swap_gs_base((u64)(unsigned long)s);
 	sv->leave = false;
 	sync_breakpoints(sv);
 	if (v->inject_valid) {
@@ -283,4 +319,6 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 	}
 	if (s->fpu_live)
 		soft_fpu_leave(s);
+	if (sv->tr.ready)
+		swap_gs_base(gs_base);
 }

@@ -24,8 +24,16 @@
 
 #include "vcpu.h"
 #include "native.h"
+#include "translate/translate.h"
 
-extern const struct engine_ops soft_engine;
+extern const struct engine_ops soft_engine;		/* translator, interpreter for what it does not take */
+extern const struct engine_ops soft_interpreter_engine;	/* interpreter only */
+
+/* vm->engine_vm. */
+struct soft_vm {
+	bool translate;
+	u64 code_changes;	/* a  how often a store has hit decoded code */
+};
 
 /* --- code pages ------------------------------------------------------------------------------------ */
 
@@ -54,6 +62,8 @@ void soft_slot_free(struct vm *vm, struct memslot *slot);
  * unnoticed. *generation is the one under which bytes read from now on are valid. NULL: not RAM.
  */
 struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *generation);
+/* Forget all permissions to write. */
+void soft_drop_writes(struct vcpu *v);
 /* struct x86_ops: ram and ram_written. */
 bool soft_ram(struct x86_state *s, u64 gpa, bool write, struct x86_ram *out);
 void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
@@ -74,6 +84,8 @@ struct soft_block {
 	u8 mode;
 	struct soft_block *next;	/* same hash bucket */
 	u8 *code;			/* copy of the bytes, len long */
+	struct tr_block *tr;		/* generated code, or NULL */
+	u8 heat;			/* executions by the interpreter */
 	struct x86_insn insn[];
 };
 
@@ -106,6 +118,9 @@ struct soft_vcpu {
 	bool leave;			/* a write to user space is queued: return after this instruction */
 	bool flush_wanted;		/* stub memory is full: drop all blocks before the next one */
 	u32 *stub_hash;			/* offset + 1 of a stub, by its bytes */
+
+	struct tr_state tr;
+	u64 code_changes;		/* soft_vm.code_changes when the targets were last good */
 
 	struct {
 		u64 blocks_made, blocks_flushed, blocks_stale, blocks_checked;

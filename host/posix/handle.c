@@ -38,9 +38,8 @@ static int check_options(const struct anykvm_options *o)
 	switch (o->engine) {
 	case ANYKVM_ENGINE_AUTO:
 	case ANYKVM_ENGINE_INTERPRETER:
-		return 0;
 	case ANYKVM_ENGINE_TRANSLATOR:
-		return -ENOSYS;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -53,7 +52,7 @@ int anykvm_open(const struct anykvm_options *opts, struct anykvm_handle **sys)
 	if (ret < 0)
 		return ret;
 	signal_activate();
-	h = new_handle(&soft_engine);
+	h = new_handle(opts && opts->engine == ANYKVM_ENGINE_TRANSLATOR ? &soft_engine : &soft_interpreter_engine);
 	if (!h)
 		return -ENOMEM;
 	h->system = true;

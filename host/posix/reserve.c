@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Sparse address space for tables of the translator. */
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include "host.h"
@@ -23,4 +24,9 @@ void host_reserve_clear(void *p, size_t size)
 void host_unreserve(void *p, size_t size)
 {
 	munmap(p, size);
+}
+
+bool host_user_gs_base(void)
+{
+	return getauxval(AT_HWCAP2) & 2;	/* HWCAP2_FSGSBASE */
 }

@@ -124,6 +124,11 @@ static void defer(struct host_thread *t, int sig, siginfo_t *info, ucontext_t *u
 
 /* --- fault signals ------------------------------------------------------------------------------------------------ */
 
+struct vcpu *host_running_vcpu(void)
+{
+	return host_thread.vcpu;
+}
+
 static bool fixup_user_access(greg_t *regs)
 {
 	char *rip = (char *)regs[REG_RIP];

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Memory operands in generated code. See translate.h for the scheme. */
+#include "front.h"
+
+u32 tr_new_site(struct front *f, enum tr_site_kind kind)
+{
+	struct tr_state *tr = &f->sv->tr;
+	u32 n = tr->nr_sites;
+
+	if (n == TR_MAX_SITES) {
+		f->e.overflow = true;
+		return 0;
+	}
+	tr->nr_sites++;
+	tr->site[n] = (struct tr_site){ .block = f->b, .insn = (u16)f->k, .kind = kind, .offset = (u16)f->offset,
+					.flags_saved = f->flags == FLAGS_SAVED };
+	return n;
+}
+
+/* --- addresses --------------------------------------------------------------------------------------------------- */
+
+static unsigned address_reg(struct front *f, unsigned guest, unsigned scratch)
+{
+	u8 host = tr_host_reg(guest);
+
+	if (host != NOREG)
+		return host;
+	emit_load(&f->e, scratch, GS_MEM(GPR(guest)));
+	return scratch;
+}
+
+void tr_address(struct front *f, unsigned dst)
+{
+	const struct x86_insn *i = f->i;
+	struct emit_mem m = { .base = NOREG, .index = NOREG, .disp = (s32)i->disp };
+	bool wide = i->adsize == 8;
+
+	if (i->base == X86_REG_RIP) {
+		tr_linear(f, dst, (s64)f->offset + i->len + i->disp);
+		if (!wide)
+			emit_rr(&f->e, false, 0x89, dst, dst);	/* mov r32, r32: truncate */
+		return;
+	}
+	if (i->base < 16)
+		m.base = (u8)address_reg(f, i->base, X86_R13);
+	if (i->index < 16) {
+		m.index = (u8)address_reg(f, i->index, X86_R12);
+		m.scale = i->scale;
+	}
+	emit_rm(&f->e, wide, 0x8d, dst, m);
+}
+
+/* Does the address consist of one register as it is? Then no lea is needed. */
+static bool plain_register(const struct x86_insn *i, unsigned *reg)
+{
+	if (i->base >= 16 || i->index < 16 || i->disp || i->adsize != 8 || i->seg >= SEG_FS ||
+	    tr_host_reg(i->base) == NOREG)
+		return false;
+	*reg = tr_host_reg(i->base);
+	return true;
+}
+
+/* --- the access ------------------------------------------------------------------------------------------------------ */
+
+static unsigned alignment_mask(unsigned size)
+{
+	unsigned m = 1;
+
+	while (m < size)
+		m <<= 1;
+	return m - 1;
+}
+
+struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool write)
+{
+	struct emit *e = &f->e;
+	struct emit_mem table = { .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 };
+	struct slow_part *p = &f->slow[f->nr_slow++];
+
+	tr_free_flags(f);
+	*p = (struct slow_part){ .ea = (u8)ea, .size = (u8)size, .aligned_only = f->i->flags & INSN_ALIGNED };
+	p->site = tr_new_site(f, SITE_INSN);
+	f->sv->tr.site[p->site].write = write;
+	if (size > 1) {
+		/* test ea8, size - 1 */
+		emit8(e, (u8)(0x40 | (ea & 8 ? 1 : 0)));
+		emit8(e, 0xf6);
+		emit8(e, (u8)(0xc0 | (ea & 7)));
+		emit8(e, (u8)alignment_mask(size));
+		p->to_cross = emit_jcc(e, 5, emit_here(e));
+	}
+	p->retry = emit_here(e);
+	/* sarx r12, ea, r15 */
+	emit8(e, 0xc4);
+	emit8(e, (u8)(ea & 8 ? 0x42 : 0x62));
+	emit8(e, 0x82);
+	emit8(e, 0xf7);
+	emit8(e, (u8)(0xe0 | (ea & 7)));
+	if (write)
+		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
+	emit_load(e, X86_R12, table);
+	emit_rr(e, true, 0x85, X86_R12, X86_R12);	/* test */
+	p->to_miss = emit_jcc(e, 4, emit_here(e));
+	return (struct emit_mem){ .base = (u8)ea, .index = X86_R12 };
+}
+
+struct emit_mem tr_access(struct front *f, unsigned size, bool write)
+{
+	const struct x86_insn *i = f->i;
+	unsigned ea = X86_R13;
+
+	tr_free_flags(f);
+	if (!plain_register(i, &ea)) {
+		tr_address(f, X86_R13);
+		if (i->seg == SEG_FS || i->seg == SEG_GS)
+			emit_rm(&f->e, true, 0x03, X86_R13,
+				GS_MEM(offsetof(struct x86_state, seg) + i->seg * sizeof(struct x86_seg) +
+				       offsetof(struct x86_seg, base)));
+	}
+	return tr_access_at(f, ea, size, write);
+}
+
+static void leave_to_interpreter(struct front *f, u32 site)
+{
+	emit_mov_imm(&f->e, X86_R12, site);
+	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
+}
+
+/* and r12d, fff; cmp r12d, 1000 - size; jbe back: unaligned, but within the page. */
+static void cross_part(struct front *f, const struct slow_part *p)
+{
+	struct emit *e = &f->e;
+
+	emit_patch(e, p->to_cross, emit_here(e));
+	if (!p->aligned_only) {
+		emit_rr(e, false, 0x89, p->ea, X86_R12);
+		emit8(e, 0x41), emit8(e, 0x81), emit8(e, 0xe4), emit32(e, 0xfff);
+		emit8(e, 0x41), emit8(e, 0x81), emit8(e, 0xfc), emit32(e, 0x1000 - p->size);
+		emit_jcc(e, 6, p->retry);
+	}
+	leave_to_interpreter(f, p->site);
+}
+
+static void miss_part(struct front *f, const struct slow_part *p)
+{
+	struct emit *e = &f->e;
+
+	emit_patch(e, p->to_miss, emit_here(e));
+	if (p->ea != X86_R13)
+		emit_mov_rr(e, X86_R13, p->ea);
+	emit_mov_imm(e, X86_R12, p->site);
+	emit_call(e, f->sv->tr.thunk_miss);
+	emit_jmp(e, p->retry);
+}
+
+void tr_emit_slow_parts(struct front *f)
+{
+	unsigned n;
+
+	for (n = 0; n < f->nr_slow; n++) {
+		if (f->slow[n].to_cross)
+			cross_part(f, &f->slow[n]);
+		miss_part(f, &f->slow[n]);
+	}
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Near branches, the stack, and how a block passes control on. */
+#include "front.h"
+
+#define REQUESTS (offsetof(struct vcpu, requests) - offsetof(struct vcpu, state))
+
+void tr_linear(struct front *f, unsigned reg, s64 offset)
+{
+	emit_load(&f->e, reg, GS_MEM(GEN(GEN_PAGE_BASE)));
+	if (offset == (s32)offset) {
+		if (offset)
+			emit_lea(&f->e, reg, (struct emit_mem){ .base = (u8)reg, .index = NOREG, .disp = (s32)offset });
+		return;
+	}
+	emit_lea(&f->e, reg, (struct emit_mem){ .base = (u8)reg, .index = NOREG, .disp = 0x7fffffff });
+	emit_lea(&f->e, reg, (struct emit_mem){ .base = (u8)reg, .index = NOREG, .disp = (s32)(offset - 0x7fffffff) });
+}
+
+/* cmp dword gs:[requests], 0 */
+void tr_emit_test_requests(struct emit *e)
+{
+	emit8(e, 0x65), emit8(e, 0x83), emit8(e, 0x3c), emit8(e, 0x25);
+	emit32(e, REQUESTS);
+	emit8(e, 0);
+}
+
+/*
+ * Go to the block at that offset of this page. The jump first leads out, to the dispatcher, which patches it when the
+ * target has been translated.
+ */
+static void link_to(struct front *f, unsigned target)
+{
+	struct emit *e = &f->e;
+	struct tr_state *tr = &f->sv->tr;
+	bool backward = target <= f->offset;
+	u8 *kick = NULL;
+	u32 site = tr_new_site(f, SITE_LINK);
+
+	tr->site[site].offset = (u16)target;
+	tr->site[site].backward = backward;
+	if (backward && f->flags == FLAGS_SAVED) {
+		tr_emit_test_requests(e);
+		kick = emit_jcc(e, 5, emit_here(e));
+	}
+	tr->site[site].jump = emit_jmp(e, emit_here(e) + 5);	/* at first: the next instruction */
+	if (kick)
+		emit_patch(e, kick, emit_here(e));
+	emit_mov_imm(e, X86_R12, site);
+	emit_jmp_far(e, f->flags == FLAGS_SAVED ? tr->exit_saved : tr->exit_native);
+}
+
+/* Go to the linear address in r13, by the hash table. Flags are saved. */
+static void look_up(struct front *f)
+{
+	struct emit *e = &f->e;
+	struct emit_mem entry = { .base = X86_R12, .index = NOREG };
+	u8 *miss, *kick;
+
+	tr_saved_flags(f);
+	emit8(e, 0x45), emit8(e, 0x0f), emit8(e, 0xb7), emit8(e, 0xe5);			/* movzx r12d, r13w */
+	emit8(e, 0x41), emit8(e, 0xc1), emit8(e, 0xe4), emit8(e, HASH_SHIFT);		/* shl r12d, 5 */
+	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
+	emit_rm(e, true, 0x3b, X86_R13, entry);						/* cmp r13, [r12] */
+	miss = emit_jcc(e, 5, emit_here(e));
+	tr_emit_test_requests(e);
+	kick = emit_jcc(e, 5, emit_here(e));
+	entry.disp = offsetof(struct hash_entry, page_base);
+	emit_load(e, X86_R13, entry);
+	emit_store(e, X86_R13, GS_MEM(GEN(GEN_PAGE_BASE)));
+	entry.disp = offsetof(struct hash_entry, code);
+	emit_rm(e, false, 0xff, 4, entry);						/* jmp [r12 + code] */
+	emit_patch(e, miss, emit_here(e));
+	emit_patch(e, kick, emit_here(e));
+	emit_mov_imm(e, X86_R12, TR_EXIT_LOOKUP);
+	emit_jmp_far(e, f->sv->tr.exit_saved);
+	f->ended = true;
+}
+
+/* Control goes to that offset from the page's start, in it or elsewhere. */
+static void go_to(struct front *f, s64 target)
+{
+	if (target >= 0 && target < (s64)X86_PAGE_SIZE) {
+		link_to(f, (unsigned)target);
+	} else {
+		tr_saved_flags(f);
+		tr_linear(f, X86_R13, target);
+		look_up(f);
+	}
+	f->ended = true;
+}
+
+void tr_fall_through(struct front *f)
+{
+	go_to(f, f->offset + f->i->len);
+}
+
+/* --- the stack ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Make [rsp - 8] writable; afterwards its host address is in r13 and r12 is free. The stack pointer moves by
+ * pushed(), when nothing can fail any more.
+ */
+static void push_room(struct front *f)
+{
+	struct emit_mem m;
+
+	tr_free_flags(f);
+	emit_lea(&f->e, X86_R13, (struct emit_mem){ .base = X86_R14, .index = NOREG, .disp = -8 });
+	m = tr_access_at(f, X86_R13, 8, true);
+	emit_lea(&f->e, X86_R13, m);
+}
+
+static void move_rsp(struct front *f, s32 delta)
+{
+	emit_lea(&f->e, X86_R14, (struct emit_mem){ .base = X86_R14, .index = NOREG, .disp = delta });
+}
+
+#define AT_R13 ((struct emit_mem){ .base = X86_R13, .index = NOREG })
+
+static bool push(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	const struct x86_operand *o = &i->opnd[0];
+	struct emit *e = &f->e;
+
+	if (i->opsize != 8)
+		return false;
+	if (o->kind == OPND_MEM) {
+		struct emit_mem m = tr_access(f, 8, false);
+
+		emit_load(e, X86_R12, m);
+		emit_store(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
+		push_room(f);
+		emit_load(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
+		emit_store(e, X86_R12, AT_R13);
+	} else if (o->kind == OPND_IMM) {
+		push_room(f);
+		emit_rm(e, true, 0xc7, 0, AT_R13);
+		emit32(e, (u32)i->imm);
+	} else {
+		u8 r = tr_host_reg(o->reg);
+
+		push_room(f);
+		if (r == NOREG) {
+			emit_load(e, X86_R12, GS_MEM(GPR(o->reg)));
+			r = X86_R12;
+		}
+		emit_store(e, r, AT_R13);
+	}
+	move_rsp(f, -8);
+	return true;
+}
+
+static bool pop(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	const struct x86_operand *o = &i->opnd[0];
+	struct emit_mem m;
+	u8 r;
+
+	if (i->opsize != 8 || o->kind != OPND_GPR)
+		return false;
+	r = tr_host_reg(o->reg);
+	m = tr_access_at(f, X86_R14, 8, false);
+	if (r == NOREG) {
+		emit_load(&f->e, X86_R12, m);
+		emit_store(&f->e, X86_R12, GS_MEM(GPR(o->reg)));
+	} else {
+		emit_load(&f->e, r, m);
+	}
+	if (o->reg != X86_RSP)
+		move_rsp(f, 8);
+	return true;
+}
+
+static bool leave(struct front *f)
+{
+	struct emit_mem m;
+
+	if (f->i->opsize != 8)
+		return false;
+	m = tr_access_at(f, X86_RBP, 8, false);
+	emit_load(&f->e, X86_R12, m);
+	emit_lea(&f->e, X86_R14, (struct emit_mem){ .base = X86_RBP, .index = NOREG, .disp = 8 });
+	emit_mov_rr(&f->e, X86_RBP, X86_R12);
+	return true;
+}
+
+/* --- branches --------------------------------------------------------------------------------------------------------- */
+
+/* The offset in the page that a relative branch goes to. */
+static s64 relative_target(const struct front *f)
+{
+	return (s64)f->offset + f->i->len + f->i->imm;
+}
+
+/* The target of an indirect branch to the cell GEN_TARGET. */
+static void indirect_target(struct front *f)
+{
+	const struct x86_operand *o = &f->i->opnd[0];
+	u8 r = X86_R12;
+
+	if (o->kind == OPND_MEM) {
+		emit_load(&f->e, X86_R12, tr_access(f, 8, false));
+	} else {
+		r = tr_host_reg(o->reg);
+		if (r == NOREG) {
+			emit_load(&f->e, X86_R12, GS_MEM(GPR(o->reg)));
+			r = X86_R12;
+		}
+	}
+	emit_store(&f->e, r, GS_MEM(GEN(GEN_TARGET)));
+}
+
+static bool call(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	bool relative = i->opnd[0].kind == OPND_REL;
+
+	if (i->opsize != 8)
+		return false;
+	if (!relative)
+		indirect_target(f);
+	push_room(f);
+	tr_linear(f, X86_R12, f->offset + i->len);
+	emit_store(&f->e, X86_R12, AT_R13);
+	move_rsp(f, -8);
+	if (relative) {
+		go_to(f, relative_target(f));
+		return true;
+	}
+	tr_saved_flags(f);
+	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
+	look_up(f);
+	return true;
+}
+
+static bool jump(struct front *f)
+{
+	if (f->i->opsize != 8)
+		return false;
+	if (f->i->opnd[0].kind == OPND_REL) {
+		go_to(f, relative_target(f));
+		return true;
+	}
+	indirect_target(f);
+	tr_saved_flags(f);
+	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
+	look_up(f);
+	return true;
+}
+
+static bool ret(struct front *f)
+{
+	struct emit_mem m;
+
+	if (f->i->opsize != 8)
+		return false;
+	tr_saved_flags(f);
+	m = tr_access_at(f, X86_R14, 8, false);
+	emit_load(&f->e, X86_R13, m);
+	move_rsp(f, 8 + (s32)(f->i->nr_operands ? (u16)f->i->imm : 0));
+	look_up(f);
+	return true;
+}
+
+static bool conditional(struct front *f)
+{
+	enum flags_at flags;
+	u8 *taken;
+
+	if (f->i->opsize != 8)
+		return false;
+	tr_native_flags(f);
+	taken = emit_jcc(&f->e, f->i->cond, emit_here(&f->e));
+	flags = f->flags;
+	tr_fall_through(f);
+	f->flags = flags;
+	emit_patch(&f->e, taken, emit_here(&f->e));
+	go_to(f, relative_target(f));
+	return true;
+}
+
+bool tr_branch(struct front *f)
+{
+	switch (f->i->op) {
+	case X86_OP_JCC: return conditional(f);
+	case X86_OP_JMP_NEAR: return jump(f);
+	case X86_OP_CALL_NEAR: return call(f);
+	case X86_OP_RET_NEAR: return ret(f);
+	case X86_OP_PUSH: return push(f);
+	case X86_OP_POP: return pop(f);
+	case X86_OP_LEAVE: return leave(f);
+	default: return false;
+	}
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * emit.h - the assembler of the translator: host instructions as bytes.
+ *
+ * Code is written through the rw mapping; rip-relative distances are the same in both. When the room ends
+ * nothing more is written and overflow is set: the caller looks once, at the end.
+ */
+#ifndef TRANSLATE_EMIT_H
+#define TRANSLATE_EMIT_H
+
+#include "soft.h"
+#include "optable.h"
+
+struct emit {
+	u8 *p, *end;
+	s64 to_rx;		/* add to a rw address for the executable one */
+	bool overflow;
+};
+
+static inline void emit8(struct emit *e, u8 b)
+{
+	if (likely(e->p < e->end))
+		*e->p++ = b;
+	else
+		e->overflow = true;
+}
+
+static inline void emit32(struct emit *e, u32 v)
+{
+	emit8(e, (u8)v);
+	emit8(e, (u8)(v >> 8));
+	emit8(e, (u8)(v >> 16));
+	emit8(e, (u8)(v >> 24));
+}
+
+static inline void emit64(struct emit *e, u64 v)
+{
+	emit32(e, (u32)v);
+	emit32(e, (u32)(v >> 32));
+}
+
+/* A memory operand: [base + index << scale + disp], or gs:[disp] with gs set. base, index: host registers or NOREG. */
+#define NOREG 0xff
+struct emit_mem {
+	u8 base, index, scale;
+	bool gs;
+	s32 disp;
+};
+
+#define GS_MEM(offset) ((struct emit_mem){ .base = NOREG, .index = NOREG, .gs = true, .disp = (s32)(offset) })
+#define GEN(cell) (offsetof(struct x86_state, gen) + 8 * (cell))
+#define GPR(n) (offsetof(struct x86_state, gpr) + 8 * (n))
+
+/* ModRM, SIB, displacement for reg and m; the REX bits have been emitted. */
+void emit_modrm_mem(struct emit *e, unsigned reg, const struct emit_mem *m);
+
+/*
+ * One instruction of the one-byte or 0F map (op >= 0x100: 0F op): operand size 64 with w, else 32; byte registers need
+ * rex_byte.
+ */
+void emit_rr(struct emit *e, bool w, unsigned op, unsigned reg, unsigned rm);
+void emit_rm(struct emit *e, bool w, unsigned op, unsigned reg, struct emit_mem m);
+
+static inline void emit_mov_rr(struct emit *e, unsigned dst, unsigned src)
+{
+	emit_rr(e, true, 0x89, src, dst);
+}
+static inline void emit_load(struct emit *e, unsigned reg, struct emit_mem m)
+{
+	emit_rm(e, true, 0x8b, reg, m);
+}
+static inline void emit_store(struct emit *e, unsigned reg, struct emit_mem m)
+{
+	emit_rm(e, true, 0x89, reg, m);
+}
+static inline void emit_lea(struct emit *e, unsigned reg, struct emit_mem m)
+{
+	emit_rm(e, true, 0x8d, reg, m);
+}
+
+/* mov reg, imm: the shortest that gives the 64-bit value. Flags stay. */
+void emit_mov_imm(struct emit *e, unsigned reg, u64 imm);
+/* jmp rel32, jcc rel32, call rel32 to an executable address. Return the rw address of the rel32. */
+u8 *emit_jmp(struct emit *e, const void *target);
+u8 *emit_jcc(struct emit *e, unsigned cond, const void *target);
+/* call of C or assembly code anywhere: rip-relative if near, else through a register that is scratch. */
+void emit_call(struct emit *e, const void *target);
+void emit_jmp_far(struct emit *e, const void *target);
+/* Let the rel32 at rw address at jump to the executable address target. */
+void emit_patch(struct emit *e, u8 *at, const void *target);
+static inline const u8 *emit_here(const struct emit *e)
+{
+	return e->p + e->to_rx;
+}
+
+/*
+ * Copy a guest instruction with other operands. Registers are host numbers, NOREG where the field is not a general
+ * register (or the instruction has no such field): then it stays as it is.
+ */
+struct emit_operands {
+	u8 reg;			/* ModRM.reg */
+	u8 rm;			/* ModRM.rm or the opcode's low bits, if a general register */
+	u8 vvvv;
+	bool mem;		/* ModRM.rm is memory: m */
+	struct emit_mem m;
+};
+/* False: cannot be encoded so (a high byte register with a REX prefix). */
+bool emit_guest(struct emit *e, const struct x86_insn *i, const struct emit_operands *o);
+
+#endif /* TRANSLATE_EMIT_H */

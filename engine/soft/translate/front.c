@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Translation of one block: instruction after instruction. */
+#include "front.h"
+
+/* --- instructions that are copied ------------------------------------------------------------------------------ */
+
+/*
+ * Plain computation: every effect is in the explicit operands, the flags, and registers that are the same in the host.
+ * DIV and IDIV stay with the helper: their host exception would have to be taken back.
+ */
+static bool copied_op(const struct x86_insn *i)
+{
+	switch (i->op) {
+	case X86_OP_MOV: case X86_OP_MOVZX: case X86_OP_MOVSX: case X86_OP_MOVBE: case X86_OP_XCHG: case X86_OP_XADD:
+	case X86_OP_CMPXCHG: case X86_OP_CMPXCHG8B: case X86_OP_CMPXCHG16B: case X86_OP_BSWAP: case X86_OP_ADD:
+	case X86_OP_OR: case X86_OP_ADC: case X86_OP_SBB: case X86_OP_AND: case X86_OP_SUB: case X86_OP_XOR:
+	case X86_OP_CMP: case X86_OP_TEST: case X86_OP_INC: case X86_OP_DEC: case X86_OP_NEG: case X86_OP_NOT:
+	case X86_OP_MUL: case X86_OP_IMUL1: case X86_OP_IMUL: case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL:
+	case X86_OP_RCR: case X86_OP_SHL: case X86_OP_SHR: case X86_OP_SAR: case X86_OP_SHLD: case X86_OP_SHRD:
+	case X86_OP_BSF: case X86_OP_BSR: case X86_OP_POPCNT: case X86_OP_LZCNT: case X86_OP_TZCNT:
+	case X86_OP_ADCX: case X86_OP_ADOX: case X86_OP_MULX: case X86_OP_RORX: case X86_OP_SARX: case X86_OP_SHLX:
+	case X86_OP_SHRX: case X86_OP_ANDN: case X86_OP_BEXTR: case X86_OP_BLSI: case X86_OP_BLSR:
+	case X86_OP_BLSMSK: case X86_OP_BZHI: case X86_OP_PDEP: case X86_OP_PEXT: case X86_OP_CRC32:
+	case X86_OP_SETCC: case X86_OP_CMOVCC: case X86_OP_CBW: case X86_OP_CWD: case X86_OP_LAHF: case X86_OP_SAHF:
+	case X86_OP_CLC: case X86_OP_STC: case X86_OP_CMC: case X86_OP_LFENCE: case X86_OP_MFENCE:
+	case X86_OP_SFENCE: case X86_OP_MOVNTI:
+		return true;
+	case X86_OP_BT: case X86_OP_BTS: case X86_OP_BTR: case X86_OP_BTC:
+		/* A register offset reaches beyond the memory operand. */
+		return i->opnd[0].kind != OPND_MEM || i->opnd[1].kind == OPND_IMM;
+	default:
+		return i->flags & INSN_NATIVE;
+	}
+}
+
+/* Is the FPU usable as the instruction needs it? If not the helper raises what is due. */
+static bool fpu_ok(const struct front *f)
+{
+	const struct x86_insn *i = f->i;
+
+	if (!(i->flags & INSN_FPU))
+		return true;
+	if (i->flags & (INSN_X87 | INSN_MMX | INSN_SSE))
+		return f->sv->tr.fpu_level >= TR_FPU_SSE;
+	return f->sv->tr.fpu_level >= TR_FPU_AVX;
+}
+
+/* The general-register operands, by the field that encodes each. */
+struct gpr_use {
+	u8 guest;		/* NOREG: no such operand */
+	u8 host;
+	bool load, store;	/* of a register that lives in memory */
+};
+
+struct copy {
+	struct gpr_use reg, rm, vvvv;
+	const struct x86_operand *mem;
+	unsigned displaced;
+};
+
+static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_operand *o)
+{
+	if (o->reg >= 16)	/* AH..BH: the field stays as it is */
+		return;
+	u->guest = o->reg;
+	u->host = tr_host_reg(o->reg);
+	if (u->host != NOREG)
+		return;
+	/* Partial writes keep the rest; a false condition of CMOV keeps everything. */
+	u->load = true;
+	u->store = o->access & OPACC_W;
+	c->displaced++;
+}
+
+static void collect(struct copy *c, const struct x86_insn *i)
+{
+	const struct x86_opcode *row = &x86_opcodes[i->row];
+	unsigned n;
+
+	*c = (struct copy){ .reg.guest = NOREG, .rm.guest = NOREG, .vvvv.guest = NOREG };
+	for (n = 0; n < i->nr_operands; n++) {
+		const struct x86_operand *o = &i->opnd[n];
+
+		if (o->kind == OPND_MEM)
+			c->mem = o;
+		if (o->kind != OPND_GPR)
+			continue;
+		switch (OPSPEC_METHOD(row->opnd[n])) {
+		case OM_G: note_gpr(c, &c->reg, o); break;
+		case OM_Z: case OM_E: case OM_W: case OM_Q: note_gpr(c, &c->rm, o); break;
+		case OM_B: note_gpr(c, &c->vvvv, o); break;
+		default: break;		/* fixed: rax, cl, dx are themselves */
+		}
+	}
+}
+
+static bool has_high_byte(const struct x86_insn *i)
+{
+	unsigned n;
+
+	for (n = 0; n < i->nr_operands; n++)
+		if (i->opnd[n].kind == OPND_GPR && i->opnd[n].reg >= 16)
+			return true;
+	return false;
+}
+
+static bool needs_rex(const struct gpr_use *u)
+{
+	return u->guest != NOREG && (u->host == NOREG || u->host >= 8);
+}
+
+static bool can_copy(const struct front *f, struct copy *c)
+{
+	const struct x86_insn *i = f->i;
+
+	if (!copied_op(i) || !fpu_ok(f))
+		return false;
+	collect(c, i);
+	if (c->mem && (!c->mem->size || !(i->flags & INSN_HAS_MODRM) || c->mem->size > 64))
+		return false;
+	if (c->displaced > (c->mem ? 1u : 2u))
+		return false;
+	if (has_high_byte(i) && (c->mem || needs_rex(&c->reg) || needs_rex(&c->rm) || i->flags & INSN_REX_W))
+		return false;
+	/* SPL to DIL mean AH to BH without REX; emit_guest adds it, but not beside a high byte register. */
+	if (has_high_byte(i) && ((c->reg.guest != NOREG && c->reg.guest >= 4) || (c->rm.guest != NOREG && c->rm.guest >= 4)))
+		return false;
+	return true;
+}
+
+/* Registers in memory get scratch registers; the same register twice the same. */
+static void place_displaced(struct front *f, struct copy *c, u8 first, u8 second)
+{
+	struct gpr_use *u[3] = { &c->reg, &c->rm, &c->vvvv };
+	u8 scratch[2] = { first, second };
+	unsigned n, used = 0, k;
+
+	for (n = 0; n < 3; n++) {
+		if (u[n]->guest == NOREG || u[n]->host != NOREG)
+			continue;
+		for (k = 0; k < n; k++)
+			if (u[k]->guest == u[n]->guest)
+				u[n]->host = u[k]->host;
+		if (u[n]->host == NOREG) {
+			u[n]->host = scratch[used++];
+			emit_load(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
+		}
+	}
+}
+
+static void store_displaced(struct front *f, const struct copy *c)
+{
+	const struct gpr_use *u[3] = { &c->reg, &c->rm, &c->vvvv };
+	unsigned n;
+
+	for (n = 0; n < 3; n++)
+		if (u[n]->guest != NOREG && u[n]->store)
+			emit_store(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
+}
+
+/* The x87 instruction pointer that FNSTENV and FXSAVE show. */
+static void note_fpu_ip(struct front *f)
+{
+	tr_linear(f, X86_R12, f->offset);
+	emit_store(&f->e, X86_R12, GS_MEM(offsetof(struct x86_state, fpu_ip)));
+}
+
+static bool copy_insn(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	unsigned effect = tr_flag_effect(i);
+	struct emit_operands o = { .reg = NOREG, .rm = NOREG, .vvvv = NOREG };
+	struct copy c;
+
+	if (!can_copy(f, &c))
+		return false;
+	if (i->flags & INSN_X87)
+		note_fpu_ip(f);
+	if (c.mem) {
+		o.mem = true;
+		o.m = tr_access(f, c.mem->size, c.mem->access & OPACC_W);
+		if (c.displaced) {
+			emit_lea(&f->e, X86_R13, o.m);
+			o.m = (struct emit_mem){ .base = X86_R13, .index = NOREG };
+		}
+		place_displaced(f, &c, X86_R12, X86_R12);
+	} else {
+		place_displaced(f, &c, X86_R12, X86_R13);
+	}
+	if (effect & FE_READ || (effect & FE_PARTIAL && f->live >> (f->k + 1) & 1))
+		tr_native_flags(f);
+	o.reg = c.reg.guest == NOREG ? NOREG : c.reg.host;
+	o.rm = c.rm.guest == NOREG ? NOREG : c.rm.host;
+	o.vvvv = c.vvvv.guest == NOREG ? NOREG : c.vvvv.host;
+	if (!emit_guest(&f->e, i, &o))
+		f->e.overflow = true;	/* can_copy was wrong: give the block up */
+	store_displaced(f, &c);
+	if (effect & (FE_KILL | FE_PARTIAL))
+		f->flags = FLAGS_NATIVE;
+	return true;
+}
+
+/* LEA computes, it does not access. */
+static bool lea(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	u8 dst = tr_host_reg(i->opnd[0].reg);
+
+	if (i->opsize < 4)
+		return false;
+	tr_address(f, X86_R13);
+	if (dst == NOREG) {
+		if (i->opsize == 4)
+			emit_rr(&f->e, false, 0x89, X86_R13, X86_R13);
+		emit_store(&f->e, X86_R13, GS_MEM(GPR(i->opnd[0].reg)));
+	} else {
+		emit_rr(&f->e, i->opsize == 8, 0x89, X86_R13, dst);
+	}
+	return true;
+}
+
+void tr_helper(struct front *f)
+{
+	struct tr_state *tr = &f->sv->tr;
+	u32 site = tr_new_site(f, SITE_INSN);
+
+	emit_mov_imm(&f->e, X86_R12, site);
+	emit_call(&f->e, f->flags == FLAGS_SAVED ? tr->thunk_exec_saved : tr->thunk_exec);
+	f->flags = FLAGS_NATIVE;
+	f->ended = f->i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW);
+}
+
+static void translate_insn(struct front *f)
+{
+	switch (f->i->op) {
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH:
+		return;
+	case X86_OP_LEA:
+		if (lea(f))
+			return;
+		break;
+	default:
+		if (tr_branch(f) || copy_insn(f))
+			return;
+	}
+	tr_helper(f);
+}
+
+/* --- the block -------------------------------------------------------------------------------------------------- */
+
+/*
+ * Entries. kick: for backward links, native flags, looks at requests. saved: flags in GEN_FLAGS. native.
+ * Where flags are dead at the start all is simple; else they have to be put into the form that each part needs.
+ */
+static void emit_entries(struct front *f)
+{
+	struct emit *e = &f->e;
+	bool live = f->live & 1;
+	u8 *to_exit;
+	u32 site;
+
+	f->tr->kick = emit_here(e);
+	if (live)
+		tr_emit_save(e);
+	f->flags = live ? FLAGS_SAVED : FLAGS_NATIVE;
+	site = tr_new_site(f, SITE_LINK);
+	tr_emit_test_requests(e);
+	to_exit = emit_jcc(e, 4, emit_here(e));
+	emit_mov_imm(e, X86_R12, site);
+	emit_jmp_far(e, f->sv->tr.exit_saved);
+	emit_patch(e, to_exit, emit_here(e));
+	f->tr->saved = emit_here(e);
+	if (live)
+		tr_emit_restore(e);
+	f->flags = FLAGS_NATIVE;
+	f->tr->native = emit_here(e);
+}
+
+bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
+{
+	struct tr_state *tr = &sv->tr;
+	struct tr_block *t = (void *)(tr->meta + tr->meta_used);
+	size_t meta = (sizeof(*t) + (b->nr + 1u) * sizeof(t->offset[0]) + 15) & ~(size_t)15;
+	u32 sites = tr->nr_sites;
+	struct front f = { .sv = sv, .b = b, .tr = t };
+
+	if (tr->meta_used + meta > TR_META_SIZE) {
+		tr->full = true;
+		return false;
+	}
+	f.e = (struct emit){ .p = tr->code.rw + tr->used, .end = tr->code.rw + tr->code.size,
+			     .to_rx = tr->code.rx - tr->code.rw };
+	f.offset = b->gpa & ~X86_PAGE_MASK;
+	f.i = b->insn;
+	*t = (struct tr_block){ .block = b };
+	tr_liveness(&f);
+	emit_entries(&f);
+	for (f.k = 0; f.k < b->nr && !f.ended; f.k++) {
+		f.i = &b->insn[f.k];
+		t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);
+		translate_insn(&f);
+		if (f.flags == FLAGS_SAVED)
+			t->saved_after |= 1u << f.k;
+		if (f.k + 1 == b->nr && !f.ended)
+			tr_fall_through(&f);
+		f.offset += f.i->len;
+	}
+	t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);
+	t->nr = (u16)f.k;
+	tr_emit_slow_parts(&f);
+	if (f.e.overflow) {
+		tr->nr_sites = sites;
+		tr->full = true;
+		return false;
+	}
+	t->end = emit_here(&f.e);
+	tr->used = (size_t)(f.e.p - tr->code.rw);
+	tr->used = (tr->used + 15) & ~(size_t)15;
+	tr->meta_used += meta;
+	tr->order[tr->nr_blocks++] = t;
+	b->tr = t;
+	tr->stat.blocks++;
+	tr->stat.bytes = tr->used;
+	return true;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * front.h - what the translator's parts share while one block is being translated.
+ *
+ *	flags.c		which guest flags live where, and which are dead
+ *	access.c	memory operands: address, checks, look-up, out-of-line parts
+ *	branch.c	calls, returns, jumps, the ends of blocks
+ *	front.c		one instruction after the other
+ */
+#ifndef TRANSLATE_FRONT_H
+#define TRANSLATE_FRONT_H
+
+#include "emit.h"
+
+/* Where the guest's arithmetic flags are. Both with flags that are dead: then in neither, and nobody asks. */
+enum flags_at { FLAGS_NATIVE, FLAGS_SAVED };
+
+/* An out-of-line part of an access, emitted behind the block. */
+struct slow_part {
+	u8 *to_cross;		/* rel32 of the branch for unaligned addresses, or NULL */
+	u8 *to_miss;		/* rel32 of the branch for absent pages */
+	const u8 *retry;	/* executable address of the look-up */
+	u32 site;
+	u8 ea;			/* host register with the linear address */
+	u8 size;
+	bool aligned_only;	/* unaligned is #GP: the interpreter raises it */
+};
+
+struct front {
+	struct emit e;
+	struct soft_vcpu *sv;
+	struct soft_block *b;
+	struct tr_block *tr;
+	const struct x86_insn *i;	/* instruction at hand */
+	unsigned k;			/* its number */
+	unsigned offset;		/* of its first byte in the page */
+	enum flags_at flags;
+	u64 live;			/* bit k: flags are live before instruction k; bit nr: at the end (always) */
+	struct slow_part slow[3 * BLOCK_MAX_INSNS];
+	unsigned nr_slow;
+	bool ended;			/* control has left the block for good */
+};
+
+/* --- flags.c ------------------------------------------------------------------------------------------------ */
+
+enum { FE_NONE = 0, FE_READ = 1, FE_KILL = 2, FE_PARTIAL = 4 };
+/* What the instruction does to the arithmetic flags. Whatever is executed by a helper reads them. */
+unsigned tr_flag_effect(const struct x86_insn *i);
+/* Fill f->live. translated: is instruction k emitted as host code? */
+void tr_liveness(struct front *f);
+/* Code is about to destroy the host's flags: save the guest's if they are there and live at instruction k. */
+void tr_free_flags(struct front *f);
+/* Bring the flags to native form (they are live), or to saved form. */
+void tr_native_flags(struct front *f);
+void tr_saved_flags(struct front *f);
+/* Raw sequences. */
+void tr_emit_save(struct emit *e);
+void tr_emit_restore(struct emit *e);
+
+/* --- access.c ------------------------------------------------------------------------------------------------- */
+
+/* Host register of a guest general register, or NOREG if it lives in memory. */
+static inline u8 tr_host_reg(unsigned guest)
+{
+	return guest == X86_RSP ? X86_R14 : guest >= X86_R12 ? NOREG : (u8)guest;
+}
+
+/* lea dst, the effective address of the memory operand (no segment base); dst is r13 or a host register. Keeps flags. */
+void tr_address(struct front *f, unsigned dst);
+/*
+ * Make the instruction's memory operand (or, tr_access_at, size bytes at the address in host register ea) accessible:
+ * checks, look-up. On return the operand is at [*ea + r12]; the guest's flags may be in saved form.
+ */
+struct emit_mem tr_access(struct front *f, unsigned size, bool write);
+struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool write);
+void tr_emit_slow_parts(struct front *f);
+
+u32 tr_new_site(struct front *f, enum tr_site_kind kind);
+
+/* --- branch.c --------------------------------------------------------------------------------------------------- */
+
+/* Translate a near branch. False: leave it to the helper. */
+bool tr_branch(struct front *f);
+/* The block ends here by length: go on at the next instruction. */
+void tr_fall_through(struct front *f);
+/* cmp dword gs:[requests], 0 */
+void tr_emit_test_requests(struct emit *e);
+/* reg = linear address of the byte at that offset (may lie outside the page) of the code page. Keeps flags. */
+void tr_linear(struct front *f, unsigned reg, s64 offset);
+
+/* --- front.c ------------------------------------------------------------------------------------------------------ */
+
+/* Let the interpreter's routine execute the instruction, in line. */
+void tr_helper(struct front *f);
+
+#endif /* TRANSLATE_FRONT_H */

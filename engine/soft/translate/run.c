@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Into generated code and out again: the dispatcher, helpers of generated code, code memory, hash tables. */
+#include "soft.h"
+#include "fpu.h"
+
+#include <asm/sigcontext.h>
+
+#define UCONTEXT_MCONTEXT 40		/* offset of struct sigcontext in the kernel's struct ucontext */
+
+/* --- flags ------------------------------------------------------------------------------------------------------- */
+
+/* The saved form: AH = SF ZF 0 AF 0 PF 1 CF as LAHF gives them, AL = OF. */
+static void flags_from_cell(struct x86_state *s)
+{
+	u64 cell = s->gen[GEN_FLAGS];
+
+	s->rflags = (s->rflags & ~(u64)RFLAGS_ARITH) | (cell >> 8 & (RFLAGS_ARITH & 0xff)) | (cell & 1) << 11;
+}
+
+static void flags_to_cell(struct x86_state *s)
+{
+	s->gen[GEN_FLAGS] = (s->rflags & 0xff) << 8 | (s->rflags >> 11 & 1);
+}
+
+/* --- hash tables ---------------------------------------------------------------------------------------------------- */
+
+static void empty_hash(struct tr_state *tr, unsigned which)
+{
+	u32 n;
+
+	for (n = 0; n < tr->hash_nr[which]; n++)
+		tr->hash[which][tr->hash_used[which][n]].lin = ~0ull;
+	tr->hash_nr[which] = 0;
+}
+
+static void insert_hash(struct tr_state *tr, unsigned which, u64 lin, const struct tr_block *t)
+{
+	u32 index = lin & (HASH_ENTRIES - 1);
+	struct hash_entry *h = &tr->hash[which][index];
+
+	if (h->lin == ~0ull)
+		tr->hash_used[which][tr->hash_nr[which]++] = index;
+	*h = (struct hash_entry){ .lin = lin, .code = t->saved, .page_base = lin & X86_PAGE_MASK };
+}
+
+void tr_forget_targets(struct soft_vcpu *sv)
+{
+	sv->tr.hash_stale = true;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------- */
+
+static void empty_all(struct tr_state *tr)
+{
+	empty_hash(tr, 0);
+	empty_hash(tr, 1);
+	tr->hash_stale = false;
+}
+
+void tr_reset(struct soft_vcpu *sv)
+{
+	struct tr_state *tr = &sv->tr;
+
+	if (!tr->ready)
+		return;
+	tr->used = tr->stubs_end;
+	tr->meta_used = 0;
+	tr->nr_sites = 0;
+	tr->nr_blocks = 0;
+	tr->full = false;
+	tr->hash_stale = true;
+	tr->stat.flushes++;
+}
+
+static bool host_can(void)
+{
+	u32 r[4];
+
+	host_cpuid(7, 0, r);
+	return r[1] & BIT(8) && host_user_gs_base();	/* BMI2 */
+}
+
+static int alloc_all(struct soft_vcpu *sv)
+{
+	struct tr_state *tr = &sv->tr;
+	unsigned k;
+	int err = host_code_alloc(&tr->code, TR_CODE_DEFAULT);
+
+	if (err)
+		return err;
+	tr->meta = host_alloc_pages(TR_META_SIZE);
+	tr->site = host_alloc_pages(TR_MAX_SITES * sizeof(*tr->site));
+	tr->order = host_alloc_pages(TR_MAX_BLOCKS * sizeof(*tr->order));
+	for (k = 0; k < 2; k++) {
+		tr->hash[k] = host_alloc_pages(HASH_ENTRIES * sizeof(struct hash_entry));
+		tr->hash_used[k] = host_alloc_pages(HASH_ENTRIES * sizeof(u32));
+		if (!tr->hash[k] || !tr->hash_used[k])
+			return -ENOMEM;
+	}
+	if (!tr->meta || !tr->site || !tr->order)
+		return -ENOMEM;
+	return flat_init(sv);
+}
+
+int tr_init(struct soft_vcpu *sv)
+{
+	struct tr_state *tr = &sv->tr;
+	unsigned k, n;
+	int err;
+
+	if (!host_can())
+		return -ENOSYS;
+	err = alloc_all(sv);
+	if (err) {
+		tr_free(sv);
+		return err;
+	}
+	for (k = 0; k < 2; k++)
+		for (n = 0; n < HASH_ENTRIES; n++)
+			tr->hash[k][n].lin = ~0ull;
+	tr_make_stubs(tr);
+	tr->ready = true;
+	tr_reset(sv);
+	return 0;
+}
+
+void tr_free(struct soft_vcpu *sv)
+{
+	struct tr_state *tr = &sv->tr;
+	unsigned k;
+
+	flat_free(sv);
+	host_code_free(&tr->code);
+	host_free_pages(tr->meta, TR_META_SIZE);
+	host_free_pages(tr->site, TR_MAX_SITES * sizeof(*tr->site));
+	host_free_pages(tr->order, TR_MAX_BLOCKS * sizeof(*tr->order));
+	for (k = 0; k < 2; k++) {
+		host_free_pages(tr->hash[k], HASH_ENTRIES * sizeof(struct hash_entry));
+		host_free_pages(tr->hash_used[k], HASH_ENTRIES * sizeof(u32));
+	}
+	*tr = (struct tr_state){ 0 };
+}
+
+/* --- which blocks ------------------------------------------------------------------------------------------------------- */
+
+static u8 fpu_level(const struct x86_state *s)
+{
+	if (s->cr0 & (CR0_TS | CR0_EM) || !(s->cr4 & CR4_OSFXSR))
+		return TR_FPU_NONE;
+	return s->cr4 & CR4_OSXSAVE && (s->xcr0 & 6) == 6 ? TR_FPU_AVX : TR_FPU_SSE;
+}
+
+/*
+ * Generated code assumes 64-bit mode with paging and the FPU as it was; what changes the FPU's level is rare, so all
+ * is dropped then.
+ */
+bool tr_context_ok(struct soft_vcpu *sv)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	struct tr_state *tr = &sv->tr;
+	u8 level;
+
+	if (!tr->ready || s->mode != X86_MODE_LONG || s->watch_dr7)
+		return false;
+	level = fpu_level(s);
+	if (unlikely(level != tr->fpu_level)) {
+		tr->fpu_level = level;
+		sv->flush_wanted = true;
+		return false;
+	}
+	return !tr->full || (sv->flush_wanted = true, false);
+}
+
+bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
+{
+	if (likely(b->tr))
+		return true;
+	if (++b->heat < TR_HOT)
+		return false;
+	b->heat = 0;
+	return tr_translate(sv, b);
+}
+
+/* --- helpers of generated code ---------------------------------------------------------------------------------------------- */
+
+static u32 stop(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result r, bool before)
+{
+	struct tr_state *tr = &sv->tr;
+
+	tr->stop_site = *site;
+	tr->stop_result = r;
+	tr->stop_before = before;
+	return 0;
+}
+
+static u64 insn_rip(const struct x86_state *s, const struct tr_site *site)
+{
+	return s->gen[GEN_PAGE_BASE] + site->offset;
+}
+
+/* Execute the site's instruction by its routine. Returns 0 to leave generated code. */
+u32 tr_helper_exec(struct soft_vcpu *sv, u32 n)
+{
+	struct tr_site *site = &sv->tr.site[n];
+	struct vcpu *v = sv->vcpu;
+	struct x86_state *s = &v->state;
+	const struct x86_insn *i = &site->block->insn[site->insn];
+	u64 rip = insn_rip(s, site);
+	enum x86_result r;
+
+	sv->tr.stat.helper_calls++;
+	flags_from_cell(s);
+	s->end_block = false;
+	do {
+		s->rip = rip + i->len;
+		r = i->exec(s, i);
+	} while (r == X86_REPEAT && !__atomic_load_n(&v->requests, __ATOMIC_RELAXED));
+	if (r != X86_OK || s->end_block || s->dr6_pending ||
+	    i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW)) {
+		if (r != X86_OK && r != X86_EXIT)
+			s->rip = rip;
+		return stop(sv, site, r, false);
+	}
+	if (!s->fpu_live)
+		soft_fpu_enter(s);
+	flags_to_cell(s);
+	return 1;
+}
+
+u32 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
+{
+	struct tr_site *site = &sv->tr.site[n];
+
+	sv->tr.stat.misses++;
+	if (flat_fill(sv, lin, site->write)) {
+		if (unlikely(!sv->vcpu->state.fpu_live))
+			soft_fpu_enter(&sv->vcpu->state);
+		return 1;
+	}
+	sv->tr.stat.unfillable++;
+	return stop(sv, site, X86_OK, true);
+}
+
+/* --- the dispatcher ------------------------------------------------------------------------------------------------------------ */
+
+static void prepare(struct soft_vcpu *sv, const struct tr_block *t)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	struct tr_state *tr = &sv->tr;
+	unsigned user = s->cpl == 3, mmu = s->mmu_index < MMU_USER_AC ? s->mmu_index : MMU_USER;
+
+	if (unlikely(tr->hash_stale))
+		empty_all(tr);
+	if (unlikely(!s->fpu_live))
+		soft_fpu_enter(s);
+	flags_to_cell(s);
+	s->gen[GEN_PAGE_BASE] = s->rip & X86_PAGE_MASK;
+	s->gen[GEN_WRITE_DELTA] = (tr->flat[mmu][FLAT_WRITE].base - tr->flat[mmu][FLAT_READ].base) >> 3;
+	s->gen[GEN_HASH] = (u64)(unsigned long)tr->hash[user];
+	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
+	s->gen[GEN_R13] = tr->flat[mmu][FLAT_READ].base | 12;
+	s->gen[GEN_TARGET] = (u64)(unsigned long)t->saved;
+}
+
+static const u8 *link_entry(const struct tr_site *site, const struct tr_block *t)
+{
+	if (site->flags_saved)
+		return t->saved;
+	return site->backward ? t->kick : t->native;
+}
+
+static void patch_link(struct tr_state *tr, const struct tr_site *site, const struct tr_block *t)
+{
+	u8 *at = site->jump;
+	s64 rel = link_entry(site, t) - (at + (tr->code.rx - tr->code.rw) + 4);
+
+	*(x86_mem32 *)at = (u32)rel;
+	tr->stat.links++;
+}
+
+/* The interpreter takes the one instruction that generated code could not. Results as of tr_run. */
+static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	u64 rip = s->rip;
+	enum x86_result r;
+
+	sv->tr.stat.interpreted++;
+	s->end_block = false;
+	s->rip = rip + i->len;
+	r = i->exec(s, i);
+	if (r != X86_OK && r != X86_EXIT)
+		s->rip = rip;
+	return r;
+}
+
+/* The block at rip, if generated code can go on there. */
+static struct soft_block *next_block(struct soft_vcpu *sv)
+{
+	struct vcpu *v = sv->vcpu;
+	struct x86_state *s = &v->state;
+	struct soft_block *b;
+
+	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->want_irq_window || v->want_nmi_window ||
+	    s->dr6_pending || s->shadow || s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->leave || sv->flush_wanted ||
+	    !tr_context_ok(sv))
+		return NULL;
+	if (soft_find_block(sv, s->rip, &b) != X86_OK || sv->flush_wanted)
+		return NULL;	/* faults are raised by the caller, who looks again */
+	return tr_usable(sv, b) ? b : NULL;
+}
+
+/* Generated code left at a site. */
+static struct soft_block *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result *r)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	struct soft_block *b;
+
+	if (site->flags_saved || site->kind == SITE_LINK)
+		flags_from_cell(s);
+	if (site->kind == SITE_INSN) {
+		s->rip = insn_rip(s, site);
+		*r = interpret(sv, &site->block->insn[site->insn]);
+		return *r == X86_OK ? next_block(sv) : NULL;
+	}
+	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
+	b = next_block(sv);
+	if (b && site->jump && !sv->tr.full)
+		patch_link(&sv->tr, site, b->tr);
+	return b;
+}
+
+static struct soft_block *looked_up(struct soft_vcpu *sv)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	struct soft_block *b;
+
+	flags_from_cell(s);
+	s->rip = s->gen[GEN_R13];
+	sv->tr.stat.lookups++;
+	b = next_block(sv);
+	if (b && !sv->tr.hash_stale)
+		insert_hash(&sv->tr, s->cpl == 3, s->rip, b->tr);
+	return b;
+}
+
+static struct soft_block *unwound(struct soft_vcpu *sv, enum x86_result *r)
+{
+	struct tr_state *tr = &sv->tr;
+
+	if (tr->stop_before)
+		return left_at(sv, &tr->stop_site, r);
+	*r = tr->stop_result;
+	return *r == X86_OK ? next_block(sv) : NULL;
+}
+
+enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
+{
+	enum x86_result r = X86_OK;
+	u32 n;
+
+	while (b) {
+		prepare(sv, b->tr);
+		n = sv->tr.enter();
+		if (n == TR_EXIT_LOOKUP)
+			b = looked_up(sv);
+		else if (n == TR_EXIT_UNWOUND)
+			b = unwound(sv, &r);
+		else
+			b = left_at(sv, &sv->tr.site[n], &r);
+	}
+	return r;
+}
+
+/* --- faults of the host in generated code ------------------------------------------------------------------------------------------ */
+
+static const struct tr_block *block_at(const struct tr_state *tr, const u8 *rip)
+{
+	u32 low = 0, high = tr->nr_blocks;
+
+	while (low < high) {
+		u32 mid = (low + high) / 2;
+
+		if (tr->order[mid]->end <= rip)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < tr->nr_blocks && rip >= tr->order[low]->native ? tr->order[low] : NULL;
+}
+
+/*
+ * A guest instruction itself has faulted: a page of guest memory that is gone, a non-canonical address, an unmasked
+ * x87 or SSE exception. Nothing of it is done; the interpreter executes it and finds out what it is.
+ */
+bool tr_fixup(struct soft_vcpu *sv, void *ucontext)
+{
+	struct sigcontext *c = (void *)((u8 *)ucontext + UCONTEXT_MCONTEXT);
+	struct tr_state *tr = &sv->tr;
+	const u8 *rip = (const u8 *)c->rip;
+	const struct tr_block *t;
+	unsigned k, n;
+
+	if (!tr->ready || rip < tr->code.rx + tr->stubs_end || rip >= tr->code.rx + tr->used)
+		return false;
+	t = block_at(tr, rip);
+	if (!t || rip >= t->native + t->offset[t->nr])
+		return false;
+	for (k = 0; k + 1 < t->nr && rip >= t->native + t->offset[k + 1]; k++)
+		;
+	/* Whichever exit is taken, it leaves the flags in the cell. */
+	tr->stop_site = (struct tr_site){ .block = t->block, .insn = (u16)k, .kind = SITE_INSN, .flags_saved = true };
+	tr->stop_site.offset = (u16)(t->block->gpa & ~X86_PAGE_MASK);
+	for (n = 0; n < k; n++)
+		tr->stop_site.offset += t->block->insn[n].len;
+	tr->stop_before = true;
+	c->r12 = TR_EXIT_UNWOUND;
+	c->rip = (u64)(t->saved_after >> k & 1 ? tr->exit_saved : tr->exit_native);
+	return true;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The ways into and out of generated code, generated themselves (so that the offsets in the state need no second
+ * description). They stand at the start of the code memory and stay there when everything else is dropped.
+ *
+ * Stack. enter() saves six registers and leaves the stack 16-byte aligned; a thunk is called from generated code and
+ * aligns it again for C.
+ */
+#include "emit.h"
+
+/* Guest registers that are in host registers all the time; rax is handled apart, as the flags need it. */
+static const u8 kept[] = { X86_RCX, X86_RDX, X86_RBX, X86_RBP, X86_RSI, X86_RDI, X86_R8, X86_R9, X86_R10, X86_R11 };
+static const u8 callee_saved[] = { X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15 };
+
+static void store_registers(struct emit *e)
+{
+	unsigned n;
+
+	for (n = 0; n < ARRAY_SIZE(kept); n++)
+		emit_store(e, kept[n], GS_MEM(GPR(kept[n])));
+	emit_store(e, X86_R14, GS_MEM(GPR(X86_RSP)));
+}
+
+static void load_registers(struct emit *e)
+{
+	unsigned n;
+
+	for (n = 0; n < ARRAY_SIZE(kept); n++)
+		emit_load(e, kept[n], GS_MEM(GPR(kept[n])));
+	emit_load(e, X86_R14, GS_MEM(GPR(X86_RSP)));
+}
+
+static void push_reg(struct emit *e, u8 r)
+{
+	if (r & 8)
+		emit8(e, 0x41);
+	emit8(e, (u8)(0x50 | (r & 7)));
+}
+
+static void pop_reg(struct emit *e, u8 r)
+{
+	if (r & 8)
+		emit8(e, 0x41);
+	emit8(e, (u8)(0x58 | (r & 7)));
+}
+
+static void add_rsp(struct emit *e, s8 n)
+{
+	emit8(e, 0x48), emit8(e, 0x83), emit8(e, 0xc4), emit8(e, (u8)n);
+}
+
+/* Return from enter() with the value in eax, from any depth. */
+static const u8 *make_return(struct emit *e)
+{
+	const u8 *start = emit_here(e);
+	unsigned n;
+
+	emit_load(e, X86_RSP, GS_MEM(GEN(GEN_HOST_RSP)));
+	add_rsp(e, 8);
+	for (n = ARRAY_SIZE(callee_saved); n-- > 0;)
+		pop_reg(e, callee_saved[n]);
+	emit8(e, 0xc3);
+	return start;
+}
+
+/* u32 enter(void): jumps to the cell GEN_TARGET with the table in GEN_R13. */
+static void make_enter(struct emit *e)
+{
+	unsigned n;
+
+	for (n = 0; n < ARRAY_SIZE(callee_saved); n++)
+		push_reg(e, callee_saved[n]);
+	add_rsp(e, -8);
+	emit_store(e, X86_RSP, GS_MEM(GEN(GEN_HOST_RSP)));
+	emit_load(e, X86_R15, GS_MEM(GEN(GEN_R13)));
+	load_registers(e);
+	emit_load(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	emit_rm(e, false, 0xff, 4, GS_MEM(GEN(GEN_TARGET)));
+}
+
+static void save_flags_and_rax(struct emit *e)
+{
+	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	emit8(e, 0x9f);
+	emit8(e, 0x0f), emit8(e, 0x90), emit8(e, 0xc0);
+	emit_rm(e, false, 0x89, X86_RAX, GS_MEM(GEN(GEN_FLAGS)));
+}
+
+/* Leave: r12 = exit number, r13 kept in its cell. */
+static void make_exits(struct emit *e, struct tr_state *tr, const u8 *ret)
+{
+	u8 *skip;
+
+	tr->exit_native = emit_here(e);
+	save_flags_and_rax(e);
+	skip = emit_jmp(e, emit_here(e));
+	tr->exit_saved = emit_here(e);
+	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	emit_patch(e, skip, emit_here(e));
+	store_registers(e);
+	emit_store(e, X86_R13, GS_MEM(GEN(GEN_R13)));
+	emit_rr(e, false, 0x89, X86_R12, X86_RAX);
+	emit_jmp(e, ret);
+}
+
+/* u32 fn(struct soft_vcpu *, u32 r12d, u64 r13); zero: leave generated code. */
+static void call_helper(struct emit *e, const void *fn, const u8 *ret)
+{
+	u8 *go_on;
+
+	emit_load(e, X86_RDI, GS_MEM(GEN(GEN_SOFT_VCPU)));
+	emit_rr(e, false, 0x89, X86_R12, X86_RSI);
+	emit_mov_rr(e, X86_RDX, X86_R13);
+	emit_store(e, X86_R13, GS_MEM(GEN(GEN_R13)));
+	add_rsp(e, -8);
+	emit_mov_imm(e, X86_RAX, (u64)(unsigned long)fn);
+	emit8(e, 0xff), emit8(e, 0xd0);
+	add_rsp(e, 8);
+	emit_rr(e, false, 0x85, X86_RAX, X86_RAX);
+	go_on = emit_jcc(e, 5, emit_here(e));
+	emit_mov_imm(e, X86_RAX, TR_EXIT_UNWOUND);
+	emit_jmp(e, ret);
+	emit_patch(e, go_on, emit_here(e));
+}
+
+static void make_exec_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
+{
+	u8 *skip;
+
+	tr->thunk_exec = emit_here(e);
+	save_flags_and_rax(e);
+	skip = emit_jmp(e, emit_here(e));
+	tr->thunk_exec_saved = emit_here(e);
+	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	emit_patch(e, skip, emit_here(e));
+	store_registers(e);
+	call_helper(e, (const void *)tr_helper_exec, ret);
+	load_registers(e);
+	emit_rm(e, false, 0x8b, X86_RAX, GS_MEM(GEN(GEN_FLAGS)));
+	emit8(e, 0x04), emit8(e, 0x7f);
+	emit8(e, 0x9e);
+	emit_load(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	emit8(e, 0xc3);
+}
+
+static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
+{
+	tr->thunk_miss = emit_here(e);
+	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	store_registers(e);
+	call_helper(e, (const void *)tr_helper_miss, ret);
+	load_registers(e);
+	emit_load(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	emit_load(e, X86_R13, GS_MEM(GEN(GEN_R13)));
+	emit8(e, 0xc3);
+}
+
+void tr_make_stubs(struct tr_state *tr)
+{
+	struct emit e = { .p = tr->code.rw, .end = tr->code.rw + tr->code.size, .to_rx = tr->code.rx - tr->code.rw };
+	const u8 *ret = make_return(&e);
+
+	tr->enter = (u32(*)(void))(unsigned long)emit_here(&e);
+	make_enter(&e);
+	make_exits(&e, tr, ret);
+	make_exec_thunk(&e, tr, ret);
+	make_miss_thunk(&e, tr, ret);
+	tr->stubs_end = (size_t)(e.p - tr->code.rw + 63) & ~(size_t)63;
+}

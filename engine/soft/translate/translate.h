@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * translate.h - the translator: hot soft_blocks (engine/soft/soft.h) become host code.
+ *
+ * The guest's instruction set is the host's, so most instructions are copied with their operands redirected:
+ *
+ *	guest rax..rdi (but rsp), r8-r11	the same host registers
+ *	guest rsp				host r14 (host rsp is the host's stack: signals must find one)
+ *	guest r12-r15				memory: gs:[x86_state.gpr]
+ *	host r15				base of the flat table in force | 12 (also a shift count)
+ *	host r12, r13				scratch
+ *	host gs base				struct x86_state of this vCPU
+ *	guest arithmetic flags			host flags, or (saved form) the cell GEN_FLAGS
+ *	guest vector and x87 state		the host's registers (x86_state.fpu_live is true in all generated code)
+ *
+ * Memory. flat.c keeps a sparse table with one addend per guest page for each kind of access and privilege; the inline
+ * part checks alignment, looks the addend up and uses it. Whatever has no addend (absent, MMIO, code page, watchpoint,
+ * unaligned across pages) leaves the block, and the interpreter executes the whole instruction.
+ *
+ * Flags. A check in front of an access needs flags. Where the guest's are live they are saved first, once for a run of
+ * accesses, and stay saved until somebody reads them, or the block ends: blocks have two entries, for native and for saved
+ * flags. Where the guest overwrites them before it reads them they are not saved: the RFLAGS that a memory fault pushes at
+ * such a place may then show other arithmetic flags than the guest's last instruction left (docs/status.md).
+ *
+ * Position. Blocks are found by physical address and run at any linear address: the cell GEN_PAGE_BASE holds the linear
+ * address of the code page; rip is that plus a constant wherever it is needed.
+ *
+ * Control flow. Jumps within the page are linked directly (patched); every other goes through a hash table by linear
+ * address, one for user and one for supervisor mode, emptied whenever translations of code addresses may change. Loops
+ * pass a check of vcpu->requests: in each backward link and in each look-up.
+ *
+ * Invalidation. Blocks of a page whose generation has moved are reached from that page alone (links) or by the hash tables.
+ * A store that hits code is executed by the interpreter, outside; so emptying the tables before generated code is entered
+ * again is enough; other vCPUs are told by REQ_PAUSE, and every entry into guest mode empties them.
+ */
+#ifndef TRANSLATE_H
+#define TRANSLATE_H
+
+#include "vcpu.h"
+
+struct soft_vcpu;
+struct soft_block;
+
+/* --- cells of generated code: x86_state.gen[] ----------------------------------------------------------- */
+
+enum gen_cell {
+	GEN_PAGE_BASE,		/* linear address of the code page being executed */
+	GEN_FLAGS,		/* saved form of the arithmetic flags: AH as LAHF leaves it, AL = OF */
+	GEN_RAX,		/* rax while it is used to save or restore flags */
+	GEN_WRITE_DELTA,	/* entries from the read table in force to the write table */
+	GEN_HASH,		/* base of the hash table in force */
+	GEN_HOST_RSP,		/* stack pointer of the entry */
+	GEN_TARGET,		/* where the entry jumps */
+	GEN_SOFT_VCPU,		/* struct soft_vcpu */
+	GEN_R13,		/* scratch kept over a helper */
+	GEN_CELLS
+};
+
+/* --- flat tables (flat.c) --------------------------------------------------------------------------------- */
+
+enum { FLAT_READ, FLAT_WRITE, FLAT_KINDS };
+
+#define FLAT_BYTES (1ull << 39)		/* 2^36 pages of a 48-bit address space, 8 bytes each */
+#define FLAT_LIST 16384			/* filled entries remembered; more: the table is dropped as a whole */
+
+struct flat_table {
+	u8 *reservation;
+	u64 base;			/* of entry 0, in the middle */
+	u32 nr_filled;
+	u64 *filled;			/* linear page addresses */
+};
+
+int flat_init(struct soft_vcpu *sv);
+void flat_free(struct soft_vcpu *sv);
+/* The TLB was flushed: entirely, or one page. Follows the tagged TLB, whose large pages may have made one into all. */
+void flat_flush(struct soft_vcpu *sv, bool all, u64 lin);
+void flat_flush_write(struct soft_vcpu *sv);
+/* Try to make an access of the current mmu_index possible inline. False: the interpreter must do it. */
+bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
+
+/* --- code cache ---------------------------------------------------------------------------------------------- */
+
+#define HASH_ENTRIES 65536
+struct hash_entry {
+	u64 lin;			/* ~0: empty (no code there: the last byte of the address space) */
+	const u8 *code;			/* saved-flags entry of the block */
+	u64 page_base;
+	u64 unused;
+};
+#define HASH_SHIFT 5
+
+/* The translation of a block: soft_block.tr. All code addresses are executable ones. */
+struct tr_block {
+	struct soft_block *block;
+	const u8 *kick;			/* entry for backward links: native flags, looks at requests */
+	const u8 *saved;		/* entry with flags in GEN_FLAGS */
+	const u8 *native;		/* entry with flags in the host's */
+	const u8 *end;
+	u32 saved_after;		/* bit k: flags are in GEN_FLAGS after instruction k */
+	u16 nr;
+	u32 offset[];			/* of each guest instruction's host code from native; [nr] is the end */
+};
+
+enum tr_fpu_level { TR_FPU_NONE, TR_FPU_SSE, TR_FPU_AVX };
+
+/* A place in generated code that leaves it: index is in r12 at the exit. */
+enum tr_site_kind { SITE_LINK, SITE_INSN };
+struct tr_site {
+	struct soft_block *block;
+	u8 *jump;			/* SITE_LINK: rw address of the rel32 to patch, or NULL */
+	u16 insn;			/* SITE_INSN: the instruction */
+	u16 offset;			/* in the page: of the instruction; SITE_LINK: of the target */
+	u8 kind;
+	bool flags_saved;		/* the guest's flags are in GEN_FLAGS here */
+	bool write;			/* SITE_INSN of an access */
+	bool backward;			/* SITE_LINK: the way must pass a look at requests */
+};
+
+#define TR_MAX_SITES (1u << 19)
+#define TR_MAX_BLOCKS (1u << 17)
+#define TR_META_SIZE (16u << 20)
+#define TR_CODE_DEFAULT (24u << 20)
+#define TR_HOT 12			/* executions in the interpreter before a block is translated */
+
+/* Index values of exits that are no sites. */
+enum tr_exit { TR_EXIT_LOOKUP = 0xfffffff0, TR_EXIT_UNWOUND };
+
+struct tr_state {
+	bool ready;			/* usable on this host */
+	struct host_code code;
+	size_t used, stubs_end;
+	u8 *meta;			/* struct tr_block one after the other */
+	size_t meta_used;
+	struct tr_block **order;	/* by code address */
+	u32 nr_blocks;
+	struct tr_site *site;
+	u32 nr_sites;
+	u8 fpu_level;			/* enum tr_fpu_level that the code assumes */
+	struct flat_table flat[MMU_USER_AC][FLAT_KINDS];
+	u64 flat_generation;		/* of the tagged TLB at the last flush */
+	struct hash_entry *hash[2];	/* supervisor, user */
+	u32 *hash_used[2];		/* indices filled */
+	u32 hash_nr[2];
+	bool hash_stale;		/* empty both before entering generated code */
+	bool full;			/* code memory or sites used up: drop everything */
+
+	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
+	u32 (*enter)(void);
+	const u8 *exit_native, *exit_saved;
+	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss;
+
+	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
+	struct tr_site stop_site;
+	enum x86_result stop_result;
+	bool stop_before;		/* the instruction has not been executed: let the interpreter do it */
+
+	struct {
+		u64 blocks, bytes, links, lookups, misses, unfillable, helper_calls, interpreted, flushes;
+	} stat;
+};
+
+int tr_init(struct soft_vcpu *sv);
+void tr_free(struct soft_vcpu *sv);
+/* All blocks are being dropped: forget everything generated. */
+void tr_reset(struct soft_vcpu *sv);
+/* Code addresses may lead elsewhere (TLB, generation of a page). */
+void tr_forget_targets(struct soft_vcpu *sv);
+
+/* Can generated code run in the current mode? May ask for a flush (soft_vcpu.flush_wanted). */
+bool tr_context_ok(struct soft_vcpu *sv);
+/* Does b have generated code? Translates hot blocks. */
+bool tr_usable(struct soft_vcpu *sv, struct soft_block *b);
+/* Translate the block. False: no room (tr_state.full). */
+bool tr_translate(struct soft_vcpu *sv, struct soft_block *b);
+
+/*
+ * Run generated code from rip, whose block is b, until it leaves. X86_OK: go on at rip; X86_EXIT: the instruction before
+ * rip has retired with it; else what the instruction at rip returned.
+ */
+enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b);
+
+/* From the host's signal handler: let a fault inside generated code be the interpreter's. False: not there. */
+bool tr_fixup(struct soft_vcpu *sv, void *ucontext);
+
+/* stubs.c */
+void tr_make_stubs(struct tr_state *tr);
+/* Called by generated code; 0: leave it. */
+u32 tr_helper_exec(struct soft_vcpu *sv, u32 site);
+u32 tr_helper_miss(struct soft_vcpu *sv, u32 site, u64 lin);
+
+#endif /* TRANSLATE_H */
