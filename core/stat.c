@@ -112,16 +112,17 @@ int stats_open(struct vm *vm, struct vcpu *v, struct stats_fd **out)
 		return -ENOMEM;
 	vm_get(vm);
 	s->vm = vm;
+	/* Readers tell KVM's statistics by "kvm-" in front. */
 	if (v) {
 		s->base = (const u8 *)v;
 		s->table = vcpu_table;
 		s->nr = ARRAY_SIZE(vcpu_table);
-		append_number(append_text(s->id, "anykvm-vcpu-"), v->id);
+		append_number(append_text(s->id, "kvm-anykvm/vcpu-"), v->id);
 	} else {
 		s->base = (const u8 *)vm;
 		s->table = vm_table;
 		s->nr = ARRAY_SIZE(vm_table);
-		append_text(s->id, "anykvm-vm");
+		append_text(s->id, "kvm-anykvm");
 	}
 	*out = s;
 	return 0;

@@ -116,7 +116,7 @@ static void statistics(void **state)
 	assert_memory_equal(whole, bytes, n);
 	assert_int_equal(stats_read(made.stats, bytes, 1, n), 0);
 	assert_int_equal(stats_read(made.stats, bytes, 1, -1), -EINVAL);
-	assert_string_equal((char *)whole + h->id_offset, "anykvm-vcpu-0");
+	assert_string_equal((char *)whole + h->id_offset, "kvm-anykvm/vcpu-0");
 	for (d = 0; d < h->num_desc; d++) {
 		struct kvm_stats_desc *s = (void *)(whole + h->desc_offset + d * (sizeof(*s) + h->name_size));
 
