@@ -33,6 +33,20 @@ void *soft_stub_alloc(struct x86_state *s, const u8 *code, unsigned len)
 	return p;
 }
 
+/* There is no engine around: no vCPU runs, nothing is translated. */
+struct vcpu *host_running_vcpu(void);
+bool tr_fixup(void *sv, void *ucontext);
+
+struct vcpu *host_running_vcpu(void)
+{
+	return NULL;
+}
+
+bool tr_fixup(void *sv, void *ucontext)
+{
+	return false;
+}
+
 enum x86_result native_run(struct x86_state *s, const struct x86_insn *i, void *mem)
 {
 	enum x86_result r = soft_native(s, i, mem);

@@ -173,8 +173,8 @@ static void run_case(const struct insn_case *c)
 		x86_linear(lib_state(cpu), c->insn.seg, x86_ea(lib_state(cpu), &c->insn), 1, ACC_READ, &target);
 	forget_pointers(c, target, bare_data());
 	/* The manual leaves open whether bytes that are not selected may fault. */
-	open = bare.vector == X86_EXC_PF && (c->insn.op == X86_OP_MASKMOVQ || c->insn.op == X86_OP_MASKMOVDQU ||
-					     c->insn.op == X86_OP_VMASKMOVDQU);
+	open = (bare.vector == X86_EXC_PF || bare.vector == X86_EXC_GP) &&
+	       (c->insn.op == X86_OP_MASKMOVQ || c->insn.op == X86_OP_MASKMOVDQU || c->insn.op == X86_OP_VMASKMOVDQU);
 	for (unsigned variant = 0; variant < LIB_VARIANTS && !open; variant++) {
 		memcpy(lib_data(cpu), template, DATA_SIZE);
 		lib_run(cpu, variant, &c->regs, true, &lib);
