@@ -360,8 +360,28 @@ static enum x86_result op_mwait(struct x86_state *s)
 	return X86_OK;
 }
 
+/*
+ * The other vendor's hypercall instruction is replaced by this processor's in the guest's code (KVM's quirk, for guests that
+ * move between machines), and then runs.
+ */
+static enum x86_result fix_hypercall(struct x86_state *s, const struct x86_insn *i)
+{
+	const u8 vmcall[3] = { 0x0f, 0x01, 0xc1 }, vmmcall[3] = { 0x0f, 0x01, 0xd9 };
+	u64 at = s->rip - i->len;
+	enum x86_result r;
+
+	if (state_vcpu(s)->vm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
+		return x86_raise(s, X86_EXC_UD);
+	if (s->mode != X86_MODE_LONG)
+		at = (u32)(s->seg[SEG_CS].base + at);
+	r = x86_write_linear(s, s->mmu_index, SEG_CS, at, s->vendor_amd ? vmmcall : vmcall, sizeof(vmcall));
+	return r == X86_OK ? X86_RETRY : r;
+}
+
 static enum x86_result op_hypercall(struct x86_state *s, const struct x86_insn *i)
 {
+	if ((i->modrm == 0xd9) != s->vendor_amd)
+		return fix_hypercall(s, i);
 	return vcpu_hypercall(state_vcpu(s));
 }
 
