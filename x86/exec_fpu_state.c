@@ -93,6 +93,10 @@ enum x86_result x86_exec_fxsave(struct x86_state *s, const struct x86_insn *i)
 	if (!(i->rex & 8))
 		pointers_to_short(s, &fx);
 	fx.mxcsr_mask = MXCSR_VALID;
+	/* All of the area must be writable, also the part that stays as it is. */
+	r = x86_probe_linear(s, s->mmu_index, i->seg, lin, sizeof(fx), ACC_WRITE);
+	if (r != X86_OK)
+		return r;
 	return write_part(s, i, lin, &fx, 0, fx_bytes(s));
 }
 

@@ -331,6 +331,11 @@ static void implicit_operands(struct insn_case *c, u8 *data, struct random *r)
 	case X86_OP_CLZERO:
 		gpr[X86_RAX] = high | (u32)(choose_target(r, 64, true, 0) - segment_base(c));
 		break;
+	case X86_OP_MASKMOVQ:
+	case X86_OP_MASKMOVDQU:
+	case X86_OP_VMASKMOVDQU:
+		gpr[X86_RDI] = high | (u32)(choose_target(r, 16, true, 0) - segment_base(c));
+		break;
 	case X86_OP_RET_NEAR:
 		if (!one_in(r, 4)) {
 			v = code_address(r);
@@ -371,6 +376,128 @@ static void choose_registers(struct insn_case *c, struct random *r)
 			c->regs.gpr[n] = n < 8 ? (u32)c->regs.gpr[n] : 0;
 }
 
+/* --- vector and x87 registers ------------------------------------------------------------------------------------- */
+
+static u32 random_float(struct random *r)
+{
+	static const u32 edge[] = {
+		0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffc00001,
+		1, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0x3f000000, 0x40490fdb,
+	};
+
+	return one_in(r, 2) ? edge[random_below(r, ARRAY_SIZE(edge))] : random_u64(r);
+}
+
+static u64 random_double(struct random *r)
+{
+	static const u64 edge[] = {
+		0, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
+		0x7ff8000000000000, 0x7ff0000000000001, 1, 0x800fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
+		0x43e0000000000000, 0x3fe0000000000000, 0x400921fb54442d18,
+	};
+
+	return one_in(r, 2) ? edge[random_below(r, ARRAY_SIZE(edge))] : random_u64(r);
+}
+
+/* Eight bytes of some kind: integers, two singles, a double. */
+static u64 random_lane(struct random *r)
+{
+	switch (random_below(r, 4)) {
+	case 0:
+		return random_value(r);
+	case 1:
+		return random_double(r);
+	case 2:
+		return random_u64(r);
+	default:
+		return random_float(r) | (u64)random_float(r) << 32;
+	}
+}
+
+/* A register as x87 instructions leave it, or any pattern (unnormals, pseudo-denormals). */
+static void random_st(u8 *st, struct random *r)
+{
+	u64 mantissa = random_value(r) | (one_in(r, 4) ? 0 : 1ull << 63);
+	u16 exponent = one_in(r, 3) ? random_u64(r) : 0x3fff + random_below(r, 80) - 40;
+
+	if (one_in(r, 8))
+		mantissa = one_in(r, 2) ? 0 : 1ull << 63;
+	if (one_in(r, 8))
+		exponent = one_in(r, 2) ? 0 : 0x7fff;
+	if (one_in(r, 2))
+		exponent ^= 0x8000;
+	memcpy(st, &mantissa, 8);
+	memcpy(st + 8, &exponent, 2);
+}
+
+static void put32(u8 *p, u32 v)
+{
+	memcpy(p, &v, 4);
+}
+
+static void choose_vectors(struct insn_case *c, struct random *r)
+{
+	u8 *area = c->regs.vector;
+	const u64 components = 7;
+	u16 fcw = 0x37f, fsw = random_below(r, 8) << 11;
+	u32 mxcsr = 0x1f80;
+	unsigned n;
+	u64 v;
+
+	memset(area, 0, VECTOR_STATE_SIZE);
+	if (one_in(r, 3))
+		fcw = 0x7f | random_below(r, 16) << 8;
+	if (one_in(r, 20))
+		fcw &= ~random_below(r, 64);
+	if (one_in(r, 3))
+		fsw |= random_u64(r) & 0x4700;
+	if (one_in(r, 40))
+		fsw |= random_below(r, 64);
+	/* Error summary and busy say that an exception is pending and not masked. */
+	if (fsw & ~fcw & 0x3f)
+		fsw |= 0x8080;
+	if (one_in(r, 3))
+		mxcsr |= random_u64(r) & 0xe040;
+	if (one_in(r, 20))
+		mxcsr &= ~(random_below(r, 64) << 7);
+	memcpy(area, &fcw, 2);
+	memcpy(area + 2, &fsw, 2);
+	area[4] = one_in(r, 3) ? 0 : one_in(r, 2) ? 0xff : random_u64(r);
+	put32(area + XSAVE_MXCSR, mxcsr);
+	for (n = 0; n < 8; n++)
+		random_st(area + XSAVE_ST + 16 * n, r);
+	for (n = 0; n < 512; n += 8) {
+		v = random_lane(r);
+		memcpy(n < 256 ? area + XSAVE_XMM + n : area + XSAVE_YMM + n - 256, &v, 8);
+	}
+	/* 32-bit code has eight registers. */
+	memcpy(area + XSAVE_HEADER, &components, 8);
+}
+
+/* The indices of a gather are small, its base is inside the data area. */
+static void aim_gather(struct insn_case *c, struct encoder *e)
+{
+	const struct x86_insn *i = &c->insn;
+	bool wide = i->opcode & 1;
+	unsigned n;
+	u64 v;
+
+	for (n = 0; n < 4; n++) {
+		s32 a = random_below(e->r, 300) - 100, b = random_below(e->r, 300) - 100;
+
+		v = wide ? (u64)(s64)a : (u32)a | (u64)(u32)b << 32;
+		if (one_in(e->r, 20))
+			v = random_u64(e->r);
+		memcpy(c->regs.vector + (n < 2 ? XSAVE_XMM : XSAVE_YMM) + 16 * i->index + 8 * (n & 1), &v, 8);
+	}
+	c->target = c->target_size = 0;
+	v = DATA_AT + 0x800 - segment_base(c);
+	if (i->base < 16)
+		c->regs.gpr[i->base] = v - i->disp;
+	else
+		put_disp(e, v);
+}
+
 /* What a branch goes by is mostly an address of the code page. */
 static void branch_operand(struct insn_case *c, struct encoder *e, u8 *data)
 {
@@ -396,6 +523,8 @@ static void memory_value(struct insn_case *c, u8 *data, struct random *r)
 
 	for (n = 0; n < c->target_size; n += 8) {
 		v = random_value(r);
+		if (c->vectors)
+			v = random_lane(r);
 		put_data(data, c->target + n, &v, c->target_size - n < 8 ? c->target_size - n : 8);
 	}
 }
@@ -418,6 +547,9 @@ bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, uns
 	if (x86_decode(i, buf, X86_MAX_INSN_LEN, mode, s) != X86_DECODE_OK)
 		return false;
 	choose_registers(c, r);
+	c->vectors = x86_op_flags[i->op] & (INSN_NATIVE | INSN_FPU);
+	if (c->vectors)
+		choose_vectors(c, r);
 	/* FS and GS are null outside 64-bit mode: their bases belong to this process. */
 	if (i->seg >= SEG_FS && i->seg <= SEG_GS && bits != 64)
 		return false;
@@ -427,15 +559,20 @@ bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, uns
 		return false;
 	if (mem) {
 		bool locked = i->flags & INSN_LOCK || i->op == X86_OP_XCHG;
-		u64 high = bits == 64 && i->adsize == 8 ? 0x800000000000ull : 0;
+		u64 high;
 
 		c->target_size = mem->size ? mem->size : 16;
+		high = bits == 64 && i->adsize == 8 && c->target_size <= 8 ? 0x800000000000ull : 0;
 		c->target = choose_target(r, c->target_size, !locked, high);
 		if (i->op == X86_OP_BT || i->op == X86_OP_BTS || i->op == X86_OP_BTR || i->op == X86_OP_BTC)
 			if (i->opnd[1].kind == OPND_GPR)
 				c->regs.gpr[i->opnd[1].reg] = random_below(r, 20000) - 10000;
-		aim(c, &e, c->target);
-		memory_value(c, data, r);
+		if (row->attr & ROW_VSIB) {
+			aim_gather(c, &e);
+		} else {
+			aim(c, &e, c->target);
+			memory_value(c, data, r);
+		}
 	}
 	implicit_operands(c, data, r);
 	if (x86_op_flags[i->op] & INSN_BRANCH)

@@ -30,6 +30,7 @@ struct insn_case {
 	struct cpu_regs regs;
 	u64 target;			/* linear address of the memory operand's start; 0: none */
 	unsigned target_size;
+	bool vectors;			/* regs.vector matters */
 };
 
 /*
