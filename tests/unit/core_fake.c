@@ -86,7 +86,7 @@ static void real_mode(void)
 	assert_int_equal(fake_ioctl(KVM_SET_REGS, &regs), 0);
 }
 
-int fake_setup(void **state)
+static int setup(int (*irqchip)(struct vm *vm))
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = RAM_SIZE };
 
@@ -97,10 +97,32 @@ int fake_setup(void **state)
 	assert_int_equal(vm_create(&fake_engine, 0, &fake.vm), 0);
 	slot.userspace_addr = (unsigned long)fake.ram;
 	assert_int_equal(vm_set_memory_region(fake.vm, &slot), 0);
+	if (irqchip)
+		assert_int_equal(irqchip(fake.vm), 0);
 	assert_int_equal(vcpu_create(fake.vm, 0, &fake.v), 0);
 	fake.run = fake.v->run;
 	real_mode();
 	return 0;
+}
+
+int fake_setup(void **state)
+{
+	return setup(NULL);
+}
+
+int fake_setup_irqchip(void **state)
+{
+	return setup(irqchip_create);
+}
+
+static int split(struct vm *vm)
+{
+	return irqchip_split(vm, 24);
+}
+
+int fake_setup_split(void **state)
+{
+	return setup(split);
 }
 
 int fake_teardown(void **state)
@@ -147,16 +169,21 @@ void step_deliver(struct vcpu *v, struct vm_exit *exit)
 	v->inject_valid = false;
 }
 
-long fake_ioctl(u32 cmd, void *arg)
+long fake_vcpu_ioctl(struct vcpu *v, u32 cmd, void *arg)
 {
 	struct object made;
 	long r;
 
 	/* As the library's edge does it. */
 	signal_enter();
-	r = vcpu_ioctl(fake.v, cmd, (unsigned long)arg, &made);
+	r = vcpu_ioctl(v, cmd, (unsigned long)arg, &made);
 	signal_leave();
 	return r;
+}
+
+long fake_ioctl(u32 cmd, void *arg)
+{
+	return fake_vcpu_ioctl(fake.v, cmd, arg);
 }
 
 long fake_run(void)

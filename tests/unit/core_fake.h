@@ -32,6 +32,8 @@ extern struct fake fake;
 extern const struct engine_ops fake_engine;
 
 int fake_setup(void **state);
+int fake_setup_irqchip(void **state);	/* with PIC, IOAPIC and LAPICs in the process */
+int fake_setup_split(void **state);	/* LAPICs only */
 int fake_teardown(void **state);
 
 /* The script, NULL-terminated; an entry beyond it fails the test. */
@@ -44,6 +46,7 @@ void step_none(struct vcpu *v, struct vm_exit *exit);
 void step_deliver(struct vcpu *v, struct vm_exit *exit);
 extern struct x86_event fake_delivered;
 
+long fake_vcpu_ioctl(struct vcpu *v, u32 cmd, void *arg);
 long fake_ioctl(u32 cmd, void *arg);
 long fake_run(void);
 /* KVM_RUN must return 0 with that exit reason. */

@@ -10,6 +10,7 @@ int core_event_tests(void);
 int core_io_tests(void);
 int core_debug_tests(void);
 int core_state_tests(void);
+int core_irqchip_tests(void);
 
 #define CORE_TEST(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
