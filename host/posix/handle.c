@@ -80,29 +80,28 @@ static long dispatch(struct anykvm_handle *h, u32 cmd, unsigned long arg, struct
 	}
 }
 
-/* The new object is given to *made, or dropped if there is no memory for its handle. */
-static int wrap_object(struct anykvm_handle *h, struct object *object, struct anykvm_handle **made)
-{
-	*made = new_handle(h->engine);
-	if (!*made) {
-		object_put(object);
-		return -ENOMEM;
-	}
-	(*made)->object = *object;
-	return 0;
-}
-
 static int handle_ioctl(struct anykvm_handle *h, unsigned long request, void *arg, struct anykvm_handle **made)
 {
 	struct object object = { .type = OBJ_NONE };
+	struct anykvm_handle *new = NULL;
 	long ret;
 
 	/* As in the kernel: a VM belongs to the process that made it. */
 	if (!h->system && h->forks != __atomic_load_n(&host_fork_count, __ATOMIC_RELAXED))
 		return -EIO;
+	/* First: a vCPU that has been made cannot be taken back. */
+	if (makes_object((u32)request)) {
+		new = new_handle(h->engine);
+		if (!new)
+			return -ENOMEM;
+	}
 	ret = dispatch(h, (u32)request, (unsigned long)arg, &object);
-	if (ret >= 0 && object.type != OBJ_NONE)
-		ret = wrap_object(h, &object, made);
+	if (ret >= 0 && object.type != OBJ_NONE) {
+		new->object = object;
+		*made = new;
+	} else {
+		host_free(new);
+	}
 	return (int)ret;
 }
 
