@@ -10,7 +10,7 @@ SEED ?= 1
 
 $(INSN_OBJ): FLAGS = $(BASE) $(HOSTINC) -Ix86 -Itests/insn
 
-$(BUILD)/tests/insn/insn-tests: $(INSN_OBJ) $(X86_OBJ) $(BUILD)/host/posix/mem.o
+$(BUILD)/tests/insn/insn-tests: $(INSN_OBJ) $(X86_OBJ)
 	$(CC) $(LDSAN) -o $@ $^
 
 .PHONY: check-insn check-insn-long
