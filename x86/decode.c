@@ -162,11 +162,13 @@ static enum x86_decode_result at_end(const struct decoder *d)
 	return d->limited ? X86_DECODE_TOO_LONG : X86_DECODE_MORE;
 }
 
+typedef s16 __attribute__((may_alias, aligned(1))) unaligned_s16;
+typedef s32 __attribute__((may_alias, aligned(1))) unaligned_s32;
+typedef u64 __attribute__((may_alias, aligned(1))) unaligned_u64;
+
 static bool fetch_signed(struct decoder *d, unsigned size, s64 *out)
 {
 	const u8 *p = d->p;
-	s32 v32;
-	s16 v16;
 
 	if (unlikely((unsigned long)(d->end - p) < size))
 		return false;
@@ -176,15 +178,13 @@ static bool fetch_signed(struct decoder *d, unsigned size, s64 *out)
 		*out = (s8)*p;
 		break;
 	case 2:
-		__builtin_memcpy(&v16, p, 2);
-		*out = v16;
+		*out = *(const unaligned_s16 *)p;
 		break;
 	case 4:
-		__builtin_memcpy(&v32, p, 4);
-		*out = v32;
+		*out = *(const unaligned_s32 *)p;
 		break;
 	default:
-		__builtin_memcpy(out, p, 8);
+		*out = (s64)*(const unaligned_u64 *)p;
 		break;
 	}
 	return true;
@@ -817,12 +817,9 @@ enum x86_decode_result x86_decode(struct x86_insn *i, const u8 *buf, unsigned av
 	if (unlikely(r != X86_DECODE_OK))
 		return r;
 	if (d.limited) {
-		/*
-		 * Two overlapping moves instead of a call (-ffreestanding makes one of a plain memcpy); what follows
-		 * the instruction does not matter.
-		 */
-		__builtin_memcpy(i->bytes, buf, 8);
-		__builtin_memcpy(i->bytes + 7, buf + 7, 8);
+		/* Two overlapping moves instead of a call; what follows the instruction does not matter. */
+		*(unaligned_u64 *)i->bytes = *(const unaligned_u64 *)buf;
+		*(unaligned_u64 *)(i->bytes + 7) = *(const unaligned_u64 *)(buf + 7);
 	} else {
 		memcpy(i->bytes, buf, i->len);
 	}
