@@ -22,13 +22,13 @@ struct test {
 void test_register(struct test *test);
 
 #define TEST(id)								\
-	static void id(void);							\
+	static void id##_test(void);						\
 	__attribute__((constructor)) static void id##_register(void)		\
 	{									\
-		static struct test entry = { #id, __FILE__, id, 0 };		\
+		static struct test entry = { #id, __FILE__, id##_test, 0 };	\
 		test_register(&entry);						\
 	}									\
-	static void id(void)
+	static void id##_test(void)
 
 __attribute__((noreturn, format(printf, 3, 4)))
 void test_fail(const char *file, int line, const char *format, ...);

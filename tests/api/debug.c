@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Guest debugging by user space: steps, breakpoints, watchpoints, and that the guest sees none of it. */
+#include <errno.h>
+#include <string.h>
+
+#include "../lib/chips.h"
+#include "../lib/guest.h"
+
+#define FLAG_TF	0x100u
+#define FLAG_IF	0x200u
+#define DR6_BS	(1ull << 14)
+
+static int debug(struct cpu *cpu, uint32_t control, const uint64_t *dr)
+{
+	struct kvm_guest_debug args = { .control = control };
+
+	if (dr)
+		memcpy(args.arch.debugreg, dr, sizeof(args.arch.debugreg));
+	return kt_ioctl(cpu->kt, KVM_SET_GUEST_DEBUG, &args);
+}
+
+static struct cpu *start(struct guest_code code)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+
+	REQUIRE_CAP(cpu->machine, KVM_CAP_SET_GUEST_DEBUG);
+	guest_start(cpu, GUEST_LONG, code);
+	return cpu;
+}
+
+static void expect_debug(struct cpu *cpu, uint64_t pc, uint32_t exception)
+{
+	cpu_run_to(cpu, KVM_EXIT_DEBUG);
+	check_eq(cpu->run->debug.arch.exception, exception);
+	check_eq(cpu->run->debug.arch.pc, pc);
+}
+
+GUEST(steps, 64,
+	"mov eax, 1\n"			/* 0 */
+	"add eax, ebx\n"		/* 5 */
+	"jmp 1f\n ud2\n"		/* 7 */
+	"1: pushfq\n"			/* 11 */
+	"pop qword ptr [0x9000]\n"	/* 12 */
+	"cpuid\n"			/* 19 */
+	"nop\n" DONE);			/* 21 */
+
+TEST(y2006_single_step)
+{
+	struct cpu *cpu = start(steps);
+	static const uint64_t stops[] = { 5, 7, 11, 12, 19, 21, 22 };
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL));
+	for (unsigned int i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
+		expect_debug(cpu, GUEST_CODE + stops[i], 1);
+		check(cpu->run->debug.arch.dr6 & DR6_BS);
+		check_eq(cpu_regs(cpu).rip, GUEST_CODE + stops[i]);
+		/* The debugger's TF is not the guest's. */
+		check_eq(cpu_regs(cpu).rflags & FLAG_TF, 0);
+	}
+	check_ok(debug(cpu, 0, NULL));
+	cpu_run_to_done(cpu);
+	check_eq(guest_log(cpu->machine)->count, 0);
+}
+
+/* Nor does the guest see it in what it pushes. */
+TEST(y2006_debugger_tf_is_hidden_from_pushf)
+{
+	struct cpu *cpu = start(steps);
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL));
+	for (int i = 0; i < 5; i++)
+		cpu_run_to(cpu, KVM_EXIT_DEBUG);
+	check(*(uint64_t *)(cpu->machine->mem + GUEST_DATA) & 2);
+	check_eq(*(uint64_t *)(cpu->machine->mem + GUEST_DATA) & FLAG_TF, 0);
+}
+
+GUEST(four_places, 64,
+	"nop\n break0: inc eax\n break1: inc eax\n break2: inc eax\n break3: inc eax\n" DONE);
+GUEST_LABEL(break0);
+GUEST_LABEL(break1);
+GUEST_LABEL(break2);
+GUEST_LABEL(break3);
+
+TEST(y2006_four_hardware_breakpoints)
+{
+	struct cpu *cpu = start(four_places);
+	const uint8_t *labels[] = { break0, break1, break2, break3 };
+	uint64_t dr[8] = { [7] = 0x4ff };
+	struct kvm_debugregs own;
+
+	for (int i = 0; i < 4; i++)
+		dr[i] = GUEST_ADDRESS(four_places, labels[i]);
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, dr));
+	for (int i = 0; i < 4; i++) {
+		expect_debug(cpu, dr[i], 1);
+		check_eq(cpu->run->debug.arch.dr6 & 0xf, 1ull << i);
+		check_eq(cpu_regs(cpu).rax, (uint64_t)i);
+		/* What the guest owns is untouched. */
+		check_ok(kt_ioctl(cpu->kt, KVM_GET_DEBUGREGS, &own));
+		check_eq(own.dr7, 0x400);
+		check_eq(own.db[i], 0);
+		/* Go on: without the breakpoint just hit, which is how gdb stubs do it. */
+		dr[7] &= ~(3ull << i * 2);
+		check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, dr));
+	}
+	cpu_run_to_done(cpu);
+	check_eq(cpu_regs(cpu).rax, 4);
+}
+
+GUEST(watched, 64,
+	"mov eax, [0x9000]\n mov [0x9010], al\n watched_behind: nop\n mov eax, [0x9020]\n"
+	"watched_read: nop\n" DONE);
+GUEST_LABEL(watched_behind);
+GUEST_LABEL(watched_read);
+
+/* Watchpoints are traps: RIP lies behind the access. */
+TEST(debug_watchpoints)
+{
+	struct cpu *cpu = start(watched);
+	/* DR0: write, 1 byte; DR1: read or write, 4 bytes. */
+	uint64_t dr[8] = { [0] = 0x9010, [1] = 0x9020,
+			   [7] = 0x40a | 1ull << 16 | 3ull << 20 | 3ull << 22 };
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, dr));
+	expect_debug(cpu, GUEST_ADDRESS(watched, watched_behind), 1);
+	check_eq(cpu->run->debug.arch.dr6 & 0xf, 1);
+	expect_debug(cpu, GUEST_ADDRESS(watched, watched_read), 1);
+	check_eq(cpu->run->debug.arch.dr6 & 0xf, 2);
+	cpu_run_to_done(cpu);
+}
+
+GUEST(int3_guest, 64, "nop\n int3_here: int3\n nop\n" DONE);
+GUEST_LABEL(int3_here);
+
+TEST(debug_software_breakpoint)
+{
+	struct cpu *cpu = start(int3_guest);
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP, NULL));
+	/* RIP is the int3 itself: user space puts the original byte back and goes on. */
+	expect_debug(cpu, GUEST_ADDRESS(int3_guest, int3_here), 3);
+	check_eq(cpu_regs(cpu).rip, GUEST_ADDRESS(int3_guest, int3_here));
+	cpu->machine->mem[GUEST_ADDRESS(int3_guest, int3_here)] = 0x90;
+	cpu_run_to_done(cpu);
+	check_eq(guest_log(cpu->machine)->count, 0);
+}
+
+/* Without USE_SW_BP the guest's int3 is the guest's. */
+TEST(debug_int3_belongs_to_the_guest)
+{
+	struct cpu *cpu = start(int3_guest);
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, (uint64_t[8]){ [7] = 0x400 }));
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 3);
+	cpu_run_to_done(cpu);
+}
+
+/* A breakpoint that turns out to be the guest's own: handed back, it looks like any int3. */
+TEST(debug_inject_breakpoint)
+{
+	struct cpu *cpu = start(int3_guest);
+	uint64_t here = GUEST_ADDRESS(int3_guest, int3_here);
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP, NULL));
+	expect_debug(cpu, here, 3);
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_INJECT_BP, NULL));
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 3);
+	check_eq(guest_log(cpu->machine)->event[0].rip, here + 1);
+	cpu_run_to_done(cpu);
+	check_eq(guest_log(cpu->machine)->count, 1);
+}
+
+TEST(debug_inject_debug_exception)
+{
+	struct cpu *cpu = start(four_places);
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB, NULL));
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 1);
+	check_eq(guest_log(cpu->machine)->event[0].rip, GUEST_CODE);
+	cpu_run_to_done(cpu);
+}
+
+TEST(debug_inject_errors)
+{
+	struct cpu *cpu = start(int3_guest);
+	struct kvm_vcpu_events events = cpu_events(cpu);
+
+	events.flags = 0;
+	events.exception.injected = 1;
+	events.exception.nr = 6;
+	cpu_set_events(cpu, &events);
+	check_ok(debug(cpu, 0, NULL));
+	check_error(kt_ioctl(cpu->kt, KVM_SET_GUEST_DEBUG, NULL), EFAULT);
+}
+
+GUEST(own_trap, 64,
+	"pushfq\n or qword ptr [rsp], 0x100\n popfq\n own_trap_first: nop\n own_trap_behind: nop\n"
+	"pushfq\n and qword ptr [rsp], -257\n popfq\n own_trap_off: nop\n" DONE);
+GUEST_LABEL(own_trap_first);
+GUEST_LABEL(own_trap_behind);
+GUEST_LABEL(own_trap_off);
+
+/* The guest's own TF, without a debugger: #DB after each instruction, BS in the guest's DR6. */
+TEST(debug_guest_single_steps_itself)
+{
+	struct cpu *cpu = start(own_trap);
+	struct guest_event_log *log = guest_log(cpu->machine);
+	struct kvm_debugregs regs;
+
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 1);
+	check_eq(log->event[0].rip, GUEST_ADDRESS(own_trap, own_trap_behind));
+	check(log->event[0].rflags & FLAG_TF);
+	check_ok(kt_ioctl(cpu->kt, KVM_GET_DEBUGREGS, &regs));
+	check(regs.dr6 & DR6_BS);
+	log->silent = 1;
+	cpu_run_to_done(cpu);
+	/* One for each of nop, nop, pushfq, and, popfq: TF counts as it was before the instruction. */
+	check_eq(log->count, 5);
+	check_eq(log->event[4].rip, GUEST_ADDRESS(own_trap, own_trap_off));
+}
+
+/* Under the debugger's steps the guest's own TF stays visible to KVM_GET_REGS. */
+TEST(y2006_debugger_keeps_guest_tf)
+{
+	struct cpu *cpu = start(four_places);
+	struct kvm_regs regs = cpu_regs(cpu);
+
+	regs.rflags |= FLAG_TF;
+	cpu_set_regs(cpu, &regs);
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL));
+	expect_debug(cpu, GUEST_ADDRESS(four_places, break0), 1);
+	check(cpu_regs(cpu).rflags & FLAG_TF);
+	check_ok(debug(cpu, 0, NULL));
+	check(cpu_regs(cpu).rflags & FLAG_TF);
+}
+
+GUEST(own_dr7, 64,
+	"mov eax, 0x701\n mov dr7, rax\n mov ecx, 0x1000\n mov dr0, rcx\n"
+	"mov rax, dr7\n mov [0x9000], rax\n mov rax, dr0\n mov [0x9008], rax\n own_dr7_last: nop\n" DONE);
+GUEST_LABEL(own_dr7_last);
+
+/* The guest reads and writes its own debug registers while user space's are in force. */
+TEST(y2006_debugger_keeps_guest_dr7)
+{
+	struct cpu *cpu = start(own_dr7);
+	uint64_t *seen = (uint64_t *)(cpu->machine->mem + GUEST_DATA);
+	uint64_t dr[8] = { [1] = GUEST_ADDRESS(own_dr7, own_dr7_last), [7] = 0x40c };
+	struct kvm_debugregs own;
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, dr));
+	expect_debug(cpu, dr[1], 1);
+	check_eq(seen[0], 0x701);
+	check_eq(seen[1], 0x1000);
+	check_ok(kt_ioctl(cpu->kt, KVM_GET_DEBUGREGS, &own));
+	check_eq(own.dr7, 0x701);
+	check_eq(own.db[0], 0x1000);
+	check_eq(own.db[1], 0);
+}
+
+GUEST(own_breakpoint, 64, "nop\n own_here: nop\n" DONE);
+GUEST_LABEL(own_here);
+
+/* The guest's own breakpoint goes to the guest, as a fault. */
+TEST(debug_guest_owns_its_breakpoints)
+{
+	struct cpu *cpu = start(own_breakpoint);
+	struct kvm_debugregs regs = {
+		.db = { GUEST_ADDRESS(own_breakpoint, own_here) }, .dr6 = 0xffff0ff0, .dr7 = 0x402,
+	};
+
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_DEBUGREGS, &regs));
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 1);
+	check_eq(guest_log(cpu->machine)->event[0].rip, GUEST_ADDRESS(own_breakpoint, own_here));
+	check_ok(kt_ioctl(cpu->kt, KVM_GET_DEBUGREGS, &regs));
+	check_eq(regs.dr6 & 0xf, 1);
+}
+
+GUEST(blocked, 64, "nop\n nop\n nop\n nop\n nop\n cli\n" DONE);
+
+/* KVM_GUESTDBG_BLOCKIRQ: a pending interrupt waits while the debugger steps. */
+TEST(debug_blocks_interrupts)
+{
+	struct cpu *cpu = cpu_new(machine_new(MACHINE_IRQCHIP), 0);
+	struct kvm_regs regs;
+
+	if (!(machine_cap(cpu->machine, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ))
+		skip("the target has no KVM_GUESTDBG_BLOCKIRQ");
+	lapic_enable(cpu);
+	guest_start(cpu, GUEST_LONG, blocked);
+	regs = cpu_regs(cpu);
+	regs.rflags |= FLAG_IF;
+	cpu_set_regs(cpu, &regs);
+	check_eq(signal_msi(cpu->machine, 0xfee00000, 0x40), 1);
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ, NULL));
+	for (unsigned int i = 1; i <= 3; i++)
+		expect_debug(cpu, GUEST_CODE + i, 1);
+	check_ok(debug(cpu, 0, NULL));
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 0x40);
+	check_eq(guest_log(cpu->machine)->event[0].rip, GUEST_CODE + 3);
+}
+
+/* The number of 2006's KVM_DEBUG_GUEST: nothing answers to it today. */
+TEST(y2006_old_debug_guest_number)
+{
+	struct cpu *cpu = start(steps);
+	uint8_t old[64] = { 0 };
+
+	check_error(kt_ioctl(cpu->kt, _IOW(KVMIO, 0x87, struct kvm_guest_debug), old), EINVAL);
+	check_error(kt_ioctl(cpu->kt, KVM_DEBUG_GUEST, old), EINVAL);
+}
