@@ -408,8 +408,10 @@ enum x86_result x86_exec_ins(struct x86_state *s, const struct x86_insn *i)
 		return X86_OK;
 	dst = string_offset(s, &t, X86_RDI);
 	n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, t.down ? 1 : string_max(&t, left), &to);
-	if (n)
-		return io_count(s, i, &t, X86_RDI, s->ops->in(s, port, t.size, to, n, &done), done);
+	if (n) {
+		r = s->ops->in(s, port, t.size, to, n, &done);
+		return io_count(s, i, &t, X86_RDI, r, done);
+	}
 	/* Nothing is taken from the port before its destination is known to be writable. */
 	r = x86_linear(s, SEG_ES, dst, t.size, ACC_WRITE, &lin);
 	if (r == X86_OK)
