@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include "posix.h"
 
+typedef u64 any_u64 __attribute__((may_alias, aligned(1)));
+
 #define SMALL 64	/* below this a loop beats the start-up cost of rep movsb */
 
 /* Keeps the compiler from turning the loop around it into a call of the very function it is in. */
@@ -20,8 +22,7 @@ void *memcpy(void *dst, const void *src, size_t n)
 		return dst;
 	}
 	for (; n >= 8; n -= 8, d += 8, s += 8) {
-		*(u64 __attribute__((may_alias, aligned(1))) *)d =
-			*(const u64 __attribute__((may_alias, aligned(1))) *)s;
+		*(any_u64 *)d = *(const any_u64 *)s;
 		not_an_idiom();
 	}
 	for (; n; n--) {
@@ -115,10 +116,14 @@ static pthread_once_t fail_once = PTHREAD_ONCE_INIT;
 
 static void fail_from_environment(void)
 {
-	const char *s = getenv("ANYKVM_FAIL_ALLOC");
+	struct vector_state vectors;
+	const char *s;
 
+	vector_save(&vectors);
+	s = getenv("ANYKVM_FAIL_ALLOC");
 	if (s)
 		__atomic_store_n(&fail_at, strtoull(s, NULL, 10), __ATOMIC_RELAXED);
+	vector_restore(&vectors);
 }
 
 void host_fail_alloc(u64 n)

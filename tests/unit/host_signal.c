@@ -51,8 +51,8 @@ static int run(const u64 *mask, u64 ns)
 {
 	int ret;
 
-	inside = 1;
 	host_run_begin(v, mask);
+	inside = 1;
 	ret = host_wait_until(&idle, never, NULL, host_now_ns() + ns);
 	inside = 0;
 	host_run_end(v);
@@ -159,8 +159,8 @@ static void ignored_and_blocked_signals_do_not(void **state)
 	sigemptyset(&usr2);
 	sigaddset(&usr2, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &usr2, NULL);
-	inside = 1;
 	host_run_begin(v, NULL);
+	inside = 1;
 	raise(SIGUSR1);
 	raise(SIGUSR2);
 	raise(SIGCHLD);		/* ignored by default */
@@ -455,6 +455,7 @@ static void escape(int sig, siginfo_t *info, void *uc)
 	siglongjmp(out, info->si_addr == (void *)16 ? 1 : 2);
 }
 
+__attribute__((no_sanitize("undefined")))
 static void programs_fault_handler_works(void **state)
 {
 	struct sigaction sa = { .sa_sigaction = escape, .sa_flags = SA_SIGINFO | SA_ONSTACK };
