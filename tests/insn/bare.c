@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* The bare CPU: see bare.h. */
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -89,6 +90,8 @@ static void load_job(ucontext_t *uc)
 	u64 selectors = (u64)USER_DS << 48 | (job.bits == 64 ? USER_CS64 : USER_CS32);
 	unsigned n;
 
+	if (job.bits == 16)
+		selectors = (u64)STACK16_SEL << 48 | CODE16_SEL;
 	memcpy(job.saved_regs, g, sizeof(job.saved_regs));
 	for (n = 0; n < 16; n++)
 		g[greg_of[n]] = job.in->gpr[n];
@@ -122,7 +125,8 @@ static void store_result(ucontext_t *uc)
 	if (out->vector == X86_EXC_BP) {
 		out->vector = VECTOR_NONE;
 		out->regs.rip--;
-	} else if (out->vector == X86_EXC_PF && out->error & PFERR_I && out->cr2 == out->regs.rip) {
+	} else if (out->vector == X86_EXC_PF && out->error & PFERR_I && job.bits != 16 &&
+		   out->cr2 == out->regs.rip) {
 		/* A branch out of the code page is complete; its target's fetch is another instruction. */
 		out->vector = VECTOR_NONE;
 	}
@@ -187,7 +191,31 @@ void bare_run(unsigned bits, const struct cpu_regs *regs, bool vectors, struct c
 	job.vectors = vectors;
 	job.number++;
 	phase = PHASE_ENTER;
+	/* Signal frames do not carry DS and ES; 64-bit code does not care what is in them. */
+	if (bits == 16)
+		asm volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DATA16_SEL));
 	asm volatile("int3" : : : "memory");
+	if (bits == 16)
+		asm volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(USER_DS));
+}
+
+static bool write_ldt(unsigned selector, u32 base, unsigned contents, const struct segment16 *seg)
+{
+	struct user_desc d = {
+		.entry_number = selector >> 3, .base_addr = base, .limit = seg->limit, .seg_32bit = seg->big,
+		.contents = contents, .limit_in_pages = seg->pages, .useable = 1,
+	};
+
+	return !syscall(SYS_modify_ldt, 0x11, &d, sizeof(d));
+}
+
+bool bare_segments(const struct segment16 *data, const struct segment16 *stack)
+{
+	const struct segment16 code = { .limit = 0xfff };
+
+	return write_ldt(CODE16_SEL, CODE_PAGE, MODIFY_LDT_CONTENTS_CODE, &code) &&
+	       write_ldt(DATA16_SEL, DATA_AT, data->expand_down ? MODIFY_LDT_CONTENTS_STACK : 0, data) &&
+	       write_ldt(STACK16_SEL, DATA_AT, stack->expand_down ? MODIFY_LDT_CONTENTS_STACK : 0, stack);
 }
 
 /* --- set-up ----------------------------------------------------------------------------------------------- */

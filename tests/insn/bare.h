@@ -57,6 +57,22 @@ u8 *bare_code(void);
 u64 bare_fs_base(void);
 u64 bare_gs_base(void);
 
+/*
+ * The segments of 16-bit code, entries of this process's LDT: code at CODE_PAGE (so that CODE_AT is offset 0x800), data
+ * and stack at DATA_AT. They vary, to test limits. False: the kernel does not allow it.
+ */
+#define CODE16_SEL 0x07
+#define DATA16_SEL 0x0f
+#define STACK16_SEL 0x17
+
+struct segment16 {
+	u32 limit;		/* bytes or pages, less 1 */
+	bool pages;
+	bool expand_down;
+	bool big;		/* D/B */
+};
+bool bare_segments(const struct segment16 *data, const struct segment16 *stack);
+
 /* Run the code at regs->rip with bits 64, 32 or 16. vectors: load and store vector and x87 registers, too. */
 void bare_run(unsigned bits, const struct cpu_regs *regs, bool vectors, struct cpu_result *out);
 

@@ -63,7 +63,7 @@ struct encoder {
 	unsigned disp_size;
 	u8 *tail;		/* what follows opcode, ModRM, displacement */
 	u8 rex;
-	bool byte_swap;
+	bool address16;
 };
 
 static bool selected(const struct x86_opcode *row, unsigned bit)
@@ -103,8 +103,10 @@ static void emit_prefixes(struct encoder *e)
 		emit(e, e->bits == 64 ? (one_in(e->r, 3) ? 0x64 : 0x65) : 0x26 + 8 * random_below(e->r, 4));
 	else if (one_in(e->r, 40))
 		emit(e, 0x2e + 8 * random_below(e->r, 3));
-	if (one_in(e->r, 10))
+	if (one_in(e->r, 10)) {
 		emit(e, 0x67);
+		e->address16 = e->bits == 32;
+	}
 	if (pfx_mask == 3) {
 		if (row_prefix(e) != 1 && row_prefix(e) && one_in(e->r, 8))
 			emit(e, 0x66);
@@ -180,8 +182,15 @@ static void emit_modrm(struct encoder *e)
 	emit(e, modrm);
 	if (modrm >= 0xc0)
 		return;
+	if (e->address16 && !(row->attr & ROW_VSIB)) {
+		e->disp_size = modrm >> 6 == 0 && (modrm & 7) == 6 ? 2 : modrm >> 6;
+		e->disp = e->p;
+		for (n = 0; n < e->disp_size; n++)
+			emit(e, random_u64(e->r));
+		return;
+	}
 	if (row->attr & ROW_VSIB)
-		e->p[-1] = modrm = (modrm & ~7) | 4;
+		e->p[-1] = modrm = (modrm & ~7) | 4;	/* in 16-bit code only with 67 */
 	e->disp_size = modrm >> 6 == 1 ? 1 : modrm >> 6 == 2 ? 4 : 0;
 	if ((modrm & 7) == 4) {
 		u8 sib = random_below(e->r, 256);
@@ -266,7 +275,7 @@ static void put_disp(struct encoder *e, u64 value)
 static u64 segment_base(const struct insn_case *c)
 {
 	if (c->bits != 64)
-		return 0;
+		return c->bits == 16 ? DATA_AT : 0;
 	return c->insn.seg == SEG_FS ? bare_fs_base() : c->insn.seg == SEG_GS ? bare_gs_base() : 0;
 }
 
@@ -288,12 +297,18 @@ static void aim(struct insn_case *c, struct encoder *e, u64 target)
 	}
 	if (i->base < 16) {
 		off -= i->disp + index;
-		if (i->index == i->base)
+		if (i->index == i->base) {
+			/* One register counts several times: not every address can be met. */
+			c->target -= off % (1 + (1u << i->scale));
 			off /= 1 + (1u << i->scale);
-		gpr[i->base] = small ? (u32)off | gpr[i->base] >> 32 << 32 : off;
+		}
+		if (i->adsize == 2)
+			gpr[i->base] = (u16)off | (gpr[i->base] & ~0xffffull);
+		else
+			gpr[i->base] = small ? (u32)off | gpr[i->base] >> 32 << 32 : off;
 	} else if (i->base == X86_REG_RIP) {
-		put_disp(e, off - (CODE_AT + i->len));
-	} else if (e->disp_size == 4) {
+		put_disp(e, off - (c->regs.rip + i->len));
+	} else if (e->disp_size == i->adsize || e->disp_size == 4) {
 		put_disp(e, off - index);
 	}
 }
@@ -304,9 +319,10 @@ static void put_data(u8 *data, u64 address, const void *value, unsigned size)
 		memcpy(data + (address - DATA_AT), value, size);
 }
 
-static u64 code_address(struct random *r)
+/* In the code page; an offset of its segment in 16-bit code. */
+static u64 code_address(const struct insn_case *c, struct random *r)
 {
-	return CODE_PAGE + 0x100 + random_below(r, 0xe00);
+	return (c->bits == 16 ? 0 : CODE_PAGE) + 0x100 + random_below(r, 0xe00);
 }
 
 /* Registers that instructions use without naming them. */
@@ -318,7 +334,7 @@ static void implicit_operands(struct insn_case *c, u8 *data, struct random *r)
 
 	if (i->flags & INSN_STRING) {
 		gpr[X86_RSI] = high | (choose_target(r, i->opsize, true, 0) - segment_base(c));
-		gpr[X86_RDI] = high | choose_target(r, i->opsize, true, 0);
+		gpr[X86_RDI] = high | (choose_target(r, i->opsize, true, 0) - (c->bits == 16 ? DATA_AT : 0));
 		if (one_in(r, 4))
 			gpr[X86_RDI] = gpr[X86_RSI] + random_below(r, 64) - 32;
 		gpr[X86_RCX] = high | (one_in(r, 4) ? random_below(r, 3000) : random_below(r, 50));
@@ -338,13 +354,14 @@ static void implicit_operands(struct insn_case *c, u8 *data, struct random *r)
 		break;
 	case X86_OP_RET_NEAR:
 		if (!one_in(r, 4)) {
-			v = code_address(r);
-			put_data(data, gpr[X86_RSP], &v, c->bits / 8);
+			v = code_address(c, r);
+			put_data(data, gpr[X86_RSP] + (c->bits == 16 ? DATA_AT : 0), &v, c->bits / 8);
 		}
 		break;
 	case X86_OP_LEAVE:
 	case X86_OP_ENTER:
-		gpr[X86_RBP] = one_in(r, 4) ? gpr[X86_RSP] : choose_target(r, 8, true, 0);
+		gpr[X86_RBP] = one_in(r, 4) ? gpr[X86_RSP] :
+					      choose_target(r, 8, true, 0) - (c->bits == 16 ? DATA_AT : 0);
 		break;
 	}
 }
@@ -368,10 +385,18 @@ static void choose_registers(struct insn_case *c, struct random *r)
 		break;
 	}
 	c->regs.rip = CODE_AT;
+	if (c->bits == 16) {
+		c->regs.rip = CODE_AT - CODE_PAGE;
+		c->regs.gpr[X86_RSP] -= DATA_AT;
+		if (one_in(r, 16))
+			c->regs.gpr[X86_RSP] = random_below(r, 20);
+		if (one_in(r, 2))
+			c->regs.gpr[X86_RSP] |= random_u64(r) << 16;
+	}
 	c->regs.rflags = (random_u64(r) & arith) | RFLAGS_FIXED | RFLAGS_IF;
 	if (one_in(r, 3))
 		c->regs.rflags |= RFLAGS_DF;
-	if (c->bits == 32)
+	if (c->bits != 64)
 		for (n = 0; n < 16; n++)
 			c->regs.gpr[n] = n < 8 ? (u32)c->regs.gpr[n] : 0;
 }
@@ -502,12 +527,12 @@ static void aim_gather(struct insn_case *c, struct encoder *e)
 static void branch_operand(struct insn_case *c, struct encoder *e, u8 *data)
 {
 	struct x86_insn *i = &c->insn;
-	u64 v = code_address(e->r);
+	u64 v = code_address(c, e->r);
 
 	if (one_in(e->r, 6))
 		return;
 	if (i->opnd[0].kind == OPND_REL && i->opnd[0].size > 1) {
-		v -= CODE_AT + i->len;
+		v -= c->regs.rip + i->len;
 		memcpy(e->tail, &v, i->opnd[0].size);
 	} else if (i->opnd[0].kind == OPND_GPR) {
 		c->regs.gpr[i->opnd[0].reg] = v;
@@ -532,9 +557,9 @@ static void memory_value(struct insn_case *c, u8 *data, struct random *r)
 bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, unsigned bits,
 	      const struct x86_state *s, u8 *data, struct random *r)
 {
-	enum x86_mode mode = bits == 64 ? X86_MODE_LONG : X86_MODE_PROT32;
+	enum x86_mode mode = bits == 64 ? X86_MODE_LONG : bits == 32 ? X86_MODE_PROT32 : X86_MODE_PROT16;
 	u8 buf[64];
-	struct encoder e = { .r = r, .row = row, .bits = bits, .p = buf, .start = buf };
+	struct encoder e = { .r = r, .row = row, .bits = bits, .p = buf, .start = buf, .address16 = bits == 16 };
 	const struct x86_operand *mem;
 	struct x86_insn *i = &c->insn;
 
@@ -579,7 +604,7 @@ bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, uns
 		branch_operand(c, &e, data);
 	if (i->op == X86_OP_ENTER && !one_in(r, 8))
 		e.tail[1] = 0;
-	if (bits == 32)
+	if (bits != 64)
 		for (n = 0; n < 8; n++)
 			c->regs.gpr[n] = (u32)c->regs.gpr[n];
 	c->len = i->len;

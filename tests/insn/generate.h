@@ -23,7 +23,7 @@ bool one_in(struct random *r, unsigned n);
 u64 random_value(struct random *r);
 
 struct insn_case {
-	unsigned bits;			/* 64 or 32 */
+	unsigned bits;			/* 64, 32 or 16 */
 	u8 code[16];
 	unsigned len;
 	struct x86_insn insn;

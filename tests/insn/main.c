@@ -7,7 +7,7 @@
 #include <getopt.h>
 #include "insn_test.h"
 
-struct insn_options insn_options = { .seed = 1, .rounds = 120 };
+struct insn_options insn_options = { .seed = 1, .rounds = 100 };
 
 extern const struct insn_test *const __start_insn_tests[], *const __stop_insn_tests[];
 

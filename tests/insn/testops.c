@@ -202,6 +202,27 @@ void lib_mode(struct lib_cpu *cpu, unsigned bits)
 	x86_update_mode(s);
 }
 
+static struct x86_seg segment16(const struct segment16 *seg, u64 base, u32 type, u16 sel)
+{
+	return (struct x86_seg){
+		.base = base, .sel = sel,
+		.limit = seg->pages ? seg->limit << 12 | 0xfff : seg->limit,
+		.attr = SEG_P | SEG_S | 3 << SEG_DPL_SHIFT | SEG_TYPE_ACCESSED | SEG_TYPE_RW | type |
+			(seg->expand_down ? SEG_TYPE_DC : 0) | (seg->big ? SEG_DB : 0) | (seg->pages ? SEG_G : 0),
+	};
+}
+
+void lib_segments(struct lib_cpu *cpu, const struct segment16 *data, const struct segment16 *stack)
+{
+	const struct segment16 code = { .limit = 0xfff };
+	struct x86_state *s = &cpu->state;
+
+	s->seg[SEG_CS] = segment16(&code, CODE_PAGE, SEG_TYPE_CODE, CODE16_SEL);
+	s->seg[SEG_DS] = s->seg[SEG_ES] = segment16(data, DATA_AT, 0, DATA16_SEL);
+	s->seg[SEG_SS] = segment16(stack, DATA_AT, 0, STACK16_SEL);
+	x86_update_mode(s);
+}
+
 struct lib_cpu *lib_new(void)
 {
 	struct lib_cpu *cpu = aligned_alloc(64, sizeof(*cpu));

@@ -25,6 +25,8 @@ struct x86_state *lib_state(struct lib_cpu *cpu);
 void lib_flush(struct lib_cpu *cpu);
 /* Segments for 64, 32 or 16 bits. Before lib_run and before decoding with lib_state(). */
 void lib_mode(struct lib_cpu *cpu, unsigned bits);
+/* For 16 bits: the segments of bare_segments(). */
+void lib_segments(struct lib_cpu *cpu, const struct segment16 *data, const struct segment16 *stack);
 /* Run the instruction at regs->rip to its end. */
 void lib_run(struct lib_cpu *cpu, enum lib_variant variant, const struct cpu_regs *regs, bool vectors,
 	     struct cpu_result *out);

@@ -196,6 +196,9 @@ static int compare(const struct insn_case *c, const struct cpu_result *lib, cons
 	text[0] = 0;
 	if (fault_is_optional(c->insn.op) && (lib->vector != VECTOR_NONE || bare->vector != VECTOR_NONE))
 		return 0;
+	/* Limit, alignment and page of a large operand: which is found first is not written anywhere. */
+	if (c->bits == 16 && c->vectors && lib->vector < 32 && bare->vector < 32)
+		return 0;
 	n = describe(text, n, "vector", lib->vector, bare->vector);
 	if (bare->vector != VECTOR_NONE && one_access(c->insn.op))
 		n = describe(text, n, "error code", lib->error, error);
@@ -240,7 +243,7 @@ static void run_case(const struct insn_case *c)
 		lib_run(cpu, variant, &c->regs, c->vectors, &lib);
 		if (variant == 0) {
 			/* A branch into the instruction itself would go on with something else, perhaps forever. */
-			if (lib.regs.rip - CODE_AT < c->len && lib.vector == VECTOR_NONE)
+			if (lib.regs.rip - c->regs.rip < c->len && lib.vector == VECTOR_NONE)
 				break;
 			memcpy(bare_data(), template, DATA_SIZE);
 			bare_run(c->bits, &c->regs, c->vectors, &bare);
@@ -256,6 +259,32 @@ static void run_case(const struct insn_case *c)
 
 /* --- the walk through the table ------------------------------------------------------------------------------------ */
 
+/* Limits at, before and behind the end of what is mapped; or expand-down from somewhere in it. */
+static void choose_segment(struct segment16 *seg, struct random *r)
+{
+	static const u32 limit[] = { DATA_SIZE - 1, DATA_SIZE - 2, DATA_SIZE + 0xfff, 0x1234, 0xffff };
+
+	*seg = (struct segment16){ .limit = limit[random_below(r, ARRAY_SIZE(limit))], .big = one_in(r, 4) };
+	if (one_in(r, 4)) {
+		seg->expand_down = true;
+		seg->limit = random_below(r, 0x1000);
+	} else if (one_in(r, 4)) {
+		seg->pages = true;
+		seg->limit = random_below(r, 4);
+	}
+}
+
+static void choose_segments(struct random *r)
+{
+	struct segment16 data, stack;
+
+	choose_segment(&data, r);
+	choose_segment(&stack, r);
+	if (!bare_segments(&data, &stack))
+		insn_skip("no LDT");
+	lib_segments(cpu, &data, &stack);
+}
+
 static unsigned run_row(const struct x86_opcode *row, unsigned bits)
 {
 	struct random r = { insn_options.seed * 0x9e3779b97f4a7c15ull ^ (u64)(row - x86_opcodes) << 8 ^ bits };
@@ -269,6 +298,8 @@ static unsigned run_row(const struct x86_opcode *row, unsigned bits)
 		for (round = 0; round < rounds; round++) {
 			if (round % 64 == 0)
 				generate_data(template, &r);
+			if (bits == 16 && round % 16 == 0)
+				choose_segments(&r);
 			if (one_in(&r, 16))
 				lib_flush(cpu);
 			if (!generate(&c, row, n, bits, lib_state(cpu), template, &r) || !comparable(&c.insn))
@@ -306,7 +337,7 @@ INSN_TEST(user_instructions, "user")
 		insn_fail("set-up");
 		return;
 	}
-	for (bits = 64; bits >= 32; bits -= 32) {
+	for (bits = 64; bits >= 16; bits /= 2) {
 		lib_mode(cpu, bits);
 		for (op = 0; op < X86_OP_COUNT; op++)
 			if (!only || !strcmp(only, x86_op_name(op)))
