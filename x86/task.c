@@ -70,6 +70,12 @@ static enum x86_result check_new_tss(struct x86_state *s, struct task_switch *t,
 	return x86_read_linear(s, x86_sys_mmu(s), SEG_NONE, x86_desc_base(d), t->image, t->new->size);
 }
 
+/* Will the new task return to the old one by IRET? */
+static bool is_nested(const struct task_switch *t)
+{
+	return t->why == TASK_CALL || t->why == TASK_GATE;
+}
+
 /* Every memory access of the switch up to the point of no return, as a check. */
 static enum x86_result probe_all(struct x86_state *s, const struct task_switch *t)
 {
@@ -78,13 +84,13 @@ static enum x86_result probe_all(struct x86_state *s, const struct task_switch *
 		unsigned size;
 	} writes[] = {
 		{ s->tr.base, t->old->size },
-		{ x86_desc_base(&t->new_desc), 2 },
 		{ t->old_desc.lin, 8 },
 		{ t->new_desc.lin, 8 },
+		{ x86_desc_base(&t->new_desc), 2 },	/* the back link, of nested tasks only */
 	};
-	unsigned k;
+	unsigned k, n = is_nested(t) ? 4 : 3;
 
-	for (k = 0; k < ARRAY_SIZE(writes); k++) {
+	for (k = 0; k < n; k++) {
 		enum x86_result r = x86_probe_linear(s, x86_sys_mmu(s), SEG_NONE, writes[k].lin, writes[k].size,
 						     ACC_WRITE);
 		if (r != X86_OK)
@@ -119,13 +125,12 @@ static enum x86_result save_old(struct x86_state *s, const struct task_switch *t
 
 static enum x86_result update_links(struct x86_state *s, struct task_switch *t)
 {
-	bool nested = t->why == TASK_CALL || t->why == TASK_GATE;
 	enum x86_result r = X86_OK;
 	u16 link = s->tr.sel;
 
-	if (nested)
+	if (is_nested(t))
 		r = x86_write_linear(s, x86_sys_mmu(s), SEG_NONE, x86_desc_base(&t->new_desc), &link, 2);
-	if (r == X86_OK && !nested)
+	if (r == X86_OK && !is_nested(t))
 		r = x86_desc_clear(s, &t->old_desc, TYPE_BUSY);
 	if (r == X86_OK && t->why != TASK_IRET)
 		r = x86_desc_set(s, &t->new_desc, TYPE_BUSY);
@@ -168,7 +173,7 @@ static enum x86_result load_new(struct x86_state *s, struct task_switch *t)
 	s->tr.attr |= TYPE_BUSY;
 	s->cr0 |= CR0_TS;
 	s->dr7 &= ~(u64)DR7_LOCAL;
-	if (t->why == TASK_CALL || t->why == TASK_GATE)
+	if (is_nested(t))
 		flags |= RFLAGS_NT;
 	r = load_cr3(s, t);
 	for (k = 0; k < 8; k++)
