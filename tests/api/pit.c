@@ -106,10 +106,13 @@ TEST(pit_creation_errors)
 	struct machine *with = machine_new(MACHINE_PIT), *without = machine_new(0);
 	struct kvm_pit_config config = { .flags = 0 };
 	struct kvm_pit_state2 state;
+	int ret;
 
 	check_error(kt_ioctl(with->vm, KVM_CREATE_PIT2, &config), EEXIST);
-	check_error(kt_ioctl(without->vm, KVM_CREATE_PIT2, &config), ENOENT);
 	check_error(kt_ioctl(without->vm, KVM_GET_PIT2, &state), ENXIO);
+	/* Linux 6.1 makes a PIT without PIC, later ones refuse. */
+	ret = kt_ioctl(without->vm, KVM_CREATE_PIT2, &config);
+	check(ret == 0 || ret == -ENOENT);
 	check_error(kt_ioctl(without->vm, KVM_CREATE_PIT2, NULL), EFAULT);
 }
 

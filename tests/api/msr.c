@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* MSRs as the guest sees them: faults, user-space exits, filters. */
+#include <errno.h>
+#include <string.h>
+
+#include "../lib/guest.h"
+
+GUEST(read_unknown, 64, "mov ecx, 0x12345678\n rdmsr\n" DONE);
+GUEST(write_unknown, 64, "mov ecx, 0x12345678\n mov eax, 0x11223344\n mov edx, 0x55667788\n wrmsr\n" DONE);
+
+static struct cpu *start(struct guest_code code)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+
+	guest_start(cpu, GUEST_LONG, code);
+	guest_log(cpu->machine)->skip = 2;
+	return cpu;
+}
+
+TEST(msr_unknown_faults)
+{
+	struct cpu *cpu = start(read_unknown);
+
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
+	check_eq(guest_log(cpu->machine)->event[0].rip, GUEST_CODE + 5);
+	cpu_run_to_done(cpu);
+}
+
+static void user_space_msrs(struct cpu *cpu, uint64_t reasons)
+{
+	REQUIRE_CAP(cpu->machine, KVM_CAP_X86_USER_SPACE_MSR);
+	machine_enable_cap(cpu->machine, KVM_CAP_X86_USER_SPACE_MSR, reasons);
+}
+
+TEST(msr_read_by_user_space)
+{
+	struct cpu *cpu = start(read_unknown);
+	struct kvm_regs regs;
+
+	user_space_msrs(cpu, KVM_MSR_EXIT_REASON_UNKNOWN);
+	cpu_run_to(cpu, KVM_EXIT_X86_RDMSR);
+	check_eq(cpu->run->msr.index, 0x12345678);
+	check_eq(cpu->run->msr.reason, KVM_MSR_EXIT_REASON_UNKNOWN);
+	cpu->run->msr.data = 0x1122334455667788;
+	cpu->run->msr.error = 0;
+	cpu_run_to_done(cpu);
+	regs = cpu_regs(cpu);
+	check_eq(regs.rax, 0x55667788);
+	check_eq(regs.rdx, 0x11223344);
+}
+
+TEST(msr_read_refused_by_user_space)
+{
+	struct cpu *cpu = start(read_unknown);
+
+	user_space_msrs(cpu, KVM_MSR_EXIT_REASON_UNKNOWN);
+	cpu_run_to(cpu, KVM_EXIT_X86_RDMSR);
+	cpu->run->msr.error = 1;
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
+	check_eq(guest_log(cpu->machine)->event[0].rip, GUEST_CODE + 5);
+}
+
+TEST(msr_written_to_user_space)
+{
+	struct cpu *cpu = start(write_unknown);
+
+	user_space_msrs(cpu, KVM_MSR_EXIT_REASON_UNKNOWN);
+	cpu_run_to(cpu, KVM_EXIT_X86_WRMSR);
+	check_eq(cpu->run->msr.index, 0x12345678);
+	check_eq(cpu->run->msr.data, 0x5566778811223344);
+	cpu->run->msr.error = 0;
+	cpu_run_to_done(cpu);
+	check_eq(guest_log(cpu->machine)->count, 0);
+}
+
+TEST(msr_user_space_cap_errors)
+{
+	struct machine *machine = machine_new(0);
+	struct kvm_enable_cap enable = { .cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { 1u << 20 } };
+
+	REQUIRE_CAP(machine, KVM_CAP_X86_USER_SPACE_MSR);
+	check_error(kt_ioctl(machine->vm, KVM_ENABLE_CAP, &enable), EINVAL);
+}
+
+GUEST(star_access, 64,
+	"mov ecx, 0xc0000082\n mov eax, 0x1000\n xor edx, edx\n wrmsr\n rdmsr\n out 0x80, eax\n" DONE);
+
+/* A filter over one MSR: a clear bit denies. */
+static struct kvm_msr_filter deny_one(uint32_t index, uint8_t *bitmap, uint32_t flags)
+{
+	struct kvm_msr_filter filter = { .flags = KVM_MSR_FILTER_DEFAULT_ALLOW };
+
+	filter.ranges[0] = (struct kvm_msr_filter_range){
+		.flags = flags, .nmsrs = 8, .base = index, .bitmap = bitmap,
+	};
+	return filter;
+}
+
+TEST(msr_filter_faults)
+{
+	struct cpu *cpu = start(star_access);
+	uint8_t bitmap[1] = { 0xfe };
+	struct kvm_msr_filter filter = deny_one(0xc0000082, bitmap, KVM_MSR_FILTER_WRITE);
+
+	REQUIRE_CAP(cpu->machine, KVM_CAP_X86_MSR_FILTER);
+	check_ok(kt_ioctl(cpu->machine->vm, KVM_X86_SET_MSR_FILTER, &filter));
+	/* The write faults, the read does not. */
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
+	check_eq(cpu_run_to_out(cpu, 0x80), 0);
+	cpu_run_to_done(cpu);
+	/* User space's own access is not filtered. */
+	check_eq(cpu_set_msr(cpu, 0xc0000082, 0x77), 1);
+}
+
+TEST(msr_filter_exits)
+{
+	struct cpu *cpu = start(star_access);
+	uint8_t bitmap[1] = { 0xfe };
+	struct kvm_msr_filter filter = deny_one(0xc0000082, bitmap, KVM_MSR_FILTER_READ);
+
+	REQUIRE_CAP(cpu->machine, KVM_CAP_X86_MSR_FILTER);
+	user_space_msrs(cpu, KVM_MSR_EXIT_REASON_FILTER);
+	check_ok(kt_ioctl(cpu->machine->vm, KVM_X86_SET_MSR_FILTER, &filter));
+	cpu_run_to(cpu, KVM_EXIT_X86_RDMSR);
+	check_eq(cpu->run->msr.reason, KVM_MSR_EXIT_REASON_FILTER);
+	check_eq(cpu->run->msr.index, 0xc0000082);
+	cpu->run->msr.data = 0xabcd;
+	check_eq(cpu_run_to_out(cpu, 0x80), 0xabcd);
+	/* An empty, default-allow filter takes it away. */
+	memset(&filter, 0, sizeof(filter));
+	check_ok(kt_ioctl(cpu->machine->vm, KVM_X86_SET_MSR_FILTER, &filter));
+	cpu_run_to_done(cpu);
+}
+
+TEST(msr_filter_errors)
+{
+	struct machine *machine = machine_new(0);
+	uint8_t bitmap[1] = { 0 };
+	struct kvm_msr_filter filter = { .flags = 1u << 10 };
+
+	REQUIRE_CAP(machine, KVM_CAP_X86_MSR_FILTER);
+	check_error(kt_ioctl(machine->vm, KVM_X86_SET_MSR_FILTER, &filter), EINVAL);
+	filter = deny_one(0xc0000082, bitmap, 1u << 10);
+	check_error(kt_ioctl(machine->vm, KVM_X86_SET_MSR_FILTER, &filter), EINVAL);
+	filter = deny_one(0xc0000082, NULL, KVM_MSR_FILTER_READ);
+	check_error(kt_ioctl(machine->vm, KVM_X86_SET_MSR_FILTER, &filter), EFAULT);
+	filter = deny_one(0xc0000082, bitmap, KVM_MSR_FILTER_READ);
+	filter.ranges[0].nmsrs = 0x10000;
+	check_error(kt_ioctl(machine->vm, KVM_X86_SET_MSR_FILTER, &filter), EINVAL);
+	/* Denying everything without a range makes no sense. */
+	memset(&filter, 0, sizeof(filter));
+	filter.flags = KVM_MSR_FILTER_DEFAULT_DENY;
+	check_error(kt_ioctl(machine->vm, KVM_X86_SET_MSR_FILTER, &filter), EINVAL);
+	check_error(kt_ioctl(machine->vm, KVM_X86_SET_MSR_FILTER, NULL), EFAULT);
+}
+
+GUEST(tsc_reads, 64,
+	"rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9000], rax\n"
+	"rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9008], rax\n"
+	"mov ecx, 0x10\n rdmsr\n shl rdx, 32\n or rax, rdx\n mov [0x9010], rax\n" DONE);
+
+TEST(msr_tsc_is_monotonic)
+{
+	struct cpu *cpu = start(tsc_reads);
+	uint64_t *seen = (uint64_t *)(cpu->machine->mem + GUEST_DATA), later;
+
+	check_eq(cpu_set_msr(cpu, 0x10, 1ull << 50), 1);
+	cpu_run_to_done(cpu);
+	check(seen[0] >= 1ull << 50);
+	check(seen[1] > seen[0]);
+	check(seen[2] > seen[1]);
+	check_eq(cpu_get_msr(cpu, 0x10, &later), 1);
+	check(later > seen[2]);
+}
+
+GUEST(swapgs_guest, 64,
+	"mov ecx, 0xc0000102\n mov eax, 0x9000\n xor edx, edx\n wrmsr\n swapgs\n"
+	"mov eax, gs:[0]\n out 0x80, eax\n mov ecx, 0xc0000101\n rdmsr\n out 0x81, eax\n" DONE);
+
+TEST(y2006_fs_gs_and_msr_state)
+{
+	struct cpu *cpu = start(swapgs_guest);
+	uint64_t value;
+
+	*(uint32_t *)(cpu->machine->mem + GUEST_DATA) = 0xfeed;
+	check_eq(cpu_run_to_out(cpu, 0x80), 0xfeed);
+	check_eq(cpu_run_to_out(cpu, 0x81), 0x9000);
+	cpu_run_to_done(cpu);
+	check_eq(cpu_get_msr(cpu, 0xc0000101, &value), 1);
+	check_eq(value, 0x9000);
+	check_eq(cpu_get_msr(cpu, 0xc0000102, &value), 1);
+	check_eq(value, 0);
+	check_eq(cpu_sregs(cpu).gs.base, 0x9000);
+}
