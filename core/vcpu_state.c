@@ -25,9 +25,11 @@ void vcpu_get_regs(struct vcpu *v, struct kvm_regs *r)
 	r->rflags = v->state.rflags;
 }
 
-/* CPL and mode from segments, CR0, EFER and RFLAGS. */
-static void update_privilege(struct x86_state *s)
+/* CPL and mode from segments, CR0, EFER and RFLAGS. True: they are others than before. */
+static bool update_privilege(struct x86_state *s)
 {
+	u8 cpl = s->cpl, mode = s->mode, mmu = s->mmu_index;
+
 	if (!(s->cr0 & CR0_PE))
 		s->cpl = 0;
 	else if (s->rflags & RFLAGS_VM && !(s->efer & X86_EFER_LMA))
@@ -35,6 +37,7 @@ static void update_privilege(struct x86_state *s)
 	else
 		s->cpl = SEG_DPL(s->seg[SEG_SS].attr);
 	x86_update_mode(s);
+	return cpl != s->cpl || mode != s->mode || mmu != s->mmu_index;
 }
 
 void vcpu_set_regs(struct vcpu *v, const struct kvm_regs *r)
@@ -48,9 +51,9 @@ void vcpu_set_regs(struct vcpu *v, const struct kvm_regs *r)
 		s->gpr[abi_order[n]] = gpr[n];
 	s->rip = r->rip;
 	s->rflags = (r->rflags & RFLAGS_VALID) | RFLAGS_FIXED;
-	update_privilege(s);
 	v->ev.exc.pending = false;
-	vcpu_put_state(v, STATE_GPR | STATE_SEG);
+	/* Engines forget translations when segments change: spare them that. */
+	vcpu_put_state(v, update_privilege(s) ? STATE_GPR | STATE_SEG : STATE_GPR);
 	vcpu_request(v, REQ_EVENT);
 }
 
