@@ -7,6 +7,7 @@
 
 /* --- the table ------------------------------------------------------------------------------------ */
 
+/* clang-format off */
 #define REG(n) SEL(7u << SEL_REG_SHIFT, (u32)(n) << SEL_REG_SHIFT)
 #define MEM SEL(SEL_MOD3, 0)
 #define MOD3 SEL(SEL_MOD3, SEL_MOD3)
@@ -129,6 +130,7 @@ static const u16 last_row[8 << 8] = {
 #undef RW
 #undef N
 #undef _
+/* clang-format on */
 
 unsigned x86_opcode_last(unsigned key)
 {
@@ -143,17 +145,17 @@ struct decoder {
 	struct x86_insn *i;
 	const struct x86_state *s;
 	const u8 *start, *p, *end;
-	bool limited;		/* end is the 15-byte limit, not the caller's */
-	bool lng;		/* 64-bit mode */
-	bool has_rex;		/* a REX prefix counts: changes the meaning of byte registers 4-7 */
+	bool limited; /* end is the 15-byte limit, not the caller's */
+	bool lng; /* 64-bit mode */
+	bool has_rex; /* a REX prefix counts: changes the meaning of byte registers 4-7 */
 	u8 mode;
-	u8 rex;			/* REX_*, from REX or VEX */
+	u8 rex; /* REX_*, from REX or VEX */
 	u8 vvvv;
-	u8 mod, reg, rm;	/* ModRM, not extended */
-	u8 default_size;	/* 2 or 4: the mode's operand size without prefixes */
+	u8 mod, reg, rm; /* ModRM, not extended */
+	u8 default_size; /* 2 or 4: the mode's operand size without prefixes */
 	bool opsize_prefix, addr_prefix, lock;
-	u8 rep;			/* last of F3/F2, or 0 */
-	u8 imms;		/* immediates fetched so far */
+	u8 rep; /* last of F3/F2, or 0 */
+	u8 imms; /* immediates fetched so far */
 	u16 attr;
 };
 
@@ -174,18 +176,10 @@ static bool fetch_signed(struct decoder *d, unsigned size, s64 *out)
 		return false;
 	d->p = p + size;
 	switch (size) {
-	case 1:
-		*out = (s8)*p;
-		break;
-	case 2:
-		*out = *(const unaligned_s16 *)p;
-		break;
-	case 4:
-		*out = *(const unaligned_s32 *)p;
-		break;
-	default:
-		*out = (s64)*(const unaligned_u64 *)p;
-		break;
+	case 1: *out = (s8)*p; break;
+	case 2: *out = *(const unaligned_s16 *)p; break;
+	case 4: *out = *(const unaligned_s32 *)p; break;
+	default: *out = (s64) * (const unaligned_u64 *)p; break;
 	}
 	return true;
 }
@@ -196,18 +190,18 @@ enum prefix_kind { PFX_NONE, PFX_SEG, PFX_OPSIZE, PFX_ADDR, PFX_LOCK, PFX_REP, P
 static enum prefix_kind prefix_kind(const struct decoder *d, u8 b)
 {
 	switch (b) {
-	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65:
-		return PFX_SEG;
-	case 0x66:
-		return PFX_OPSIZE;
-	case 0x67:
-		return PFX_ADDR;
-	case 0xf0:
-		return PFX_LOCK;
-	case 0xf2: case 0xf3:
-		return PFX_REP;
-	default:
-		return d->lng && (b & 0xf0) == 0x40 ? PFX_REX : PFX_NONE;
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65: return PFX_SEG;
+	case 0x66: return PFX_OPSIZE;
+	case 0x67: return PFX_ADDR;
+	case 0xf0: return PFX_LOCK;
+	case 0xf2:
+	case 0xf3: return PFX_REP;
+	default: return d->lng && (b & 0xf0) == 0x40 ? PFX_REX : PFX_NONE;
 	}
 }
 
@@ -229,26 +223,16 @@ static bool fetch_prefixes(struct decoder *d, u8 *opcode)
 		case PFX_SEG:
 			if (b >= 0x64)
 				d->i->seg_override = b - 0x64 + SEG_FS;
-			else if (!d->lng)	/* ignored in 64-bit mode */
+			else if (!d->lng) /* ignored in 64-bit mode */
 				d->i->seg_override = b >> 3 & 3;
 			break;
-		case PFX_OPSIZE:
-			d->opsize_prefix = true;
-			break;
-		case PFX_ADDR:
-			d->addr_prefix = true;
-			break;
-		case PFX_LOCK:
-			d->lock = true;
-			break;
-		case PFX_REP:
-			d->rep = b;
-			break;
-		case PFX_REX:
-			rex = b;
-			continue;
+		case PFX_OPSIZE: d->opsize_prefix = true; break;
+		case PFX_ADDR: d->addr_prefix = true; break;
+		case PFX_LOCK: d->lock = true; break;
+		case PFX_REP: d->rep = b; break;
+		case PFX_REX: rex = b; continue;
 		}
-		rex = 0;	/* a REX prefix that is not the last one is ignored */
+		rex = 0; /* a REX prefix that is not the last one is ignored */
 	}
 	return false;
 }
@@ -309,7 +293,7 @@ static enum x86_decode_result fetch_opcode(struct decoder *d, unsigned *key)
 			extended = *d->p >= 0xc0;
 		}
 		if (extended && b == 0x62)
-			return X86_DECODE_UD;	/* EVEX */
+			return X86_DECODE_UD; /* EVEX */
 		if (extended) {
 			if (d->opsize_prefix || d->rep || d->lock || d->has_rex)
 				return X86_DECODE_UD;
@@ -405,10 +389,12 @@ static void set_sizes(struct decoder *d)
 /* SDM volume 2, "Addressing-Mode Encoding of ModR/M and SIB Bytes". */
 static bool fetch_ea16(struct decoder *d)
 {
-	static const struct { u8 base, index; } form[8] = {
-		{ X86_RBX, X86_RSI }, { X86_RBX, X86_RDI }, { X86_RBP, X86_RSI }, { X86_RBP, X86_RDI },
-		{ X86_RSI, X86_REG_NONE }, { X86_RDI, X86_REG_NONE }, { X86_RBP, X86_REG_NONE },
-		{ X86_RBX, X86_REG_NONE },
+	static const struct {
+		u8 base, index;
+	} form[8] = {
+		{ X86_RBX, X86_RSI },      { X86_RBX, X86_RDI },      { X86_RBP, X86_RSI },
+		{ X86_RBP, X86_RDI },      { X86_RSI, X86_REG_NONE }, { X86_RDI, X86_REG_NONE },
+		{ X86_RBP, X86_REG_NONE }, { X86_RBX, X86_REG_NONE },
 	};
 	struct x86_insn *i = d->i;
 
@@ -479,7 +465,7 @@ static unsigned operand_size(const struct decoder *d, unsigned code)
 	case OS_wd: return d->mod == 3 ? full : 2;
 	case OS_dw: return d->mod == 3 || i->vl == 32 ? i->vl : 8;
 	case OS_e: return full == 2 ? 14 : 28;
-	default: return full == 2 ? 94 : 108;	/* OS_f */
+	default: return full == 2 ? 94 : 108; /* OS_f */
 	}
 }
 
@@ -598,15 +584,9 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 		set_gpr(d, o, d->reg, REX_R);
 		o->access |= OPACC_REG;
 		break;
-	case OM_I:
-		ok = fetch_imm(d, o);
-		break;
-	case OM_Z:
-		set_gpr(d, o, i->opcode & 7, REX_B);
-		break;
-	case OM_FIXED:
-		set_reg(o, OPND_GPR, arg);
-		break;
+	case OM_I: ok = fetch_imm(d, o); break;
+	case OM_Z: set_gpr(d, o, i->opcode & 7, REX_B); break;
+	case OM_FIXED: set_reg(o, OPND_GPR, arg); break;
 	case OM_J:
 		o->kind = OPND_REL;
 		ok = fetch_signed(d, o->size, &i->imm);
@@ -615,26 +595,15 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 		o->kind = OPND_IMM;
 		i->imm = 1;
 		break;
-	case OM_A:
-		ok = fetch_far(d, o);
-		break;
-	case OM_O:
-		ok = fetch_moffs(d, o);
-		break;
-	case OM_SREG:
-		set_reg(o, OPND_SEG, arg);
-		break;
-	case OM_S: case OM_C: case OM_D:
-		return system_register(d, o, method);
-	case OM_B:
-		set_reg(o, OPND_GPR, vvvv);
-		break;
-	case OM_ST0:
-		set_reg(o, OPND_ST, 0);
-		break;
-	case OM_ST:
-		set_reg(o, OPND_ST, d->rm);
-		break;
+	case OM_A: ok = fetch_far(d, o); break;
+	case OM_O: ok = fetch_moffs(d, o); break;
+	case OM_SREG: set_reg(o, OPND_SEG, arg); break;
+	case OM_S:
+	case OM_C:
+	case OM_D: return system_register(d, o, method);
+	case OM_B: set_reg(o, OPND_GPR, vvvv); break;
+	case OM_ST0: set_reg(o, OPND_ST, 0); break;
+	case OM_ST: set_reg(o, OPND_ST, d->rm); break;
 	case OM_P:
 		set_reg(o, OPND_MMX, d->reg);
 		o->access |= OPACC_REG;
@@ -655,15 +624,9 @@ static enum x86_decode_result fetch_operand(struct decoder *d, struct x86_operan
 		else
 			set_mem(d, o, 0);
 		break;
-	case OM_H:
-		set_reg(o, OPND_XMM, vvvv);
-		break;
-	case OM_XMM0:
-		set_reg(o, OPND_XMM, 0);
-		break;
-	default:
-		ok = fetch_is4(d, o);
-		break;
+	case OM_H: set_reg(o, OPND_XMM, vvvv); break;
+	case OM_XMM0: set_reg(o, OPND_XMM, 0); break;
+	default: ok = fetch_is4(d, o); break;
 	}
 	return ok ? X86_DECODE_OK : at_end(d);
 }
@@ -742,7 +705,7 @@ static enum x86_decode_result decode_rest(struct decoder *d, unsigned key)
 
 	if (unlikely(!last))
 		return X86_DECODE_UD;
-	d->attr = x86_opcodes[last].attr;	/* all rows of a key agree about ModRM and NOMEM */
+	d->attr = x86_opcodes[last].attr; /* all rows of a key agree about ModRM and NOMEM */
 	if (d->attr & ROW_MODRM) {
 		if (unlikely(d->p == d->end))
 			return at_end(d);
@@ -756,7 +719,7 @@ static enum x86_decode_result decode_rest(struct decoder *d, unsigned key)
 		return X86_DECODE_UD;
 	d->attr = row->attr;
 	if (!d->lng && !(row->mask & SEL_W))
-		d->rex = 0;	/* VEX.W is ignored where it would select 64-bit operands */
+		d->rex = 0; /* VEX.W is ignored where it would select 64-bit operands */
 	i->op = row->op;
 	i->row = (u16)(row - x86_opcodes);
 	set_sizes(d);
@@ -792,7 +755,12 @@ enum x86_decode_result x86_decode(struct x86_insn *i, const u8 *buf, unsigned av
 				  const struct x86_state *s)
 {
 	struct decoder d = {
-		.i = i, .s = s, .start = buf, .p = buf, .mode = mode, .lng = mode == X86_MODE_LONG,
+		.i = i,
+		.s = s,
+		.start = buf,
+		.p = buf,
+		.mode = mode,
+		.lng = mode == X86_MODE_LONG,
 		.default_size = mode < X86_MODE_PROT32 ? 2 : 4,
 		.limited = avail >= X86_MAX_INSN_LEN,
 	};

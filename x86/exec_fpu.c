@@ -99,8 +99,12 @@ enum x86_result x86_fpu_wait(struct x86_state *s, const struct x86_insn *i)
 static bool store_suppressed(struct x86_state *s, const struct x86_insn *i, const u8 *buf, unsigned size)
 {
 	const struct x86_insn fnstsw = {
-		.map = 0, .opcode = 0xdd, .modrm = 7 << 3, .flags = INSN_FPU | INSN_X87 | INSN_NATIVE | INSN_HAS_MODRM,
-		.nr_operands = 1, .opnd = { { .kind = OPND_MEM, .size = 2 } },
+		.map = 0,
+		.opcode = 0xdd,
+		.modrm = 7 << 3,
+		.flags = INSN_FPU | INSN_X87 | INSN_NATIVE | INSN_HAS_MODRM,
+		.nr_operands = 1,
+		.opnd = { { .kind = OPND_MEM, .size = 2 } },
 	};
 	u16 fsw;
 
@@ -123,8 +127,8 @@ static enum x86_result native_bounced(struct x86_state *s, const struct x86_insn
 		return r;
 	memset(buf, UNTOUCHED, size);
 	/* The host must not compute before it is known that the result can be stored: FSTP changes the stack. */
-	r = access & OPACC_W ? x86_probe_linear(s, s->mmu_index, i->seg, lin, size, ACC_WRITE) :
-			       x86_read_linear(s, s->mmu_index, i->seg, lin, buf, size);
+	r = access & OPACC_W ? x86_probe_linear(s, s->mmu_index, i->seg, lin, size, ACC_WRITE)
+			     : x86_read_linear(s, s->mmu_index, i->seg, lin, buf, size);
 	if (r != X86_OK)
 		return r;
 	r = run_native(s, i, buf);
@@ -225,12 +229,16 @@ enum x86_result x86_exec_vzero(struct x86_state *s, const struct x86_insn *i)
 /* --- single vector registers by the host ------------------------------------------------------------------- */
 
 /* MOVUPS, VMOVUPS or MOVQ between a register and host memory of size 8 (MMX), 16 or 32 bytes. */
-static enum x86_result move_register(struct x86_state *s, unsigned reg, unsigned size, bool vex, bool store,
-				     void *buf)
+static enum x86_result move_register(struct x86_state *s, unsigned reg, unsigned size, bool vex, bool store, void *buf)
 {
 	struct x86_insn i = {
-		.map = 1, .opcode = store ? 0x11 : 0x10, .vl = size, .flags = INSN_HAS_MODRM | INSN_NATIVE | INSN_FPU,
-		.rex = reg & 8 ? 4 : 0, .modrm = (reg & 7) << 3, .nr_operands = 1,
+		.map = 1,
+		.opcode = store ? 0x11 : 0x10,
+		.vl = size,
+		.flags = INSN_HAS_MODRM | INSN_NATIVE | INSN_FPU,
+		.rex = reg & 8 ? 4 : 0,
+		.modrm = (reg & 7) << 3,
+		.nr_operands = 1,
 		.opnd = { { .kind = OPND_MEM, .size = size } },
 	};
 
@@ -335,10 +343,10 @@ enum x86_result x86_exec_vmaskmov(struct x86_state *s, const struct x86_insn *i)
 /* --- gathers ------------------------------------------------------------------------------------------------- */
 
 struct gather {
-	unsigned width;		/* bytes of an element */
-	unsigned index_width;	/* bytes of an index */
+	unsigned width; /* bytes of an element */
+	unsigned index_width; /* bytes of an index */
 	unsigned lanes;
-	unsigned dst_size;	/* 16 or 32: register width of destination and mask */
+	unsigned dst_size; /* 16 or 32: register width of destination and mask */
 	unsigned index_size;
 };
 
@@ -351,8 +359,8 @@ static void gather_shape(const struct x86_insn *i, struct gather *g)
 	g->index_size = g->lanes * g->index_width > 16 ? 32 : 16;
 }
 
-static u64 gather_offset(const struct x86_state *s, const struct x86_insn *i, const struct gather *g,
-			 const u8 *index, unsigned n)
+static u64 gather_offset(const struct x86_state *s, const struct x86_insn *i, const struct gather *g, const u8 *index,
+			 unsigned n)
 {
 	u64 a = i->disp, idx = 0;
 

@@ -270,8 +270,8 @@ static enum x86_result check_header(struct x86_state *s, const struct x86_xsave 
 	return bad ? x86_raise_error(s, X86_EXC_GP, 0) : X86_OK;
 }
 
-static enum x86_result read_components(struct x86_state *s, const struct x86_insn *i, u64 lin,
-				       struct x86_xsave *x, u64 which, bool mxcsr)
+static enum x86_result read_components(struct x86_state *s, const struct x86_insn *i, u64 lin, struct x86_xsave *x,
+				       u64 which, bool mxcsr)
 {
 	enum x86_result r = X86_OK;
 
@@ -293,8 +293,7 @@ static enum x86_result read_components(struct x86_state *s, const struct x86_ins
 }
 
 /* rfbm: what is asked for; x: the image, of which the components in its xstate_bv have been read. */
-static void install_image(struct x86_state *s, const struct x86_insn *i, struct x86_xsave *x, u64 rfbm,
-			  bool mxcsr)
+static void install_image(struct x86_state *s, const struct x86_insn *i, struct x86_xsave *x, u64 rfbm, bool mxcsr)
 {
 	struct x86_xsave *area = x86_fpu_area(s);
 	u64 load = rfbm & x->xstate_bv;
@@ -322,7 +321,7 @@ static void install_image(struct x86_state *s, const struct x86_insn *i, struct 
 	area->xstate_bv = (area->xstate_bv & ~rfbm) | load;
 	if (rfbm & ~load & XFEATURE_X87)
 		s->fpu_cs = s->fpu_ds = 0;
-	x86_fpu_area(s);	/* initial parts made explicit; nothing is live here */
+	x86_fpu_area(s); /* initial parts made explicit; nothing is live here */
 	x86_fpu_changed(s);
 }
 
@@ -375,7 +374,7 @@ enum x86_result x86_exec_xrstors(struct x86_state *s, const struct x86_insn *i)
 /* --- x87 environment ----------------------------------------------------------------------------------------- */
 
 struct x87_env {
-	u16 fcw, fsw, tags;	/* tags: two bits for each physical register */
+	u16 fcw, fsw, tags; /* tags: two bits for each physical register */
 	u16 fop, fcs, fds;
 	u32 fip, fdp;
 };
@@ -402,8 +401,13 @@ static unsigned stack_top(u16 fsw)
 
 static void env_from_area(const struct x86_state *s, const struct x86_fxregs *fx, struct x87_env *e)
 {
-	*e = (struct x87_env){ .fcw = fx->fcw, .fsw = fx->fsw, .fop = fx->fop & 0x7ff, .fcs = s->fpu_cs,
-			       .fds = s->fpu_ds, .fip = (u32)fx->fip, .fdp = (u32)fx->fdp };
+	*e = (struct x87_env){ .fcw = fx->fcw,
+			       .fsw = fx->fsw,
+			       .fop = fx->fop & 0x7ff,
+			       .fcs = s->fpu_cs,
+			       .fds = s->fpu_ds,
+			       .fip = (u32)fx->fip,
+			       .fdp = (u32)fx->fdp };
 	for (unsigned n = 0; n < 8; n++) {
 		unsigned tag = fx->ftw >> n & 1 ? tag_of(fx->st[(n - stack_top(fx->fsw)) & 7]) : TAG_EMPTY;
 

@@ -22,12 +22,12 @@
 /* The legacy region: what FXSAVE writes in 64-bit form. */
 struct x86_fxregs {
 	u16 fcw, fsw;
-	u8 ftw;			/* one bit for each physical register: not empty */
+	u8 ftw; /* one bit for each physical register: not empty */
 	u8 reserved1;
 	u16 fop;
 	u64 fip, fdp;
 	u32 mxcsr, mxcsr_mask;
-	u8 st[8][16];		/* by distance from the top of the stack */
+	u8 st[8][16]; /* by distance from the top of the stack */
 	u8 xmm[16][16];
 	u8 reserved2[96];
 };
@@ -36,7 +36,7 @@ struct x86_xsave {
 	struct x86_fxregs fx;
 	u64 xstate_bv, xcomp_bv;
 	u64 reserved[6];
-	u8 ymmh[16][16];	/* component 2: upper halves, in both formats at this place */
+	u8 ymmh[16][16]; /* component 2: upper halves, in both formats at this place */
 };
 
 /* May this instruction run now: #UD or #NM by CR0.EM, TS, MP, CR4.OSFXSR, OSXSAVE, XCR0. */

@@ -2,6 +2,8 @@
 /* What opcodes.def says about each operation: name, INSN_* flags, undefined flags. */
 #include "optable.h"
 
+/* clang-format off */
+
 static const char *const op_names[X86_OP_COUNT] = {
 #define OP(name, lower, routine, flags, undef) [X86_OP_##name] = #lower,
 #define I(...)
@@ -35,3 +37,5 @@ const u16 x86_op_undefined[X86_OP_COUNT] = {
 #include "opcodes.def"
 #undef OP
 };
+
+/* clang-format on */

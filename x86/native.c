@@ -96,7 +96,7 @@ unsigned x86_native_encode(const struct x86_insn *i, u8 *out)
 		rex &= ~1u;
 	}
 	if (!i->map)
-		rex = 0;	/* x87 has no use for it */
+		rex = 0; /* x87 has no use for it */
 	n = i->flags & INSN_VEX ? put_vex(i, rex, out) : put_legacy(i, rex, out);
 	if (i->flags & INSN_HAS_MODRM)
 		out[n++] = modrm;

@@ -19,12 +19,12 @@
 
 #include "x86.h"
 
-#define X86_NATIVE_MAX 32	/* bytes of a stub, RET included */
+#define X86_NATIVE_MAX 32 /* bytes of a stub, RET included */
 
 /* What a stub needs from and gives to general registers and flags. */
 struct x86_native_regs {
 	u64 rax, rcx, rdx;
-	u64 flags;		/* RFLAGS_ARITH */
+	u64 flags; /* RFLAGS_ARITH */
 };
 
 /* Bytes of the stub written to out (X86_NATIVE_MAX available), 0: cannot be passed through. */

@@ -12,6 +12,7 @@
 
 #include "insn.h"
 
+/* clang-format off */
 enum x86_op {
 #define OP(name, lower, routine, attr, undef) X86_OP_##name,
 #define I(...)
@@ -115,10 +116,12 @@ enum x86_operand_size {
 
 #define FEATURE_NONE 0xff
 
+/* clang-format on */
+
 struct x86_opcode {
-	u16 key;		/* map << 8 | first opcode */
-	u8 count;		/* opcodes covered: 1, 7, 8, 16 */
-	u8 feature;		/* enum x86_feature or FEATURE_NONE */
+	u16 key; /* map << 8 | first opcode */
+	u8 count; /* opcodes covered: 1, 7, 8, 16 */
+	u8 feature; /* enum x86_feature or FEATURE_NONE */
 	u16 mask, value;
 	u16 op;
 	u16 attr;

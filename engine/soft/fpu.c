@@ -3,7 +3,6 @@
 #include "soft.h"
 #include "fpu.h"
 #include "fpu_state.h"
-#include <asm/sigcontext.h>
 
 /* fpu_asm.S */
 void soft_fpu_swap_in(void *xsave, u64 mask, u16 *host_fcw, u32 *host_mxcsr);
@@ -13,15 +12,16 @@ bool soft_fpu_call(void *stub, struct x86_native_regs *r);
 bool soft_fpu_call_flags(void *stub, struct x86_native_regs *r);
 extern char soft_fpu_return[], soft_fpu_return_flags[], soft_fpu_fault[];
 
-#define SOFT_FPU_MARK 0x6670755f73747562ull	/* also in fpu_asm.S */
-#define SIGFPE_NUMBER 8				/* <asm/signal.h> and libc's <signal.h> exclude each other */
-#define UCONTEXT_MCONTEXT 40			/* offset of struct sigcontext in the kernel's struct ucontext */
+#define SOFT_FPU_MARK 0x6670755f73747562ull /* also in fpu_asm.S */
+#define SIGFPE_NUMBER 8 /* <asm/signal.h> and libc's <signal.h> exclude each other */
+/* Registers in the kernel's struct ucontext (Linux uapi, asm/ucontext.h and asm/sigcontext.h): index of 8-byte words. */
+enum { UCONTEXT_RBP = 15, UCONTEXT_RSP = 20, UCONTEXT_RIP = 21 };
 #define FSW_ES 0x80u
 
 /* Components that guests can have and this host can switch; 0 without XSAVE. */
 static u64 switched_components(void)
 {
-	static u64 cached = ~0ull;	/* atomic; every thread finds the same value */
+	static u64 cached = ~0ull; /* atomic; every thread finds the same value */
 	u64 mask = __atomic_load_n(&cached, __ATOMIC_RELAXED);
 	u32 r[4];
 
@@ -116,18 +116,18 @@ enum x86_result soft_native(struct x86_state *s, const struct x86_insn *i, void 
 /* In a stub, which is a leaf, the return address is on top of the stack. */
 bool soft_fpu_fixup(void *ucontext, int sig)
 {
-	struct sigcontext *c = (void *)((u8 *)ucontext + UCONTEXT_MCONTEXT);
+	u64 *c = ucontext;
 	struct vcpu *v = host_running_vcpu();
 	u64 back;
 
 	if (v && tr_fixup(v->engine_vcpu, ucontext))
 		return true;
-	if (sig != SIGFPE_NUMBER || c->rbp != SOFT_FPU_MARK)
+	if (sig != SIGFPE_NUMBER || c[UCONTEXT_RBP] != SOFT_FPU_MARK)
 		return false;
-	back = *(const u64 *)c->rsp;
+	back = *(const u64 *)c[UCONTEXT_RSP];
 	if (back != (u64)soft_fpu_return && back != (u64)soft_fpu_return_flags)
 		return false;
-	c->rsp += sizeof(u64);
-	c->rip = (u64)soft_fpu_fault;
+	c[UCONTEXT_RSP] += sizeof(u64);
+	c[UCONTEXT_RIP] = (u64)soft_fpu_fault;
 	return true;
 }

@@ -63,15 +63,40 @@ static void init_decoders(void)
 static bool not_offered(const ZydisDecodedInstruction *z)
 {
 	static const ZydisISAExt ext[] = {
-		ZYDIS_ISA_EXT_AMD3DNOW, ZYDIS_ISA_EXT_SMX, ZYDIS_ISA_EXT_VTX, ZYDIS_ISA_EXT_SVM, ZYDIS_ISA_EXT_SGX,
-		ZYDIS_ISA_EXT_SGX_ENCLV, ZYDIS_ISA_EXT_CET, ZYDIS_ISA_EXT_FMA4, ZYDIS_ISA_EXT_XOP,
-		ZYDIS_ISA_EXT_KEYLOCKER, ZYDIS_ISA_EXT_KEYLOCKER_WIDE, ZYDIS_ISA_EXT_AVX512EVEX,
-		ZYDIS_ISA_EXT_AVX512VEX, ZYDIS_ISA_EXT_PKU, ZYDIS_ISA_EXT_RTM, ZYDIS_ISA_EXT_PCONFIG,
-		ZYDIS_ISA_EXT_MONITORX, ZYDIS_ISA_EXT_TBM, ZYDIS_ISA_EXT_PT, ZYDIS_ISA_EXT_ENQCMD,
-		ZYDIS_ISA_EXT_AMX_TILE, ZYDIS_ISA_EXT_AMX_INT8, ZYDIS_ISA_EXT_AMX_BF16, ZYDIS_ISA_EXT_TDX,
-		ZYDIS_ISA_EXT_WAITPKG, ZYDIS_ISA_EXT_UINTR, ZYDIS_ISA_EXT_HRESET, ZYDIS_ISA_EXT_SNP,
-		ZYDIS_ISA_EXT_RDPRU, ZYDIS_ISA_EXT_MCOMMIT, ZYDIS_ISA_EXT_VMFUNC, ZYDIS_ISA_EXT_TSX_LDTRK,
-		ZYDIS_ISA_EXT_PADLOCK, ZYDIS_ISA_EXT_AMD_INVLPGB,
+		ZYDIS_ISA_EXT_AMD3DNOW,
+		ZYDIS_ISA_EXT_SMX,
+		ZYDIS_ISA_EXT_VTX,
+		ZYDIS_ISA_EXT_SVM,
+		ZYDIS_ISA_EXT_SGX,
+		ZYDIS_ISA_EXT_SGX_ENCLV,
+		ZYDIS_ISA_EXT_CET,
+		ZYDIS_ISA_EXT_FMA4,
+		ZYDIS_ISA_EXT_XOP,
+		ZYDIS_ISA_EXT_KEYLOCKER,
+		ZYDIS_ISA_EXT_KEYLOCKER_WIDE,
+		ZYDIS_ISA_EXT_AVX512EVEX,
+		ZYDIS_ISA_EXT_AVX512VEX,
+		ZYDIS_ISA_EXT_PKU,
+		ZYDIS_ISA_EXT_RTM,
+		ZYDIS_ISA_EXT_PCONFIG,
+		ZYDIS_ISA_EXT_MONITORX,
+		ZYDIS_ISA_EXT_TBM,
+		ZYDIS_ISA_EXT_PT,
+		ZYDIS_ISA_EXT_ENQCMD,
+		ZYDIS_ISA_EXT_AMX_TILE,
+		ZYDIS_ISA_EXT_AMX_INT8,
+		ZYDIS_ISA_EXT_AMX_BF16,
+		ZYDIS_ISA_EXT_TDX,
+		ZYDIS_ISA_EXT_WAITPKG,
+		ZYDIS_ISA_EXT_UINTR,
+		ZYDIS_ISA_EXT_HRESET,
+		ZYDIS_ISA_EXT_SNP,
+		ZYDIS_ISA_EXT_RDPRU,
+		ZYDIS_ISA_EXT_MCOMMIT,
+		ZYDIS_ISA_EXT_VMFUNC,
+		ZYDIS_ISA_EXT_TSX_LDTRK,
+		ZYDIS_ISA_EXT_PADLOCK,
+		ZYDIS_ISA_EXT_AMD_INVLPGB,
 	};
 
 	for (unsigned n = 0; n < ARRAY_SIZE(ext); n++)
@@ -103,8 +128,8 @@ static bool excused(const struct x86_insn *i, enum x86_decode_result r, bool zok
 	return false;
 }
 
-static void report(const struct mode *m, const u8 *buf, const struct x86_insn *i, enum x86_decode_result r,
-		   bool zok, const ZydisDecodedInstruction *z)
+static void report(const struct mode *m, const u8 *buf, const struct x86_insn *i, enum x86_decode_result r, bool zok,
+		   const ZydisDecodedInstruction *z)
 {
 	printf("%s:", m->name);
 	for (unsigned n = 0; n < 15; n++)
@@ -183,7 +208,7 @@ static bool operands_same(const u8 *buf, const struct x86_insn *i, unsigned m)
 		if (i->opnd[n].kind == OPND_MEM)
 			mem = &i->opnd[n];
 	if (i->op == X86_OP_NOP || i->op == X86_OP_UD)
-		return true;	/* operands without meaning */
+		return true; /* operands without meaning */
 	for (unsigned n = 0; n < z.operand_count_visible; n++) {
 		if (op[n].type == ZYDIS_OPERAND_TYPE_MEMORY && op[n].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT &&
 		    (!mem || !memory_same(i, mem, &z, &op[n])))
@@ -226,23 +251,22 @@ static void random_bytes(u8 *buf)
 		how = random64();
 	}
 	switch (how >> 4 & 7) {
-	case 0: case 1:
-		buf[n] = 0x0f;
-		break;
+	case 0:
+	case 1: buf[n] = 0x0f; break;
 	case 2:
 		buf[n++] = 0x0f;
 		buf[n] = how & 0x80 ? 0x38 : 0x3a;
 		break;
-	case 3: case 4:
+	case 3:
+	case 4:
 		buf[n] = 0xc4;
 		buf[n + 1] = (buf[n + 1] & 0xe0) | (1 + (how >> 12) % 3);
 		if (how & 0x80)
-			buf[n + 2] |= 0x78;	/* no vvvv */
+			buf[n + 2] |= 0x78; /* no vvvv */
 		if (!(how & 0x700))
 			buf[n] = 0xc5;
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 

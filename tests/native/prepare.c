@@ -9,9 +9,21 @@
 static u64 random_double(struct random *r)
 {
 	static const u64 edge[] = {
-		0, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
-		0xfff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001, 1, 0x000fffffffffffff,
-		0x4330000000000000, 0x41dfffffffc00000, 0xc1e0000000000000, 0x3fe0000000000000, 0x7fefffffffffffff,
+		0,
+		0x8000000000000000,
+		0x3ff0000000000000,
+		0xbff0000000000000,
+		0x7ff0000000000000,
+		0xfff0000000000000,
+		0x7ff8000000000000,
+		0x7ff0000000000001,
+		1,
+		0x000fffffffffffff,
+		0x4330000000000000,
+		0x41dfffffffc00000,
+		0xc1e0000000000000,
+		0x3fe0000000000000,
+		0x7fefffffffffffff,
 	};
 
 	return one_in(r, 2) ? edge[random_below(r, ARRAY_SIZE(edge))] : random_u64(r);
@@ -20,8 +32,8 @@ static u64 random_double(struct random *r)
 static u32 random_float(struct random *r)
 {
 	static const u32 edge[] = {
-		0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 1, 0x007fffff,
-		0x4b000000, 0x4effffff, 0xcf000000, 0x3f000000, 0x7f7fffff,
+		0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
+		1, 0x007fffff, 0x4b000000, 0x4effffff, 0xcf000000, 0x3f000000, 0x7f7fffff,
 	};
 
 	return one_in(r, 2) ? edge[random_below(r, ARRAY_SIZE(edge))] : (u32)random_u64(r);
@@ -33,17 +45,13 @@ static void random_lane(u8 *p, struct random *r)
 	u32 f;
 
 	switch (random_below(r, 3)) {
-	case 0:
-		v = random_double(r);
-		break;
+	case 0: v = random_double(r); break;
 	case 1:
 		v = random_float(r);
 		f = random_float(r);
 		v |= (u64)f << 32;
 		break;
-	default:
-		v = random_value(r);
-		break;
+	default: v = random_value(r); break;
 	}
 	memcpy(p, &v, 8);
 }
@@ -163,22 +171,31 @@ bool prepare_case(struct insn_case *c, u8 *data, struct random *r)
 	const struct x86_insn *i = &c->insn;
 
 	switch (i->op) {
-	case X86_OP_FXSAVE: case X86_OP_FXRSTOR: case X86_OP_XSAVE: case X86_OP_XSAVEOPT: case X86_OP_XSAVEC:
-	case X86_OP_XRSTOR:
-		return prepare_area(c, data, r);
-	case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU: case X86_OP_VMASKMOVDQU:
+	case X86_OP_FXSAVE:
+	case X86_OP_FXRSTOR:
+	case X86_OP_XSAVE:
+	case X86_OP_XSAVEOPT:
+	case X86_OP_XSAVEC:
+	case X86_OP_XRSTOR: return prepare_area(c, data, r);
+	case X86_OP_MASKMOVQ:
+	case X86_OP_MASKMOVDQU:
+	case X86_OP_VMASKMOVDQU:
 		c->regs.gpr[X86_RDI] = DATA_AT + random_below(r, DATA_WRITABLE + 8);
 		if (i->seg == SEG_FS)
 			c->regs.gpr[X86_RDI] -= bare_fs_base();
 		if (i->seg == SEG_GS)
 			c->regs.gpr[X86_RDI] -= bare_gs_base();
 		break;
-	case X86_OP_LDMXCSR: case X86_OP_VLDMXCSR:
+	case X86_OP_LDMXCSR:
+	case X86_OP_VLDMXCSR:
 		/* AMD's misaligned-SSE bit is not offered to guests. */
 		if (c->target >= DATA_AT && c->target + 4 <= DATA_END)
 			data[c->target - DATA_AT + 2] &= ~2;
 		break;
-	case X86_OP_PCMPESTRI: case X86_OP_PCMPESTRM: case X86_OP_VPCMPESTRI: case X86_OP_VPCMPESTRM:
+	case X86_OP_PCMPESTRI:
+	case X86_OP_PCMPESTRM:
+	case X86_OP_VPCMPESTRI:
+	case X86_OP_VPCMPESTRM:
 		if (i->base != X86_RAX && i->index != X86_RAX)
 			c->regs.gpr[X86_RAX] = random_below(r, 40) - 20;
 		if (i->base != X86_RDX && i->index != X86_RDX)

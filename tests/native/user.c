@@ -35,18 +35,21 @@ static void forget_pointers(const struct insn_case *c, u64 target, u8 *data)
 	const struct x86_insn *i = &c->insn;
 
 	switch (i->op) {
-	case X86_OP_FXSAVE: case X86_OP_XSAVE: case X86_OP_XSAVEOPT: case X86_OP_XSAVEC:
+	case X86_OP_FXSAVE:
+	case X86_OP_XSAVE:
+	case X86_OP_XSAVEOPT:
+	case X86_OP_XSAVEC:
 		forget(data, target + 6, 18);
-		forget(data, target + 28, 4);	/* MXCSR_MASK: a property of the CPU */
+		forget(data, target + 28, 4); /* MXCSR_MASK: a property of the CPU */
 		break;
-	case X86_OP_FNSTENV: case X86_OP_FNSAVE:
+	case X86_OP_FNSTENV:
+	case X86_OP_FNSAVE:
 		if (i->opsize == 2)
 			forget(data, target + 6, 8);
 		else
 			forget(data, target + 12, 16);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
