@@ -148,7 +148,7 @@ enum run_result vcpu_emulate(struct vcpu *v)
 	put_fpu_away(s);
 	v->io.rip = s->rip;
 	v->io.delivery = false;
-	vcpu_put_state(v, STATE_ALL);
+	vcpu_write_back(v, STATE_ALL);
 	if (r == X86_OK || r == X86_EXIT || r == X86_REPEAT)
 		return retired(v, tf);
 	s->dr6_pending = 0;
@@ -169,7 +169,7 @@ enum run_result vcpu_deliver(struct vcpu *v)
 	v->io.rip = v->state.rip;
 	v->io.delivery = r == X86_PENDING;
 	if (r == X86_OK || r == X86_SHUTDOWN)
-		vcpu_put_state(v, STATE_ALL);
+		vcpu_write_back(v, STATE_ALL);
 	else
 		vcpu_requeue_vectoring(v, &ev);
 	return r == X86_OK ? after_ops(v) : not_retired(v, r);
@@ -182,7 +182,7 @@ enum run_result vcpu_retire(struct vcpu *v, u32 insn_len)
 
 	s->rip = x86_next_rip(s, insn_len);
 	x86_retire(s, s->shadow);
-	vcpu_put_state(v, STATE_ALL);
+	vcpu_write_back(v, STATE_ALL);
 	return retired(v, tf);
 }
 
@@ -403,7 +403,7 @@ static enum run_result exit_task_switch(struct vcpu *v, struct vm_exit *exit)
 	if (exit->u.task.why == TASK_GATE)
 		v->ev.exc.injected = v->ev.irq.injected = v->ev.nmi_injected = false;
 	r = x86_task_switch(s, exit->u.task.sel, exit->u.task.why, exit->u.task.has_error, exit->u.task.error);
-	vcpu_put_state(v, STATE_ALL);
+	vcpu_write_back(v, STATE_ALL);
 	return r == X86_OK ? RUN_AGAIN : not_retired(v, r);
 }
 

@@ -75,7 +75,7 @@ static enum run_result complete_hypercall(struct vcpu *v)
 	u64 ret = v->run->hypercall.ret;
 
 	v->state.gpr[X86_RAX] = v->state.mode == X86_MODE_LONG ? ret : (u32)ret;
-	vcpu_put_state(v, STATE_GPR);
+	vcpu_write_back(v, STATE_GPR);
 	v->stat.hypercalls++;
 	return RUN_AGAIN;
 }

@@ -17,6 +17,12 @@ void vcpu_put_state(struct vcpu *v, u32 mask)
 		v->vm->engine->put_state(v, mask);
 }
 
+void vcpu_write_back(struct vcpu *v, u32 mask)
+{
+	if (v->vm->engine->get_state)
+		v->vm->engine->put_state(v, mask);
+}
+
 static u32 initial_mp_state(struct vcpu *v)
 {
 	if (!v->lapic || lapic_is_bsp(v))

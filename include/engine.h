@@ -55,7 +55,11 @@ struct engine_ops {
 
 	void (*enter)(struct vcpu *v, struct vm_exit *exit);
 
-	/* Bring fields of v->state up to date from the engine; make the engine take them from v->state. NULL: never needed. */
+	/*
+	 * Bring fields of v->state up to date from the engine; make the engine take them from v->state. NULL: never needed. An
+	 * engine without get_state works on v->state itself: its put_state is called only when something outside the guest
+	 * (a state ioctl, INIT) has changed the state, not after instructions that core has executed by the library.
+	 */
 	void (*get_state)(struct vcpu *v, u32 mask);
 	void (*put_state)(struct vcpu *v, u32 mask);
 

@@ -247,6 +247,9 @@ void vcpu_reset(struct vcpu *v, bool init);
 /* Bring state in from, or put it out to, the engine (STATE_*); no-ops for engines that keep nothing. */
 void vcpu_get_state(struct vcpu *v, u32 mask);
 void vcpu_put_state(struct vcpu *v, u32 mask);
+/* The same after the library or a handler has changed the state as the guest's own instruction would: engines that work on
+ * v->state itself have been told by the ops already. */
+void vcpu_write_back(struct vcpu *v, u32 mask);
 
 /* vcpu_state*.c: shared by the ioctls and the synchronised registers of kvm_run. 0 or -EINVAL. */
 void vcpu_get_regs(struct vcpu *v, struct kvm_regs *r);
