@@ -52,7 +52,7 @@ int anykvm_open(const struct anykvm_options *opts, struct anykvm_handle **sys)
 	if (ret < 0)
 		return ret;
 	signal_activate();
-	h = new_handle(opts && opts->engine == ANYKVM_ENGINE_TRANSLATOR ? &soft_engine : &soft_interpreter_engine);
+	h = new_handle(opts && opts->engine == ANYKVM_ENGINE_INTERPRETER ? &soft_interpreter_engine : &soft_engine);
 	if (!h)
 		return -ENOMEM;
 	h->system = true;
