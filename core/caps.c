@@ -165,7 +165,9 @@ static int enable_quirks(struct vm *vm, const u64 *args)
 
 static int enable_split(struct vm *vm, const u64 *args)
 {
-	return args[0] > MAX_SPLIT_PINS ? -EINVAL : irqchip_split(vm, (u32)args[0]);
+	if (args[0] > MAX_SPLIT_PINS)
+		return -EINVAL;
+	return vm->nr_vcpus ? -EEXIST : irqchip_split(vm, (u32)args[0]);
 }
 
 static int enable_x2apic(struct vm *vm, const u64 *args)

@@ -3,6 +3,12 @@
 #include "irqchip.h"
 #include "parts.h"
 
+/* Make vCPUs in guest mode leave their srcu section for a moment. */
+static void kick_readers(void *vm)
+{
+	vm_request_all(vm, REQ_PAUSE);
+}
+
 static int slots_init(struct vm *vm)
 {
 	unsigned i;
@@ -29,6 +35,7 @@ int vm_create(const struct engine_ops *engine, unsigned long type, struct vm **o
 	vm->refs = 1;
 	if (host_srcu_init(&vm->srcu))
 		goto no_srcu;
+	host_srcu_set_kick(&vm->srcu, kick_readers, vm);
 	host_mutex_init(&vm->lock);
 	host_mutex_init(&vm->slots_lock);
 	host_mutex_init(&vm->irq_lock);
@@ -66,6 +73,7 @@ static void vm_destroy(struct vm *vm)
 	irqchip_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		vcpu_destroy(vm->vcpu[i]);
+	vm->nr_vcpus = 0;
 	ioeventfd_free_all(vm);
 	coalesced_free_all(vm);
 	bus_free_all(vm);

@@ -64,6 +64,12 @@ int host_srcu_init(struct host_srcu *s);
 int host_srcu_read_lock(struct host_srcu *s);
 void host_srcu_read_unlock(struct host_srcu *s, int idx);
 void host_srcu_synchronize(struct host_srcu *s);
+/*
+ * For readers that stay in their section until told (vCPUs in guest mode): synchronize calls kick(arg), and again
+ * from time to time until all have left, since a reader may answer a kick and take a section of the old phase again.
+ * Set once, before the first reader. (A kernel host may call it once: its readers leave with every timer tick.)
+ */
+void host_srcu_set_kick(struct host_srcu *s, void (*kick)(void *arg), void *arg);
 void host_srcu_destroy(struct host_srcu *s);
 
 /* --- waiting: one sleeper, many wakers -------------------------------------------------------------- */

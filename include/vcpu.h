@@ -11,7 +11,8 @@
  * The vCPU's thread: sets mode IN_GUEST (seq_cst), then checks requests; non-zero: back to OUTSIDE, serve, again.
  * So either the requester sees IN_GUEST and kicks, or the vCPU sees the request before it enters. The soft engine polls
  * v->requests at every block boundary and needs no kick. To wait until no vCPU uses old memory maps: publish, request
- * REQ_TLB_FLUSH on all, host_srcu_synchronize(&vm->srcu): enter() runs inside a srcu section.
+ * REQ_TLB_FLUSH on all, host_srcu_synchronize(&vm->srcu), which goes on kicking until every vCPU has left the srcu
+ * section it was in: enter() runs inside one, taken anew for each turn of the loop.
  */
 #ifndef ANYKVM_VCPU_H
 #define ANYKVM_VCPU_H

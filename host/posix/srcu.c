@@ -43,6 +43,14 @@ void host_srcu_read_unlock(struct host_srcu *s, int idx)
 		futex_wake(count, INT_MAX);
 }
 
+#define KICK_EVERY_NS 1000000
+
+void host_srcu_set_kick(struct host_srcu *s, void (*kick)(void *arg), void *arg)
+{
+	s->kick = kick;
+	s->kick_arg = arg;
+}
+
 static void wait_phase(struct host_srcu *s, unsigned phase)
 {
 	unsigned i;
@@ -51,8 +59,11 @@ static void wait_phase(struct host_srcu *s, unsigned phase)
 	for (i = 0; i < HOST_SRCU_CELLS; i++) {
 		u32 *count = &s->cell[i].count[phase];
 
-		while ((n = __atomic_load_n(count, __ATOMIC_SEQ_CST)))
-			futex_wait(count, n, 0);
+		while ((n = __atomic_load_n(count, __ATOMIC_SEQ_CST))) {
+			if (s->kick)
+				s->kick(s->kick_arg);
+			futex_wait(count, n, s->kick ? host_now_ns() + KICK_EVERY_NS : 0);
+		}
 	}
 }
 

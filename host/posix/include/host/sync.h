@@ -33,6 +33,8 @@ struct host_srcu {
 	u32 phase;
 	u32 waiting;		/* a writer sleeps on a counter */
 	pthread_mutex_t writers;
+	void (*kick)(void *arg);	/* makes readers leave; NULL: they do so by themselves */
+	void *kick_arg;
 	struct host_srcu_cell cell[HOST_SRCU_CELLS];
 };
 
