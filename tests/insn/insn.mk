@@ -11,7 +11,7 @@ SEED ?= 1
 $(INSN_OBJ): FLAGS = $(BASE) $(HOSTINC) -Ix86 -Itests/insn
 
 $(BUILD)/tests/insn/insn-tests: $(INSN_OBJ) $(X86_OBJ)
-	$(CC) $(LDSAN) -o $@ $^
+	$(CC) $(LDSAN) -o $@ $^ -pthread
 
 .PHONY: check-insn check-insn-long
 check-insn: $(BUILD)/tests/insn/insn-tests

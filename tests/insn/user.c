@@ -196,13 +196,13 @@ static int compare(const struct insn_case *c, const struct cpu_result *lib, cons
 	text[0] = 0;
 	if (fault_is_optional(c->insn.op) && (lib->vector != VECTOR_NONE || bare->vector != VECTOR_NONE))
 		return 0;
-	/* Limit, alignment and page of a large operand: which is found first is not written anywhere. */
-	if (c->bits == 16 && c->vectors && lib->vector < 32 && bare->vector < 32)
+	/* Which fault of several is found first is not written anywhere. */
+	if (lib->vector < 32 && bare->vector < 32 && ((c->bits == 16 && c->vectors) || !one_access(c->insn.op)))
 		return 0;
 	n = describe(text, n, "vector", lib->vector, bare->vector);
-	if (bare->vector != VECTOR_NONE && one_access(c->insn.op))
+	if (bare->vector != VECTOR_NONE)
 		n = describe(text, n, "error code", lib->error, error);
-	if (bare->vector == X86_EXC_PF && one_access(c->insn.op))
+	if (bare->vector == X86_EXC_PF)
 		n = describe(text, n, "address", lib->cr2, bare->cr2);
 	n = describe(text, n, "rip", lib->regs.rip, bare->regs.rip);
 	/* A faulting POPA may leave registers popped. */
@@ -223,6 +223,8 @@ static int describe_case(const struct insn_case *c, char *text)
 
 	for (k = 0; k < c->len; k++)
 		n += snprintf(text + n, TEXT_SIZE - n, "%02x ", c->code[k]);
+	if (c->target)
+		n += snprintf(text + n, TEXT_SIZE - n, "memory %llx/%u ", (unsigned long long)c->target, c->target_size);
 	n += snprintf(text + n, TEXT_SIZE - n, "flags %llx", (unsigned long long)c->regs.rflags);
 	for (k = 0; k < (c->bits == 64 ? 16 : 8); k++)
 		n += snprintf(text + n, TEXT_SIZE - n, " %s %llx", gpr_name[k], (unsigned long long)c->regs.gpr[k]);
