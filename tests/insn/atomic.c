@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Locked instructions of two vCPU threads on one memory: no update may be lost. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sys_env.h"
 
-#define TURNS 20000u
+#define TURNS 100000u
 #define COUNTERS SYS_DATA
 
 /* Each loop makes TURNS updates to the counter at rdi. */
@@ -26,11 +27,16 @@ SYS_CODE_DEF(atomic_bts, 64,
 	     "1: lock bts dword ptr [rdi + 8], 5\n jc 1b\n"
 	     "inc dword ptr [rdi]\n lock btr dword ptr [rdi + 8], 5\n dec ecx\n jnz 1b");
 
+static unsigned waiting;	/* threads that have not begun: they start together */
+
 static void *run_cpu(void *arg)
 {
 	struct sys_env *e = arg;
 	enum x86_result r;
 
+	__atomic_sub_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&waiting, __ATOMIC_SEQ_CST))
+		sched_yield();
 	do
 		r = x86_step(&e->s, &e->insn);
 	while (r == X86_OK);
@@ -58,6 +64,7 @@ static u64 race(const u8 *start, const u8 *end, struct x86_tlb *tlb)
 		x86_tlb_init(&tlb[0]);
 		x86_tlb_init(&tlb[1]);
 	}
+	waiting = 2;
 	if (pthread_create(&thread, NULL, run_cpu, second)) {
 		insn_fail("no thread");
 	} else {
