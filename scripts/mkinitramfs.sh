@@ -83,11 +83,14 @@ mount -t devpts devpts /dev/pts
 exec init
 INIT
 cat >"$root/etc/inittab" <<'INITTAB'
-::once:/etc/session
+::once:setsid cttyhack /etc/session
 ::ctrlaltdel:/bin/reboot
 INITTAB
 cat >"$root/etc/session" <<'SESSION'
 #!/bin/sh
+# The leader of the terminal's session: when it ends, the kernel throws away what the terminal has
+# not sent yet. So it stays to the end, whatever Ctrl-C does to the command.
+trap : INT
 cd /root
 line=$(cat /proc/cmdline)
 case " $line" in
@@ -109,15 +112,15 @@ case " $line" in
 	;;
 esac
 
-# A session of its own, with the console as its terminal: job control works.
 if [ -n "$command" ]; then
-	setsid cttyhack sh -c "$command"
+	sh -c "$command"
 	echo "anykvm-cmd: exit status $?"
 else
 	echo
 	echo "This is $(uname -sr) in anykvm. Leave with 'poweroff' or Ctrl-A x."
-	setsid cttyhack sh -l
+	sh -l
 fi
+stty opost	# waits until all output is sent
 poweroff -f
 SESSION
 chmod 755 "$root/init" "$root/etc/session"
