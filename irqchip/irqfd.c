@@ -66,7 +66,6 @@ static struct irqfd_list *list_alloc(u32 nr)
 static void publish(struct vm *vm, struct irqfd_list *l)
 {
 	__atomic_store_n(&vm->irqfds, (void *)l, __ATOMIC_SEQ_CST);
-	vm_request_all(vm, REQ_PAUSE);
 	host_srcu_synchronize(&vm->srcu);
 }
 

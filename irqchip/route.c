@@ -227,7 +227,6 @@ static void publish(struct vm *vm, struct irq_routes *t)
 	struct irq_routes *old = vm->routes;
 
 	__atomic_store_n(&vm->routes, t, __ATOMIC_SEQ_CST);
-	vm_request_all(vm, REQ_PAUSE);
 	host_srcu_synchronize(&vm->srcu);
 	host_free(old);
 }

@@ -43,6 +43,11 @@ static bool starts_with(const char *s, const char *prefix)
 	return true;
 }
 
+static long poll_now(struct pollfd *p)
+{
+	return syscall(SYS_poll, p, 1, 0);
+}
+
 static bool is_eventfd(int fd)
 {
 	char path[32] = "/proc/self/fd/", target[32];
@@ -68,11 +73,11 @@ static long eventfd_id(int fd)
 	int f;
 
 	put_number(path + 18, (unsigned)fd);
-	f = open(path, O_RDONLY | O_CLOEXEC);
+	f = (int)syscall(SYS_open, path, O_RDONLY | O_CLOEXEC);
 	if (f < 0)
 		return -1;
-	n = read(f, text, sizeof(text) - 1);
-	close(f);
+	n = sys_read(f, text, sizeof(text) - 1);
+	sys_close(f);
 	if (n <= 0)
 		return -1;
 	text[n] = 0;
@@ -114,7 +119,7 @@ static int eventfd_get(int fd, struct host_eventfd **e)
 		return dup;
 	new = host_alloc(sizeof(*new));
 	if (!new) {
-		close(dup);
+		sys_close(dup);
 		return -ENOMEM;
 	}
 	new->fd = dup;
@@ -153,7 +158,7 @@ void host_eventfd_put(struct host_eventfd *e)
 
 	if (!e)
 		return;
-	close(e->fd);
+	sys_close(e->fd);
 	host_free(e);
 	errno = saved;
 }
@@ -165,8 +170,8 @@ void host_eventfd_signal(struct host_eventfd *e)
 	int saved = errno;
 
 	/* A full counter stays full; it must not put the vCPU to sleep. */
-	if (!e->blocking || poll(&p, 1, 0) == 1)
-		while (write(e->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	if (!e->blocking || poll_now(&p) == 1)
+		while (sys_write(e->fd, &one, sizeof(one)) < 0 && errno == EINTR)
 			;
 	errno = saved;
 }
@@ -198,10 +203,10 @@ static bool take_counter(int fd)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	u64 count;
 	struct iovec iov = { &count, sizeof(count) };
-	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+	ssize_t n = syscall(SYS_preadv2, fd, &iov, 1, -1l, -1l, RWF_NOWAIT);
 
-	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == ESPIPE) && poll(&p, 1, 0) == 1)
-		n = read(fd, &count, sizeof(count));
+	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == ESPIPE) && poll_now(&p) == 1)
+		n = sys_read(fd, &count, sizeof(count));
 	return n == sizeof(count);
 }
 
@@ -256,12 +261,12 @@ static int start_watching(void)
 		return -errno;
 	up = duplicate(ep);
 	if (up >= 0) {
-		close(ep);
+		sys_close(ep);
 		ep = up;
 	}
 	ret = host_thread_start(watch_thread, (void *)(intptr_t)ep);
 	if (ret < 0) {
-		close(ep);
+		sys_close(ep);
 		return ret;
 	}
 	epoll_fd = ep;
@@ -344,6 +349,6 @@ void eventfd_after_fork(void)
 	memset(watches, 0, sizeof(watches));
 	watch_running = NULL;
 	if (epoll_fd >= 0)
-		close(epoll_fd);
+		sys_close(epoll_fd);
 	epoll_fd = -1;
 }

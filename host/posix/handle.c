@@ -94,6 +94,8 @@ static int handle_ioctl(struct anykvm_handle *h, unsigned long request, void *ar
 		new = new_handle(h->engine);
 		if (!new)
 			return -ENOMEM;
+		/* Handlers may have been installed by ways that the library does not see (sigset, raw system calls). */
+		signal_activate();
 	}
 	ret = dispatch(h, (u32)request, (unsigned long)arg, &object);
 	if (ret >= 0 && object.type != OBJ_NONE) {

@@ -44,7 +44,7 @@ void host_log(enum host_log_level level, const char *fmt, ...)
 		if (m > 0)
 			n += m < (int)sizeof(line) - n - 2 ? m : (int)sizeof(line) - n - 2;
 		line[n++] = '\n';
-		if (write(STDERR_FILENO, line, (size_t)n) < 0)
+		if (sys_write(STDERR_FILENO, line, (size_t)n) < 0)
 			n = 0;	/* nowhere to say so */
 	}
 	vector_restore(&vectors);

@@ -209,7 +209,7 @@ static int move_up(int fd)
 
 	if (up < 0)
 		return fd;
-	close(fd);
+	sys_close(fd);
 	return up;
 }
 
@@ -269,7 +269,7 @@ void host_shared_free(struct host_shared *m)
 	if (m->ptr != MAP_FAILED)
 		munmap(m->ptr, m->size);
 	if (m->fd >= 0)
-		close(m->fd);
+		sys_close(m->fd);
 	host_free(m);
 	errno = saved;
 }

@@ -75,6 +75,25 @@ void timer_after_fork(void);
 void eventfd_after_fork(void);
 void signal_after_fork(void);
 
+/* --- system calls -------------------------------------------------------------------------------------------
+ * libc's wrappers of these are cancellation points: a thread could end inside the library with its locks held.
+ */
+static inline ssize_t sys_read(int fd, void *buf, size_t n)
+{
+	return syscall(SYS_read, fd, buf, n);
+}
+static inline ssize_t sys_write(int fd, const void *buf, size_t n)
+{
+	return syscall(SYS_write, fd, buf, n);
+}
+static inline int sys_close(int fd)
+{
+	return (int)syscall(SYS_close, fd);
+}
+
+/* cancel.c: see there. */
+void cancel_prepare(void);
+
 /* --- futex ----------------------------------------------------------------------------------------------- */
 
 /* deadline_ns: 0 for none. Returns when woken, when *word is not val, on a signal or timeout (errno kept). */

@@ -3,7 +3,7 @@
  * Signals. A system call like KVM_RUN is ended by a signal, and the program's handler runs when it has returned to
  * user space. The library gives its callers the same: while a thread is inside the library, a signal that arrives is
  * noted (KVM_RUN ends with -EINTR), put back as pending and blocked, and its handler runs when the thread leaves,
- * by restoring its mask. So handlers find no library lock held, may leave by siglongjmp, and signals that
+ * by restoring its mask. So handlers find no library lock held, may leave by siglongjmp or cancel the thread, and signals that
  * only the mask of KVM_SET_SIGNAL_MASK lets through simply stay pending.
  *
  * For that, handlers that the program installs by sigaction(), signal() and their kin are reached through
@@ -20,7 +20,8 @@
 #define KERNEL_SA_RESTORER 0x04000000ul
 #define sigbit(sig) (1ull << ((sig) - 1))
 /* Used by libc's threads; libc's sigaction refuses them as well. */
-#define LIBC_SIGNALS (sigbit(32) | sigbit(33))
+#define SIGCANCEL 32
+#define LIBC_SIGNALS (sigbit(SIGCANCEL) | sigbit(33))
 #define FAULT_SIGNALS (sigbit(SIGSEGV) | sigbit(SIGBUS) | sigbit(SIGFPE))
 /* Raised by an instruction of the thread itself when si_code > 0: cannot wait. */
 #define SYNC_SIGNALS (FAULT_SIGNALS | sigbit(SIGILL) | sigbit(SIGTRAP) | sigbit(SIGSYS))
@@ -373,10 +374,11 @@ void signal_activate(void)
 	u64 mask;
 
 	fork_watch();
+	cancel_prepare();
 	mask = lock_actions();
 	owner_pid = (pid_t)syscall(SYS_getpid);
 	for (sig = 1; sig <= NSIG_KERNEL; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP && !(LIBC_SIGNALS & sigbit(sig)))
+		if (sig == SIGCANCEL || (sig != SIGKILL && sig != SIGSTOP && !(LIBC_SIGNALS & sigbit(sig))))
 			adopt(sig);
 	__atomic_store_n(&active, true, __ATOMIC_RELEASE);
 	unlock_actions(mask);
@@ -450,14 +452,16 @@ void signal_leave(void)
 
 	if (--t->depth)
 		return;
-	/* From here on handlers are called at once, so nothing can be deferred after the test. */
+	/* From here on handlers are called at once (but those that only an imposed mask let through). */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (!t->masked && !t->deferred)
 		return;
 	saved = errno;
-	t->deferred = false;
+	/* All is in order before the first handler can run: it may leave by siglongjmp, or end the thread. */
+	if (t->masked)
+		kernel_sigmask(SIG_SETMASK, ~0ull, NULL);
+	t->masked = t->deferred = false;
 	kernel_sigmask(SIG_SETMASK, t->outer, NULL);
-	t->masked = false;
 	errno = saved;
 }
 

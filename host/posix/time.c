@@ -71,7 +71,7 @@ static void measure_tsc(void)
 
 	/* Measured, not read from CPUID: inside VMs the nominal frequency is often not the real one. */
 	do {
-		nanosleep(&pause, NULL);
+		syscall(SYS_nanosleep, &pause, NULL);
 		b = take_sample();
 	} while (b.ns - a.ns < 9000000 || b.tsc <= a.tsc);
 	tsc_khz = (u32)((u128)(b.tsc - a.tsc) * 1000000 / (b.ns - a.ns));

@@ -445,6 +445,38 @@ static void raw_handler_can_tell_us(void **state)
 	host_run_end(v);
 }
 
+static volatile int run_result;
+
+static void *cancelled_runner(void *arg)
+{
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	host_run_begin(v, NULL);
+	inside = 1;
+	run_result = host_wait_until(&idle, never, NULL, host_now_ns() + 20 * SEC);
+	inside = 0;
+	host_run_end(v);
+	calls++;	/* not reached */
+	return NULL;
+}
+
+/* As with the kernel: the thread ends when it has left KVM_RUN, with no lock held. */
+static void cancellation_ends_a_run(void **state)
+{
+	pthread_t thread;
+	void *ret;
+
+	run_result = 0;
+	pthread_create(&thread, NULL, cancelled_runner, NULL);
+	while (!inside)
+		usleep(1000);
+	pthread_cancel(thread);
+	pthread_join(thread, &ret);
+	expect_true(ret == PTHREAD_CANCELED);
+	expect_error(run_result, EINTR);
+	expect_eq(inside, 0);
+	expect_eq(calls, 0);
+}
+
 /* --- faults of the program itself ------------------------------------------------------------------------------------ */
 
 static sigjmp_buf out;
@@ -541,6 +573,7 @@ int host_signal_tests(void)
 		SIGNAL_TEST(mask_blocks_inside),
 		SIGNAL_TEST(masked_signals_are_never_lost),
 		SIGNAL_TEST(signals_are_never_lost),
+		SIGNAL_TEST(cancellation_ends_a_run),
 		SIGNAL_TEST(program_sees_its_own_actions),
 		SIGNAL_TEST(one_shot_handlers),
 		SIGNAL_TEST(raw_handlers_are_adopted),
