@@ -74,7 +74,7 @@ chmod +x "$root/init"
 timeout "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu EPYC,+svm,+npt,+svme-addr-chk -smp "$cpus" -m 1024 \
 	-nodefaults -no-user-config -nographic -serial stdio -no-reboot \
 	-kernel "$(find "$kernel/boot" -name 'vmlinuz-*' | head -n 1)" -initrd "$work/initrd" \
-	-append "console=ttyS0 quiet panic=-1 no_timer_check" </dev/null | tr -d '\r' | tee "$work/log"
+	-append "console=ttyS0 quiet panic=-1 no_timer_check" </dev/null | sed -u 's/\r$//' | tee "$work/log"
 status=$(sed -n 's/^program-exit-status //p' "$work/log")
 [ -n "$status" ] || { echo "run-in-svm: the machine ended without a result" >&2; exit 3; }
 exit "$status"

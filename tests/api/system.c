@@ -100,7 +100,7 @@ TEST(system_capability_values)
 	check(machine_cap(machine, KVM_CAP_MAX_VCPU_ID) >= machine_cap(machine, KVM_CAP_MAX_VCPUS));
 	check(machine_cap(machine, KVM_CAP_MCE) >= 10);
 	check_eq(machine_cap(machine, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2), 3);
-	check_eq(machine_cap(machine, KVM_CAP_X2APIC_API), 3);
+	check_eq(machine_cap(machine, KVM_CAP_X2APIC_API) & 3, 3);
 	check_eq(machine_cap(machine, KVM_CAP_SYNC_REGS) & 7, 7);
 	check(machine_cap(machine, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_TSC_STABLE);
 	check(machine_cap(machine, KVM_CAP_XSAVE2) >= (int)sizeof(struct kvm_xsave));
