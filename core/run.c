@@ -299,6 +299,9 @@ static enum run_result guarded_turns(struct vcpu *v, bool completion)
 		run_turns(&t);
 	if (likely(!err))
 		return t.result;
+	/* Before anything that may use vector registers. */
+	if (v->vm->engine->abandoned)
+		v->vm->engine->abandoned(v);
 	leave(v, &(struct vm_exit){ .code = VM_EXIT_HOST_FAULT });
 	v->io.replay = false;
 	if (t.locked)

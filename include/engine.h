@@ -54,6 +54,11 @@ struct engine_ops {
 	void (*vcpu_destroy)(struct vcpu *v);
 
 	void (*enter)(struct vcpu *v, struct vm_exit *exit);
+	/*
+	 * enter() was abandoned at an access to guest memory that the host could not do (host_guarded): make the state that
+	 * of the instruction's start, and give back what enter() borrowed from the thread. NULL if not needed.
+	 */
+	void (*abandoned)(struct vcpu *v);
 
 	/*
 	 * Bring fields of v->state up to date from the engine; make the engine take them from v->state. NULL: never needed. An

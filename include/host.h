@@ -107,6 +107,14 @@ struct vcpu;
 void host_run_begin(struct vcpu *v, const u64 *sigmask);
 void host_run_end(struct vcpu *v);
 bool host_signal_pending(void);
+/*
+ * A fault signal that hit this thread, as its handler sees it: the registers of the interrupted code, which the handler
+ * may change. User space only.
+ */
+struct host_fault {
+	u64 *rip, *rsp, *rbp, *r12;
+	bool arithmetic;	/* SIGFPE; else a memory access */
+};
 /* The vCPU whose KVM_RUN is active on this thread, or NULL. Async-signal-safe; user space only. */
 struct vcpu *host_running_vcpu(void);
 void host_resched(void);	/* a rescheduling point */

@@ -126,8 +126,10 @@ static void check_watchpoints(struct x86_state *s, u64 lin, unsigned size, enum 
 
 		if (!(s->watch_dr7 & DR7_ENABLE(n)) || !(type == 3 || (type == 1 && acc == ACC_WRITE)))
 			continue;
-		if (lin < addr + len && addr < lin + size)
-			s->dr6_pending |= DR6_B(n);
+		if (lin >= addr + len || addr >= lin + size)
+			continue;
+		s->dr6_pending |= DR6_B(n);
+		s->end_block = true;
 	}
 }
 

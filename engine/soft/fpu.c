@@ -13,7 +13,6 @@ bool soft_fpu_call_flags(void *stub, struct x86_native_regs *r);
 extern char soft_fpu_return[], soft_fpu_return_flags[], soft_fpu_fault[];
 
 #define SOFT_FPU_MARK 0x6670755f73747562ull /* also in fpu_asm.S */
-#define SIGFPE_NUMBER 8 /* <asm/signal.h> and libc's <signal.h> exclude each other */
 /* Registers in the kernel's struct ucontext (Linux uapi, asm/ucontext.h and asm/sigcontext.h): index of 8-byte words. */
 enum { UCONTEXT_RBP = 15, UCONTEXT_RSP = 20, UCONTEXT_RIP = 21 };
 #define FSW_ES 0x80u
@@ -114,20 +113,19 @@ enum x86_result soft_native(struct x86_state *s, const struct x86_insn *i, void 
 }
 
 /* In a stub, which is a leaf, the return address is on top of the stack. */
-bool soft_fpu_fixup(void *ucontext, int sig)
+bool soft_fixup(const struct host_fault *f)
 {
-	u64 *c = ucontext;
 	struct vcpu *v = host_running_vcpu();
 	u64 back;
 
-	if (v && tr_fixup(v->engine_vcpu, ucontext))
+	if (v && tr_fixup(v->engine_vcpu, f))
 		return true;
-	if (sig != SIGFPE_NUMBER || c[UCONTEXT_RBP] != SOFT_FPU_MARK)
+	if (!f->arithmetic || *f->rbp != SOFT_FPU_MARK)
 		return false;
-	back = *(const u64 *)c[UCONTEXT_RSP];
+	back = *(const u64 *)(unsigned long)*f->rsp;
 	if (back != (u64)soft_fpu_return && back != (u64)soft_fpu_return_flags)
 		return false;
-	c[UCONTEXT_RSP] += sizeof(u64);
-	c[UCONTEXT_RIP] = (u64)soft_fpu_fault;
+	*f->rsp += sizeof(u64);
+	*f->rip = (u64)soft_fpu_fault;
 	return true;
 }

@@ -8,6 +8,7 @@
 #ifndef SOFT_FPU_H
 #define SOFT_FPU_H
 
+#include "host.h"
 #include "native.h"
 
 /* Load s->xsave into the host's registers (remembering the host's control words); sets fpu_live. */
@@ -17,9 +18,10 @@ void soft_fpu_leave(struct x86_state *s);
 /* struct x86_ops.native: run the instruction's stub; mem is what its memory operand becomes. */
 enum x86_result soft_native(struct x86_state *s, const struct x86_insn *i, void *mem);
 /*
- * From the host's signal handler: if the signal was raised by a stub, redirect ucontext so that soft_native returns
- * X86_FAULT with #MF, #XM or #DE, and return true. Async-signal-safe.
+ * From the host's signal handler: if the fault was raised by a stub or in generated code, redirect it so that the
+ * guest gets what is due (soft_native returns X86_FAULT with #MF or #XM; generated code leaves to the interpreter), and
+ * return true. Async-signal-safe.
  */
-bool soft_fpu_fixup(void *ucontext, int sig);
+bool soft_fixup(const struct host_fault *f);
 
 #endif /* SOFT_FPU_H */

@@ -33,6 +33,7 @@ static bool deliver(struct vcpu *v, const struct x86_event *ev, struct vm_exit *
 	enum x86_result r = x86_deliver(&v->state, ev);
 
 	v->inject_valid = false;
+	v->state.halted = false;	/* a trap after HLT comes before the halt */
 	switch (r) {
 	case X86_OK:
 		return false;
@@ -137,6 +138,8 @@ static bool step_one(struct vcpu *v, struct vm_exit *exit)
 		if (hit)
 			return debug_trap(v, hit, exit);
 	}
+	soft_of(s)->running = NULL;
+	soft_of(s)->running_rip = s->rip;
 	s->step_strings = tf || v->single_step;
 	s->end_block = false;
 	r = x86_step(s, &i);
@@ -178,6 +181,8 @@ static bool run_block(struct vcpu *v, const struct soft_block *b, struct vm_exit
 	enum x86_result r;
 	u64 rip;
 
+	soft_of(s)->running = b;
+	soft_of(s)->running_rip = s->rip;
 	s->end_block = false;
 	do {
 		rip = s->rip;
@@ -288,12 +293,23 @@ static u64 swap_gs_base(u64 base)
 	return old;
 }
 
+/* The end of every entry: the thread gets back what it lent. */
+static void give_back(struct soft_vcpu *sv)
+{
+	struct x86_state *s = &sv->vcpu->state;
+
+	if (s->fpu_live)
+		soft_fpu_leave(s);
+	if (sv->tr.ready)
+		swap_gs_base(sv->host_gs_base);
+	sv->in_enter = false;
+}
+
 void soft_enter(struct vcpu *v, struct vm_exit *exit)
 {
 	struct soft_vcpu *sv = v->engine_vcpu;
 	struct x86_state *s = &v->state;
 	u64 changes = __atomic_load_n(&((struct soft_vm *)v->vm->engine_vm)->code_changes, __ATOMIC_ACQUIRE);
-	u64 gs_base = 0;
 	bool done = false;
 
 	*exit = (struct vm_exit){ .code = VM_EXIT_NONE };
@@ -301,8 +317,9 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 	if (sv->code_changes != changes)
 		tr_forget_targets(sv);
 	sv->code_changes = changes;
+	sv->in_enter = true;
 	if (sv->tr.ready)
-		gs_base = swap_gs_base((u64)(unsigned long)s);
+		sv->host_gs_base = swap_gs_base((u64)(unsigned long)s);
 	sv->leave = false;
 	sync_breakpoints(sv);
 	if (v->inject_valid) {
@@ -317,8 +334,27 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 			break;
 		done = unlikely(must_step(v)) ? step_one(v, exit) : run_one_block(sv, exit);
 	}
-	if (s->fpu_live)
-		soft_fpu_leave(s);
-	if (sv->tr.ready)
-		swap_gs_base(gs_base);
+	give_back(sv);
+}
+
+/*
+ * rip is already the next instruction's when the access fails. Generated code never gets here: faults in it are turned
+ * into single instructions of the interpreter (tr_fixup), which run without a block.
+ */
+void soft_abandoned(struct vcpu *v)
+{
+	struct soft_vcpu *sv = v->engine_vcpu;
+	const struct soft_block *b = sv->running;
+	struct x86_state *s = &v->state;
+	u64 rip = sv->running_rip;
+	unsigned k;
+
+	if (!sv->in_enter)
+		return;
+	for (k = 0; b && k < b->nr && rip + b->insn[k].len != s->rip; k++)
+		rip += b->insn[k].len;
+	if (!b || k < b->nr)
+		s->rip = rip;
+	s->step_strings = false;
+	give_back(sv);
 }

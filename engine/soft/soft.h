@@ -119,6 +119,12 @@ struct soft_vcpu {
 	bool flush_wanted;		/* stub memory is full: drop all blocks before the next one */
 	u32 *stub_hash;			/* offset + 1 of a stub, by its bytes */
 
+	/* What is running, for soft_abandoned(): the block, rip at its start; NULL: a single step from running_rip. */
+	const struct soft_block *running;
+	u64 running_rip;
+	u64 host_gs_base;		/* of the thread, while in enter() */
+	bool in_enter;
+
 	struct tr_state tr;
 	u64 code_changes;		/* soft_vm.code_changes when the targets were last good */
 
@@ -153,5 +159,6 @@ void *soft_stub_alloc(struct x86_state *s, const u8 *code, unsigned len);
 
 /* --- interp.c ------------------------------------------------------------------------------------------ */
 void soft_enter(struct vcpu *v, struct vm_exit *exit);
+void soft_abandoned(struct vcpu *v);
 
 #endif /* SOFT_H */

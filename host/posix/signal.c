@@ -57,7 +57,7 @@ int anykvm_guard_call(void (*fn)(void *arg), void *arg, u64 *sp);
 void anykvm_restorer(void);
 
 /* The soft engine's fix-up of faults in its vector and x87 stubs, where it is linked (engine/soft/fpu.h). */
-extern bool soft_fpu_fixup(void *ucontext, int sig) __attribute__((weak));
+extern bool soft_fixup(const struct host_fault *f) __attribute__((weak));
 
 /* --- system calls ------------------------------------------------------------------------------------------ */
 
@@ -156,10 +156,13 @@ static bool fixup_guarded(struct host_thread *t, int sig, const siginfo_t *info,
 static bool fixup_fault(struct host_thread *t, int sig, const siginfo_t *info, ucontext_t *uc)
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
+	struct host_fault f = { .rip = (u64 *)&regs[REG_RIP], .rsp = (u64 *)&regs[REG_RSP],
+				.rbp = (u64 *)&regs[REG_RBP], .r12 = (u64 *)&regs[REG_R12],
+				.arithmetic = sig == SIGFPE };
 
 	if (fixup_user_access(regs))
 		return true;
-	if (soft_fpu_fixup && soft_fpu_fixup(uc, sig))
+	if (soft_fixup && soft_fixup(&f))
 		return true;
 	return fixup_guarded(t, sig, info, regs);
 }

@@ -7,7 +7,7 @@ NATIVE_PARTS := $(addprefix $(BUILD)/,tests/insn/main.o tests/insn/bare.o tests/
 	engine/soft/fpu.o engine/soft/fpu_asm.o host/posix/mem.o host/posix/cpu.o)
 NATIVE_ROUNDS ?= 60
 
-$(NATIVE_OBJ): FLAGS = $(BASE) $(HOSTINC) -Ix86 -Itests/insn -Itests/native
+$(NATIVE_OBJ): FLAGS = $(BASE) $(HOSTINC) -Ix86 -Iinclude -Itests/insn -Itests/native
 
 $(BUILD)/tests/native/native-tests: $(NATIVE_OBJ) $(NATIVE_PARTS) $(X86_OBJ)
 	$(CC) $(LDSAN) -o $@ $^

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include "native_run.h"
 #include "vectors.h"
 #include "../../engine/soft/fpu.h"
@@ -34,15 +35,14 @@ void *soft_stub_alloc(struct x86_state *s, const u8 *code, unsigned len)
 }
 
 /* There is no engine around: no vCPU runs, nothing is translated. */
-struct vcpu *host_running_vcpu(void);
-bool tr_fixup(void *sv, void *ucontext);
+bool tr_fixup(void *sv, const struct host_fault *f);
 
 struct vcpu *host_running_vcpu(void)
 {
 	return NULL;
 }
 
-bool tr_fixup(void *sv, void *ucontext)
+bool tr_fixup(void *sv, const struct host_fault *f)
 {
 	return false;
 }
@@ -59,7 +59,11 @@ enum x86_result native_run(struct x86_state *s, const struct x86_insn *i, void *
 /* SIGFPE is the stub's, or the bare CPU's. */
 static void handle_fpe(int sig, siginfo_t *info, void *context)
 {
-	if (!soft_fpu_fixup(context, sig))
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+	struct host_fault f = { .rip = (u64 *)&regs[REG_RIP], .rsp = (u64 *)&regs[REG_RSP],
+				.rbp = (u64 *)&regs[REG_RBP], .r12 = (u64 *)&regs[REG_R12], .arithmetic = true };
+
+	if (!soft_fixup(&f))
 		bare_fpe.sa_sigaction(sig, info, context);
 }
 

@@ -3,10 +3,6 @@
 #include "soft.h"
 #include "fpu.h"
 
-#include <asm/sigcontext.h>
-
-#define UCONTEXT_MCONTEXT 40		/* offset of struct sigcontext in the kernel's struct ucontext */
-
 /* --- flags ------------------------------------------------------------------------------------------------------- */
 
 /* The saved form: AH = SF ZF 0 AF 0 PF 1 CF as LAHF gives them, AL = OF. */
@@ -210,6 +206,8 @@ u32 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 
 	sv->tr.stat.helper_calls++;
 	flags_from_cell(s);
+	sv->running = NULL;
+	sv->running_rip = rip;
 	s->end_block = false;
 	do {
 		s->rip = rip + i->len;
@@ -286,6 +284,8 @@ static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
 	enum x86_result r;
 
 	sv->tr.stat.interpreted++;
+	sv->running = NULL;
+	sv->running_rip = rip;
 	s->end_block = false;
 	s->rip = rip + i->len;
 	r = i->exec(s, i);
@@ -393,11 +393,10 @@ static const struct tr_block *block_at(const struct tr_state *tr, const u8 *rip)
  * A guest instruction itself has faulted: a page of guest memory that is gone, a non-canonical address, an unmasked
  * x87 or SSE exception. Nothing of it is done; the interpreter executes it and finds out what it is.
  */
-bool tr_fixup(struct soft_vcpu *sv, void *ucontext)
+bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 {
-	struct sigcontext *c = (void *)((u8 *)ucontext + UCONTEXT_MCONTEXT);
 	struct tr_state *tr = &sv->tr;
-	const u8 *rip = (const u8 *)c->rip;
+	const u8 *rip = (const u8 *)(unsigned long)*f->rip;
 	const struct tr_block *t;
 	unsigned k, n;
 
@@ -414,7 +413,7 @@ bool tr_fixup(struct soft_vcpu *sv, void *ucontext)
 	for (n = 0; n < k; n++)
 		tr->stop_site.offset += t->block->insn[n].len;
 	tr->stop_before = true;
-	c->r12 = TR_EXIT_UNWOUND;
-	c->rip = (u64)(t->saved_after >> k & 1 ? tr->exit_saved : tr->exit_native);
+	*f->r12 = TR_EXIT_UNWOUND;
+	*f->rip = (u64)(unsigned long)(t->saved_after >> k & 1 ? tr->exit_saved : tr->exit_native);
 	return true;
 }

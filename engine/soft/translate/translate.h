@@ -180,7 +180,7 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b);
 enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b);
 
 /* From the host's signal handler: let a fault inside generated code be the interpreter's. False: not there. */
-bool tr_fixup(struct soft_vcpu *sv, void *ucontext);
+bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f);
 
 /* stubs.c */
 void tr_make_stubs(struct tr_state *tr);
