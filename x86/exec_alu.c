@@ -14,45 +14,48 @@ struct alu_op {
 	alu_fn *locked[4];
 };
 
-#define ALU_BINARY(name, text, type, reg)                                                                      \
-	static u32 name(void *p, u64 val, u32 flags)                                                           \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %1" X86_FLAGS_SAVE                               \
-			     : "+&a"(flags), "+m"(*(type *)p)                                                   \
-			     : "r"(val)                                                                        \
-			     : "cc", "memory");                                                                \
-		return flags;                                                                                  \
+#define ALU_BINARY(name, text, type, reg)                                                                              \
+	static u32 name(void *p, u64 val, u32 flags)                                                                   \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %1" X86_FLAGS_SAVE                                       \
+			     : "+&a"(flags), "+m"(*(type *)p)                                                          \
+			     : "r"(val)                                                                                \
+			     : "cc", "memory");                                                                        \
+		return flags;                                                                                          \
 	}
 
-#define ALU_UNARY(name, text, type)                                                                            \
-	static u32 name(void *p, u64 val, u32 flags)                                                           \
-	{                                                                                                      \
-		(void)val;                                                                                     \
-		asm volatile(X86_FLAGS_LOAD text " %1" X86_FLAGS_SAVE                                          \
-			     : "+&a"(flags), "+m"(*(type *)p)                                                   \
-			     :                                                                                 \
-			     : "cc", "memory");                                                                \
-		return flags;                                                                                  \
+#define ALU_UNARY(name, text, type)                                                                                    \
+	static u32 name(void *p, u64 val, u32 flags)                                                                   \
+	{                                                                                                              \
+		(void)val;                                                                                             \
+		asm volatile(X86_FLAGS_LOAD text " %1" X86_FLAGS_SAVE                                                  \
+			     : "+&a"(flags), "+m"(*(type *)p)                                                          \
+			     :                                                                                         \
+			     : "cc", "memory");                                                                        \
+		return flags;                                                                                          \
 	}
 
-#define ALU_BINARY_SIZES(name, text)                                                                           \
-	ALU_BINARY(name##_1, text "b", u8, "b")                                                                \
-	ALU_BINARY(name##_2, text "w", x86_mem16, "w")                                                         \
-	ALU_BINARY(name##_4, text "l", x86_mem32, "k")                                                         \
+#define ALU_BINARY_SIZES(name, text)                                                                                   \
+	ALU_BINARY(name##_1, text "b", u8, "b")                                                                        \
+	ALU_BINARY(name##_2, text "w", x86_mem16, "w")                                                                 \
+	ALU_BINARY(name##_4, text "l", x86_mem32, "k")                                                                 \
 	ALU_BINARY(name##_8, text "q", x86_mem64, "q")
 
-#define ALU_UNARY_SIZES(name, text)                                                                            \
-	ALU_UNARY(name##_1, text "b", u8)                                                                      \
-	ALU_UNARY(name##_2, text "w", x86_mem16)                                                               \
-	ALU_UNARY(name##_4, text "l", x86_mem32)                                                               \
+#define ALU_UNARY_SIZES(name, text)                                                                                    \
+	ALU_UNARY(name##_1, text "b", u8)                                                                              \
+	ALU_UNARY(name##_2, text "w", x86_mem16)                                                                       \
+	ALU_UNARY(name##_4, text "l", x86_mem32)                                                                       \
 	ALU_UNARY(name##_8, text "q", x86_mem64)
 
-#define SIZES(name) { name##_1, name##_2, name##_4, name##_8 }
+#define SIZES(name)                                                                                                    \
+	{                                                                                                              \
+		name##_1, name##_2, name##_4, name##_8                                                                 \
+	}
 
-#define ALU_OP(kind, name)                                                                                     \
-	kind##_SIZES(alu_##name, #name)                                                                        \
-	kind##_SIZES(lock_##name, "lock; " #name)                                                              \
-	static const struct alu_op op_##name = { SIZES(alu_##name), SIZES(lock_##name) };
+#define ALU_OP(kind, name)                                                                                             \
+	kind##_SIZES(alu_##name, #name) kind##_SIZES(                                                                  \
+		lock_##name, "lock; " #name) static const struct alu_op op_##name = { SIZES(alu_##name),               \
+										      SIZES(lock_##name) };
 
 ALU_OP(ALU_BINARY, add)
 ALU_OP(ALU_BINARY, or)
@@ -64,7 +67,7 @@ ALU_OP(ALU_BINARY, xor)
 ALU_OP(ALU_UNARY, inc)
 ALU_OP(ALU_UNARY, dec)
 ALU_OP(ALU_UNARY, neg)
-ALU_OP(ALU_UNARY, not)
+ALU_OP(ALU_UNARY, not )
 
 ALU_BINARY_SIZES(alu_cmp, "cmp")
 ALU_BINARY_SIZES(alu_test, "test")
@@ -106,25 +109,24 @@ static enum x86_result alu_compare(struct x86_state *s, const struct x86_insn *i
 		r = x86_get_opnd(s, i, 1, &b);
 	if (unlikely(r != X86_OK))
 		return r;
-	s->rflags = x86_flags_merge(s->rflags,
-				    op[x86_size_log2(i->opnd[0].size)](&a, b, x86_flags_pack(s->rflags)));
+	s->rflags = x86_flags_merge(s->rflags, op[x86_size_log2(i->opnd[0].size)](&a, b, x86_flags_pack(s->rflags)));
 	return X86_OK;
 }
 
-#define EXEC_BINARY(name)                                                                                      \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		return alu_binary(s, i, &op_##name);                                                           \
+#define EXEC_BINARY(name)                                                                                              \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		return alu_binary(s, i, &op_##name);                                                                   \
 	}
-#define EXEC_UNARY(name)                                                                                       \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		return alu_run(s, i, &op_##name, 0);                                                           \
+#define EXEC_UNARY(name)                                                                                               \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		return alu_run(s, i, &op_##name, 0);                                                                   \
 	}
-#define EXEC_COMPARE(name)                                                                                     \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		return alu_compare(s, i, op_##name);                                                           \
+#define EXEC_COMPARE(name)                                                                                             \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		return alu_compare(s, i, op_##name);                                                                   \
 	}
 
 EXEC_BINARY(add)
@@ -137,26 +139,26 @@ EXEC_BINARY(xor)
 EXEC_UNARY(inc)
 EXEC_UNARY(dec)
 EXEC_UNARY(neg)
-EXEC_UNARY(not)
+EXEC_UNARY(not )
 EXEC_COMPARE(cmp)
 EXEC_COMPARE(test)
 
 /* --- xadd ---------------------------------------------------------------------------------------- */
 
 /* val becomes the old memory, memory the sum. */
-#define XADD(name, text, type, reg)                                                                            \
-	static u32 name(void *p, u64 *val, u32 flags)                                                          \
-	{                                                                                                      \
-		asm volatile(text " %" reg "2, %1" X86_FLAGS_SAVE                                              \
-			     : "+&a"(flags), "+m"(*(type *)p), "+r"(*val)                                       \
-			     :                                                                                 \
-			     : "cc", "memory");                                                                \
-		return flags;                                                                                  \
+#define XADD(name, text, type, reg)                                                                                    \
+	static u32 name(void *p, u64 *val, u32 flags)                                                                  \
+	{                                                                                                              \
+		asm volatile(text " %" reg "2, %1" X86_FLAGS_SAVE                                                      \
+			     : "+&a"(flags), "+m"(*(type *)p), "+r"(*val)                                              \
+			     :                                                                                         \
+			     : "cc", "memory");                                                                        \
+		return flags;                                                                                          \
 	}
-#define XADD_SIZES(name, text)                                                                                 \
-	XADD(name##_1, text "b", u8, "b")                                                                      \
-	XADD(name##_2, text "w", x86_mem16, "w")                                                               \
-	XADD(name##_4, text "l", x86_mem32, "k")                                                               \
+#define XADD_SIZES(name, text)                                                                                         \
+	XADD(name##_1, text "b", u8, "b")                                                                              \
+	XADD(name##_2, text "w", x86_mem16, "w")                                                                       \
+	XADD(name##_4, text "l", x86_mem32, "k")                                                                       \
 	XADD(name##_8, text "q", x86_mem64, "q")
 
 XADD_SIZES(xadd, "xadd")
@@ -200,20 +202,20 @@ enum x86_result x86_exec_xadd(struct x86_state *s, const struct x86_insn *i)
  * acc is all of rax, before and after; the register form takes and gives all of the destination too, so that
  * the upper halves are what the host makes of them.
  */
-#define CMPXCHG(name, text, type, constraint, reg, dst)                                                        \
-	static u32 name(void *p, u64 *acc, u64 val, u32 flags)                                                 \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD "movq %%rdx, %%rax\n\t" text " %" reg "3, %" dst "1\n\t"           \
-			     "movq %%rax, %%rdx" X86_FLAGS_SAVE                                                \
-			     : "+&a"(flags), constraint(*(type *)p), "+&d"(*acc)                                 \
-			     : "r"(val)                                                                        \
-			     : "cc", "memory");                                                                \
-		return flags;                                                                                  \
+#define CMPXCHG(name, text, type, constraint, reg, dst)                                                                \
+	static u32 name(void *p, u64 *acc, u64 val, u32 flags)                                                         \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD "movq %%rdx, %%rax\n\t" text " %" reg "3, %" dst "1\n\t"                   \
+					    "movq %%rax, %%rdx" X86_FLAGS_SAVE                                         \
+			     : "+&a"(flags), constraint(*(type *)p), "+&d"(*acc)                                       \
+			     : "r"(val)                                                                                \
+			     : "cc", "memory");                                                                        \
+		return flags;                                                                                          \
 	}
-#define CMPXCHG_SIZES(name, text)                                                                              \
-	CMPXCHG(name##_1, text "b", u8, "+m", "b", "")                                                         \
-	CMPXCHG(name##_2, text "w", x86_mem16, "+m", "w", "")                                                  \
-	CMPXCHG(name##_4, text "l", x86_mem32, "+m", "k", "")                                                  \
+#define CMPXCHG_SIZES(name, text)                                                                                      \
+	CMPXCHG(name##_1, text "b", u8, "+m", "b", "")                                                                 \
+	CMPXCHG(name##_2, text "w", x86_mem16, "+m", "w", "")                                                          \
+	CMPXCHG(name##_4, text "l", x86_mem32, "+m", "k", "")                                                          \
 	CMPXCHG(name##_8, text "q", x86_mem64, "+m", "q", "")
 
 CMPXCHG_SIZES(cmpxchg, "cmpxchg")
@@ -253,16 +255,16 @@ enum x86_result x86_exec_cmpxchg(struct x86_state *s, const struct x86_insn *i)
 }
 
 /* The pairs rdx:rax (expected, result) and rcx:rbx (new); halves of 4 or 8 bytes. Returns ZF. */
-#define CMPXCHG_PAIR(name, text, type)                                                                         \
-	static bool name(void *p, u64 *lo, u64 *hi, u64 new_lo, u64 new_hi)                                    \
-	{                                                                                                      \
-		bool equal;                                                                                    \
-                                                                                                               \
-		asm volatile(text " %1"                                                                        \
-			     : "=@ccz"(equal), "+m"(*(type *)p), "+a"(*lo), "+d"(*hi)                          \
-			     : "b"(new_lo), "c"(new_hi)                                                        \
-			     : "cc", "memory");                                                                \
-		return equal;                                                                                  \
+#define CMPXCHG_PAIR(name, text, type)                                                                                 \
+	static bool name(void *p, u64 *lo, u64 *hi, u64 new_lo, u64 new_hi)                                            \
+	{                                                                                                              \
+		bool equal;                                                                                            \
+                                                                                                                       \
+		asm volatile(text " %1"                                                                                \
+			     : "=@ccz"(equal), "+m"(*(type *)p), "+a"(*lo), "+d"(*hi)                                  \
+			     : "b"(new_lo), "c"(new_hi)                                                                \
+			     : "cc", "memory");                                                                        \
+		return equal;                                                                                          \
 	}
 CMPXCHG_PAIR(cmpxchg8b, "cmpxchg8b", x86_mem64)
 CMPXCHG_PAIR(lock_cmpxchg8b, "lock; cmpxchg8b", x86_mem64)
@@ -323,7 +325,7 @@ static enum x86_result add_with(struct x86_state *s, const struct x86_insn *i, u
 	a = x86_read_gpr(s, i->opnd[0].reg, i->opnd[0].size);
 	if (i->opnd[0].size == 8) {
 		carry = __builtin_add_overflow(a, b, &sum);
-		carry |= __builtin_add_overflow(sum, (u64)!!(s->rflags & flag), &sum);
+		carry |= __builtin_add_overflow(sum, (u64) !!(s->rflags & flag), &sum);
 	} else {
 		sum = a + b + !!(s->rflags & flag);
 		carry = sum >> 32;

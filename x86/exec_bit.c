@@ -9,20 +9,23 @@
 
 typedef u32 bit_fn(void *p, u64 bit, u32 flags);
 
-#define BIT_TEST(name, text, type, reg)                                                                        \
-	static u32 name(void *p, u64 bit, u32 flags)                                                           \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %1" X86_FLAGS_SAVE                               \
-			     : "+&a"(flags), "+m"(*(type *)p)                                                   \
-			     : "r"(bit)                                                                        \
-			     : "cc", "memory");                                                                \
-		return flags;                                                                                  \
+#define BIT_TEST(name, text, type, reg)                                                                                \
+	static u32 name(void *p, u64 bit, u32 flags)                                                                   \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %1" X86_FLAGS_SAVE                                       \
+			     : "+&a"(flags), "+m"(*(type *)p)                                                          \
+			     : "r"(bit)                                                                                \
+			     : "cc", "memory");                                                                        \
+		return flags;                                                                                          \
 	}
-#define BIT_TEST_SIZES(name, text)                                                                             \
-	BIT_TEST(name##_2, text "w", x86_mem16, "w")                                                           \
-	BIT_TEST(name##_4, text "l", x86_mem32, "k")                                                           \
+#define BIT_TEST_SIZES(name, text)                                                                                     \
+	BIT_TEST(name##_2, text "w", x86_mem16, "w")                                                                   \
+	BIT_TEST(name##_4, text "l", x86_mem32, "k")                                                                   \
 	BIT_TEST(name##_8, text "q", x86_mem64, "q")
-#define SIZES(name) { NULL, name##_2, name##_4, name##_8 }
+#define SIZES(name)                                                                                                    \
+	{                                                                                                              \
+		NULL, name##_2, name##_4, name##_8                                                                     \
+	}
 
 BIT_TEST_SIZES(bt, "bt")
 
@@ -95,14 +98,14 @@ static enum x86_result bit_change(struct x86_state *s, const struct x86_insn *i,
 	return r;
 }
 
-#define EXEC_BIT_CHANGE(name)                                                                                  \
-	BIT_TEST_SIZES(name, #name)                                                                            \
-	BIT_TEST_SIZES(lock_##name, "lock; " #name)                                                            \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		static bit_fn *const fn[2][4] = { SIZES(name), SIZES(lock_##name) };                           \
-                                                                                                               \
-		return bit_change(s, i, fn[!!(i->flags & INSN_LOCK)]);                                         \
+#define EXEC_BIT_CHANGE(name)                                                                                          \
+	BIT_TEST_SIZES(name, #name)                                                                                    \
+	BIT_TEST_SIZES(lock_##name, "lock; " #name)                                                                    \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		static bit_fn *const fn[2][4] = { SIZES(name), SIZES(lock_##name) };                                   \
+                                                                                                                       \
+		return bit_change(s, i, fn[!!(i->flags & INSN_LOCK)]);                                                 \
 	}
 
 EXEC_BIT_CHANGE(bts)
@@ -113,14 +116,14 @@ EXEC_BIT_CHANGE(btc)
 
 typedef u32 scan_fn(u64 *dst, u64 src, u32 flags);
 
-#define SCAN(name, text, reg)                                                                                  \
-	static u32 name(u64 *dst, u64 src, u32 flags)                                                          \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %" reg "1" X86_FLAGS_SAVE                        \
-			     : "+&a"(flags), "+r"(*dst)                                                         \
-			     : "r"(src)                                                                        \
-			     : "cc");                                                                          \
-		return flags;                                                                                  \
+#define SCAN(name, text, reg)                                                                                          \
+	static u32 name(u64 *dst, u64 src, u32 flags)                                                                  \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %" reg "1" X86_FLAGS_SAVE                                \
+			     : "+&a"(flags), "+r"(*dst)                                                                \
+			     : "r"(src)                                                                                \
+			     : "cc");                                                                                  \
+		return flags;                                                                                          \
 	}
 
 static enum x86_result scan(struct x86_state *s, const struct x86_insn *i, scan_fn *const *fn)
@@ -136,15 +139,15 @@ static enum x86_result scan(struct x86_state *s, const struct x86_insn *i, scan_
 	return X86_OK;
 }
 
-#define EXEC_SCAN(name)                                                                                        \
-	SCAN(name##_2, #name "w", "w")                                                                         \
-	SCAN(name##_4, #name "l", "k")                                                                         \
-	SCAN(name##_8, #name "q", "q")                                                                         \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		static scan_fn *const fn[4] = SIZES(name);                                                     \
-                                                                                                               \
-		return scan(s, i, fn);                                                                         \
+#define EXEC_SCAN(name)                                                                                                \
+	SCAN(name##_2, #name "w", "w")                                                                                 \
+	SCAN(name##_4, #name "l", "k")                                                                                 \
+	SCAN(name##_8, #name "q", "q")                                                                                 \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		static scan_fn *const fn[4] = SIZES(name);                                                             \
+                                                                                                                       \
+		return scan(s, i, fn);                                                                                 \
 	}
 
 EXEC_SCAN(bsf)

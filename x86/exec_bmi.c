@@ -9,19 +9,15 @@
 typedef u32 bmi_fn(u64 *dst, u64 a, u64 b, u32 flags);
 
 /* text takes: destination %1, sources %2 (a) and %3 (b). */
-#define BMI(name, text)                                                                                        \
-	static u32 name(u64 *dst, u64 a, u64 b, u32 flags)                                                     \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD text X86_FLAGS_SAVE                                                \
-			     : "+&a"(flags), "=r"(*dst)                                                        \
-			     : "r"(a), "r"(b)                                                                  \
-			     : "cc");                                                                          \
-		return flags;                                                                                  \
+#define BMI(name, text)                                                                                                \
+	static u32 name(u64 *dst, u64 a, u64 b, u32 flags)                                                             \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD text X86_FLAGS_SAVE : "+&a"(flags), "=r"(*dst) : "r"(a), "r"(b) : "cc");   \
+		return flags;                                                                                          \
 	}
 
 /* opnd[0] = op(opnd[n1], opnd[n2]) with flags. */
-static enum x86_result bmi(struct x86_state *s, const struct x86_insn *i, bmi_fn *const *fn, unsigned n1,
-			   unsigned n2)
+static enum x86_result bmi(struct x86_state *s, const struct x86_insn *i, bmi_fn *const *fn, unsigned n1, unsigned n2)
 {
 	unsigned size = i->opnd[0].size;
 	u64 a, b, dst;
@@ -39,25 +35,25 @@ static enum x86_result bmi(struct x86_state *s, const struct x86_insn *i, bmi_fn
 }
 
 /* Two sources: AT&T order is last source first. */
-#define EXEC_BMI2(name, first, second)                                                                         \
-	BMI(name##_4, #name " %k" first ", %k" second ", %k1")                                                 \
-	BMI(name##_8, #name " %q" first ", %q" second ", %q1")                                                 \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		static bmi_fn *const fn[2] = { name##_4, name##_8 };                                           \
-                                                                                                               \
-		return bmi(s, i, fn, 1, 2);                                                                    \
+#define EXEC_BMI2(name, first, second)                                                                                 \
+	BMI(name##_4, #name " %k" first ", %k" second ", %k1")                                                         \
+	BMI(name##_8, #name " %q" first ", %q" second ", %q1")                                                         \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		static bmi_fn *const fn[2] = { name##_4, name##_8 };                                                   \
+                                                                                                                       \
+		return bmi(s, i, fn, 1, 2);                                                                            \
 	}
 
 /* One source. */
-#define EXEC_BMI1(name)                                                                                        \
-	BMI(name##_4, #name " %k2, %k1")                                                                       \
-	BMI(name##_8, #name " %q2, %q1")                                                                       \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		static bmi_fn *const fn[2] = { name##_4, name##_8 };                                           \
-                                                                                                               \
-		return bmi(s, i, fn, 1, 1);                                                                    \
+#define EXEC_BMI1(name)                                                                                                \
+	BMI(name##_4, #name " %k2, %k1")                                                                               \
+	BMI(name##_8, #name " %q2, %q1")                                                                               \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		static bmi_fn *const fn[2] = { name##_4, name##_8 };                                                   \
+                                                                                                                       \
+		return bmi(s, i, fn, 1, 1);                                                                            \
 	}
 
 EXEC_BMI2(andn, "3", "2")
@@ -100,18 +96,10 @@ static enum x86_result shiftx(struct x86_state *s, const struct x86_insn *i, enu
 		return r;
 	count &= bits - 1;
 	switch (kind) {
-	case SHIFT_SAR:
-		val = (u64)((s64)x86_sext(val, size) >> count);
-		break;
-	case SHIFT_SHL:
-		val <<= count;
-		break;
-	case SHIFT_SHR:
-		val >>= count;
-		break;
-	case SHIFT_ROR:
-		val = val >> count | val << ((bits - count) & (bits - 1));
-		break;
+	case SHIFT_SAR: val = (u64)((s64)x86_sext(val, size) >> count); break;
+	case SHIFT_SHL: val <<= count; break;
+	case SHIFT_SHR: val >>= count; break;
+	case SHIFT_ROR: val = val >> count | val << ((bits - count) & (bits - 1)); break;
 	}
 	x86_write_gpr(s, i->opnd[0].reg, size, val);
 	return X86_OK;
@@ -141,11 +129,11 @@ enum x86_result x86_exec_rorx(struct x86_state *s, const struct x86_insn *i)
 
 typedef u64 crc32_fn(u64 crc, u64 src);
 
-#define CRC32(name, text, reg)                                                                                 \
-	static u64 name(u64 crc, u64 src)                                                                      \
-	{                                                                                                      \
-		asm(text : "+r"(crc) : "r"(src));                                                              \
-		return crc;                                                                                    \
+#define CRC32(name, text, reg)                                                                                         \
+	static u64 name(u64 crc, u64 src)                                                                              \
+	{                                                                                                              \
+		asm(text : "+r"(crc) : "r"(src));                                                                      \
+		return crc;                                                                                            \
 	}
 CRC32(crc32_1, "crc32b %b1, %k0", "b")
 CRC32(crc32_2, "crc32w %w1, %k0", "w")

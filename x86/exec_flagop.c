@@ -5,12 +5,12 @@
 #include "flags.h"
 #include "operand.h"
 
-#define EXEC_FLAG(name, expr)                                                                                  \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		(void)i;                                                                                       \
-		s->rflags = expr;                                                                              \
-		return X86_OK;                                                                                 \
+#define EXEC_FLAG(name, expr)                                                                                          \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		(void)i;                                                                                               \
+		s->rflags = expr;                                                                                      \
+		return X86_OK;                                                                                         \
 	}
 EXEC_FLAG(clc, s->rflags & ~(u64)RFLAGS_CF)
 EXEC_FLAG(stc, s->rflags | RFLAGS_CF)

@@ -13,12 +13,9 @@ static u64 sp_plus(const struct x86_state *s, s64 delta)
 	u64 sp = s->gpr[X86_RSP];
 
 	switch (x86_stack_size(s)) {
-	case 8:
-		return sp + delta;
-	case 4:
-		return (u32)(sp + delta);
-	default:
-		return (sp & ~0xffffull) | (u16)(sp + delta);
+	case 8: return sp + delta;
+	case 4: return (u32)(sp + delta);
+	default: return (sp & ~0xffffull) | (u16)(sp + delta);
 	}
 }
 
@@ -324,17 +321,10 @@ enum x86_result x86_exec_xlat(struct x86_state *s, const struct x86_insn *i)
 X86_RACY static u64 exchange(void *p, unsigned size, u64 val)
 {
 	switch (size) {
-	case 1:
-		return __atomic_exchange_n((u8 *)p, (u8)val, __ATOMIC_SEQ_CST);
-	case 2:
-		asm volatile("xchgw %w0, %1" : "+r"(val), "+m"(*(x86_mem16 *)p) : : "memory");
-		return val;
-	case 4:
-		asm volatile("xchgl %k0, %1" : "+r"(val), "+m"(*(x86_mem32 *)p) : : "memory");
-		return val;
-	default:
-		asm volatile("xchgq %q0, %1" : "+r"(val), "+m"(*(x86_mem64 *)p) : : "memory");
-		return val;
+	case 1: return __atomic_exchange_n((u8 *)p, (u8)val, __ATOMIC_SEQ_CST);
+	case 2: asm volatile("xchgw %w0, %1" : "+r"(val), "+m"(*(x86_mem16 *)p) : : "memory"); return val;
+	case 4: asm volatile("xchgl %k0, %1" : "+r"(val), "+m"(*(x86_mem32 *)p) : : "memory"); return val;
+	default: asm volatile("xchgq %q0, %1" : "+r"(val), "+m"(*(x86_mem64 *)p) : : "memory"); return val;
 	}
 }
 

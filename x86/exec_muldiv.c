@@ -9,23 +9,23 @@
 /* lo and hi are all of rax and rdx, in and out. */
 typedef u32 muldiv_fn(u64 *lo, u64 *hi, u64 src, u32 flags);
 
-#define MULDIV(name, text, reg)                                                                                \
-	static u32 name(u64 *lo, u64 *hi, u64 src, u32 flags)                                                  \
-	{                                                                                                      \
-		u64 rax = flags;                                                                               \
-                                                                                                               \
-		asm volatile(X86_FLAGS_LOAD "movq %3, %%rax\n\t" text " %" reg "4\n\t"                         \
-			     "movq %%rax, %1" X86_FLAGS_SAVE                                                   \
-			     : "+&a"(rax), "=&r"(*lo), "+&d"(*hi)                                              \
-			     : "r"(*lo), "r"(src)                                                              \
-			     : "cc");                                                                          \
-		return (u32)rax;                                                                               \
+#define MULDIV(name, text, reg)                                                                                        \
+	static u32 name(u64 *lo, u64 *hi, u64 src, u32 flags)                                                          \
+	{                                                                                                              \
+		u64 rax = flags;                                                                                       \
+                                                                                                                       \
+		asm volatile(X86_FLAGS_LOAD "movq %3, %%rax\n\t" text " %" reg "4\n\t"                                 \
+					    "movq %%rax, %1" X86_FLAGS_SAVE                                            \
+			     : "+&a"(rax), "=&r"(*lo), "+&d"(*hi)                                                      \
+			     : "r"(*lo), "r"(src)                                                                      \
+			     : "cc");                                                                                  \
+		return (u32)rax;                                                                                       \
 	}
-#define MULDIV_OP(name)                                                                                        \
-	MULDIV(name##_1, #name "b", "b")                                                                       \
-	MULDIV(name##_2, #name "w", "w")                                                                       \
-	MULDIV(name##_4, #name "l", "k")                                                                       \
-	MULDIV(name##_8, #name "q", "q")                                                                       \
+#define MULDIV_OP(name)                                                                                                \
+	MULDIV(name##_1, #name "b", "b")                                                                               \
+	MULDIV(name##_2, #name "w", "w")                                                                               \
+	MULDIV(name##_4, #name "l", "k")                                                                               \
+	MULDIV(name##_8, #name "q", "q")                                                                               \
 	static muldiv_fn *const fn_##name[4] = { name##_1, name##_2, name##_4, name##_8 };
 
 MULDIV_OP(mul)
@@ -70,15 +70,9 @@ static void dividend(const struct x86_state *s, unsigned size, u64 *lo, u64 *hi)
 
 	*hi = 0;
 	switch (size) {
-	case 1:
-		*lo = (u16)a;
-		break;
-	case 2:
-		*lo = (u16)a | (u64)(u16)d << 16;
-		break;
-	case 4:
-		*lo = (u32)a | d << 32;
-		break;
+	case 1: *lo = (u16)a; break;
+	case 2: *lo = (u16)a | (u64)(u16)d << 16; break;
+	case 4: *lo = (u32)a | d << 32; break;
 	default:
 		*lo = a;
 		*hi = d;
@@ -159,14 +153,14 @@ enum x86_result x86_exec_idiv(struct x86_state *s, const struct x86_insn *i)
 
 typedef u32 imul_fn(u64 *dst, u64 src, u32 flags);
 
-#define IMUL(name, text, reg)                                                                                  \
-	static u32 name(u64 *dst, u64 src, u32 flags)                                                          \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %" reg "1" X86_FLAGS_SAVE                        \
-			     : "+&a"(flags), "+r"(*dst)                                                        \
-			     : "r"(src)                                                                        \
-			     : "cc");                                                                          \
-		return flags;                                                                                  \
+#define IMUL(name, text, reg)                                                                                          \
+	static u32 name(u64 *dst, u64 src, u32 flags)                                                                  \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD text " %" reg "2, %" reg "1" X86_FLAGS_SAVE                                \
+			     : "+&a"(flags), "+r"(*dst)                                                                \
+			     : "r"(src)                                                                                \
+			     : "cc");                                                                                  \
+		return flags;                                                                                          \
 	}
 IMUL(imul2_2, "imulw", "w")
 IMUL(imul2_4, "imull", "k")

@@ -8,14 +8,14 @@
 
 typedef u32 shift_fn(void *p, u8 count, u32 flags);
 
-#define SHIFT(name, text, type)                                                                                \
-	static u32 name(void *p, u8 count, u32 flags)                                                          \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD text " %%cl, %1" X86_FLAGS_SAVE                                    \
-			     : "+&a"(flags), "+m"(*(type *)p)                                                   \
-			     : "c"(count)                                                                      \
-			     : "cc", "memory");                                                                \
-		return flags;                                                                                  \
+#define SHIFT(name, text, type)                                                                                        \
+	static u32 name(void *p, u8 count, u32 flags)                                                                  \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD text " %%cl, %1" X86_FLAGS_SAVE                                            \
+			     : "+&a"(flags), "+m"(*(type *)p)                                                          \
+			     : "c"(count)                                                                              \
+			     : "cc", "memory");                                                                        \
+		return flags;                                                                                          \
 	}
 
 static enum x86_result shift(struct x86_state *s, const struct x86_insn *i, shift_fn *const *fn)
@@ -36,16 +36,16 @@ static enum x86_result shift(struct x86_state *s, const struct x86_insn *i, shif
 	return r;
 }
 
-#define EXEC_SHIFT(name)                                                                                       \
-	SHIFT(name##_1, #name "b", u8)                                                                         \
-	SHIFT(name##_2, #name "w", x86_mem16)                                                                  \
-	SHIFT(name##_4, #name "l", x86_mem32)                                                                  \
-	SHIFT(name##_8, #name "q", x86_mem64)                                                                  \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		static shift_fn *const fn[4] = { name##_1, name##_2, name##_4, name##_8 };                     \
-                                                                                                               \
-		return shift(s, i, fn);                                                                        \
+#define EXEC_SHIFT(name)                                                                                               \
+	SHIFT(name##_1, #name "b", u8)                                                                                 \
+	SHIFT(name##_2, #name "w", x86_mem16)                                                                          \
+	SHIFT(name##_4, #name "l", x86_mem32)                                                                          \
+	SHIFT(name##_8, #name "q", x86_mem64)                                                                          \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		static shift_fn *const fn[4] = { name##_1, name##_2, name##_4, name##_8 };                             \
+                                                                                                                       \
+		return shift(s, i, fn);                                                                                \
 	}
 
 EXEC_SHIFT(rol)
@@ -60,14 +60,14 @@ EXEC_SHIFT(sar)
 
 typedef u32 shift2_fn(void *p, u64 src, u8 count, u32 flags);
 
-#define SHIFT2(name, text, type, reg)                                                                          \
-	static u32 name(void *p, u64 src, u8 count, u32 flags)                                                 \
-	{                                                                                                      \
-		asm volatile(X86_FLAGS_LOAD text " %%cl, %" reg "2, %1" X86_FLAGS_SAVE                         \
-			     : "+&a"(flags), "+m"(*(type *)p)                                                   \
-			     : "r"(src), "c"(count)                                                            \
-			     : "cc", "memory");                                                                \
-		return flags;                                                                                  \
+#define SHIFT2(name, text, type, reg)                                                                                  \
+	static u32 name(void *p, u64 src, u8 count, u32 flags)                                                         \
+	{                                                                                                              \
+		asm volatile(X86_FLAGS_LOAD text " %%cl, %" reg "2, %1" X86_FLAGS_SAVE                                 \
+			     : "+&a"(flags), "+m"(*(type *)p)                                                          \
+			     : "r"(src), "c"(count)                                                                    \
+			     : "cc", "memory");                                                                        \
+		return flags;                                                                                          \
 	}
 
 static enum x86_result shift2(struct x86_state *s, const struct x86_insn *i, shift2_fn *const *fn)
@@ -90,15 +90,15 @@ static enum x86_result shift2(struct x86_state *s, const struct x86_insn *i, shi
 	return r;
 }
 
-#define EXEC_SHIFT2(name)                                                                                      \
-	SHIFT2(name##_2, #name "w", x86_mem16, "w")                                                            \
-	SHIFT2(name##_4, #name "l", x86_mem32, "k")                                                            \
-	SHIFT2(name##_8, #name "q", x86_mem64, "q")                                                            \
-	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                         \
-	{                                                                                                      \
-		static shift2_fn *const fn[4] = { NULL, name##_2, name##_4, name##_8 };                        \
-                                                                                                               \
-		return shift2(s, i, fn);                                                                       \
+#define EXEC_SHIFT2(name)                                                                                              \
+	SHIFT2(name##_2, #name "w", x86_mem16, "w")                                                                    \
+	SHIFT2(name##_4, #name "l", x86_mem32, "k")                                                                    \
+	SHIFT2(name##_8, #name "q", x86_mem64, "q")                                                                    \
+	enum x86_result x86_exec_##name(struct x86_state *s, const struct x86_insn *i)                                 \
+	{                                                                                                              \
+		static shift2_fn *const fn[4] = { NULL, name##_2, name##_4, name##_8 };                                \
+                                                                                                                       \
+		return shift2(s, i, fn);                                                                               \
 	}
 
 EXEC_SHIFT2(shld)

@@ -14,12 +14,12 @@
 #define STRING_BUDGET 65536u
 
 struct string {
-	unsigned size;		/* of an element */
+	unsigned size; /* of an element */
 	unsigned adsize;
-	u64 mask;		/* of an offset */
+	u64 mask; /* of an offset */
 	bool rep;
-	bool down;		/* RFLAGS.DF */
-	u64 limit;		/* elements this call may do; one when stepping */
+	bool down; /* RFLAGS.DF */
+	u64 limit; /* elements this call may do; one when stepping */
 };
 
 static void string_start(const struct x86_state *s, const struct x86_insn *i, struct string *t)
@@ -115,34 +115,18 @@ static u64 string_max(const struct string *t, u64 left)
  * The host's string instructions, which know the direction. DF is clear in C, and signal and interrupt
  * handlers clear it for themselves.
  */
-#define HOST_STRING(text, size, down, ...)                                                                     \
-	do {                                                                                                   \
-		switch ((size) * 2 + (down)) {                                                                 \
-		case 2:                                                                                        \
-			asm volatile(text("b", "", "") __VA_ARGS__);                                           \
-			break;                                                                                 \
-		case 3:                                                                                        \
-			asm volatile(text("b", "std\n\t", "\n\tcld") __VA_ARGS__);                             \
-			break;                                                                                 \
-		case 4:                                                                                        \
-			asm volatile(text("w", "", "") __VA_ARGS__);                                           \
-			break;                                                                                 \
-		case 5:                                                                                        \
-			asm volatile(text("w", "std\n\t", "\n\tcld") __VA_ARGS__);                             \
-			break;                                                                                 \
-		case 8:                                                                                        \
-			asm volatile(text("l", "", "") __VA_ARGS__);                                           \
-			break;                                                                                 \
-		case 9:                                                                                        \
-			asm volatile(text("l", "std\n\t", "\n\tcld") __VA_ARGS__);                             \
-			break;                                                                                 \
-		case 16:                                                                                       \
-			asm volatile(text("q", "", "") __VA_ARGS__);                                           \
-			break;                                                                                 \
-		default:                                                                                       \
-			asm volatile(text("q", "std\n\t", "\n\tcld") __VA_ARGS__);                             \
-			break;                                                                                 \
-		}                                                                                              \
+#define HOST_STRING(text, size, down, ...)                                                                             \
+	do {                                                                                                           \
+		switch ((size)*2 + (down)) {                                                                           \
+		case 2: asm volatile(text("b", "", "") __VA_ARGS__); break;                                            \
+		case 3: asm volatile(text("b", "std\n\t", "\n\tcld") __VA_ARGS__); break;                              \
+		case 4: asm volatile(text("w", "", "") __VA_ARGS__); break;                                            \
+		case 5: asm volatile(text("w", "std\n\t", "\n\tcld") __VA_ARGS__); break;                              \
+		case 8: asm volatile(text("l", "", "") __VA_ARGS__); break;                                            \
+		case 9: asm volatile(text("l", "std\n\t", "\n\tcld") __VA_ARGS__); break;                              \
+		case 16: asm volatile(text("q", "", "") __VA_ARGS__); break;                                           \
+		default: asm volatile(text("q", "std\n\t", "\n\tcld") __VA_ARGS__); break;                             \
+		}                                                                                                      \
 	} while (0)
 
 #define HOST_MOVS(sfx, before, after) before "rep movs" sfx after
@@ -168,11 +152,9 @@ static void host_stos(u8 *dst, u64 val, u64 n, unsigned size, bool down)
 static u64 host_cmps(const u8 *a, const u8 *b, u64 n, unsigned size, bool down, bool while_equal, u32 *flags)
 {
 	if (while_equal)
-		HOST_STRING(HOST_REPE_CMPS, size, down,
-			    : "+S"(a), "+D"(b), "+c"(n), "=a"(*flags) : : "cc", "memory");
+		HOST_STRING(HOST_REPE_CMPS, size, down, : "+S"(a), "+D"(b), "+c"(n), "=a"(*flags) : : "cc", "memory");
 	else
-		HOST_STRING(HOST_REPNE_CMPS, size, down,
-			    : "+S"(a), "+D"(b), "+c"(n), "=a"(*flags) : : "cc", "memory");
+		HOST_STRING(HOST_REPNE_CMPS, size, down, : "+S"(a), "+D"(b), "+c"(n), "=a"(*flags) : : "cc", "memory");
 	return n;
 }
 

@@ -40,30 +40,14 @@ static inline bool x86_cond(u64 f, unsigned cc)
 	bool r;
 
 	switch (cc >> 1) {
-	case 0:
-		r = f & RFLAGS_OF;
-		break;
-	case 1:
-		r = f & RFLAGS_CF;
-		break;
-	case 2:
-		r = f & RFLAGS_ZF;
-		break;
-	case 3:
-		r = f & (RFLAGS_CF | RFLAGS_ZF);
-		break;
-	case 4:
-		r = f & RFLAGS_SF;
-		break;
-	case 5:
-		r = f & RFLAGS_PF;
-		break;
-	case 6:
-		r = (f >> 7 ^ f >> 11) & 1;
-		break;
-	default:
-		r = ((f >> 7 ^ f >> 11) & 1) || (f & RFLAGS_ZF);
-		break;
+	case 0: r = f & RFLAGS_OF; break;
+	case 1: r = f & RFLAGS_CF; break;
+	case 2: r = f & RFLAGS_ZF; break;
+	case 3: r = f & (RFLAGS_CF | RFLAGS_ZF); break;
+	case 4: r = f & RFLAGS_SF; break;
+	case 5: r = f & RFLAGS_PF; break;
+	case 6: r = (f >> 7 ^ f >> 11) & 1; break;
+	default: r = ((f >> 7 ^ f >> 11) & 1) || (f & RFLAGS_ZF); break;
 	}
 	return r ^ (cc & 1);
 }

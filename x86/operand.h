@@ -18,46 +18,30 @@ static inline void *x86_gpr_ptr(struct x86_state *s, unsigned reg)
 X86_RACY static inline u64 x86_peek(const void *p, unsigned size)
 {
 	switch (size) {
-	case 1:
-		return *(const volatile u8 *)p;
-	case 2:
-		return *(const volatile x86_mem16 *)p;
-	case 4:
-		return *(const volatile x86_mem32 *)p;
-	default:
-		return *(const volatile x86_mem64 *)p;
+	case 1: return *(const volatile u8 *)p;
+	case 2: return *(const volatile x86_mem16 *)p;
+	case 4: return *(const volatile x86_mem32 *)p;
+	default: return *(const volatile x86_mem64 *)p;
 	}
 }
 
 X86_RACY static inline void x86_poke(void *p, unsigned size, u64 val)
 {
 	switch (size) {
-	case 1:
-		*(volatile u8 *)p = (u8)val;
-		break;
-	case 2:
-		*(volatile x86_mem16 *)p = (u16)val;
-		break;
-	case 4:
-		*(volatile x86_mem32 *)p = (u32)val;
-		break;
-	default:
-		*(volatile x86_mem64 *)p = val;
-		break;
+	case 1: *(volatile u8 *)p = (u8)val; break;
+	case 2: *(volatile x86_mem16 *)p = (u16)val; break;
+	case 4: *(volatile x86_mem32 *)p = (u32)val; break;
+	default: *(volatile x86_mem64 *)p = val; break;
 	}
 }
 
 static inline u64 x86_sext(u64 val, unsigned size)
 {
 	switch (size) {
-	case 1:
-		return (u64)(s8)val;
-	case 2:
-		return (u64)(s16)val;
-	case 4:
-		return (u64)(s32)val;
-	default:
-		return val;
+	case 1: return (u64)(s8)val;
+	case 2: return (u64)(s16)val;
+	case 4: return (u64)(s32)val;
+	default: return val;
 	}
 }
 
@@ -92,14 +76,9 @@ static inline enum x86_result x86_get_opnd(struct x86_state *s, const struct x86
 	const struct x86_operand *o = &i->opnd[n];
 
 	switch (o->kind) {
-	case OPND_GPR:
-		*val = x86_read_gpr(s, o->reg, o->size);
-		return X86_OK;
-	case OPND_IMM:
-		*val = o->reg ? i->imm2 : i->imm;
-		return X86_OK;
-	case OPND_MEM:
-		return x86_load(s, i->seg, x86_ea(s, i), o->size, val);
+	case OPND_GPR: *val = x86_read_gpr(s, o->reg, o->size); return X86_OK;
+	case OPND_IMM: *val = o->reg ? i->imm2 : i->imm; return X86_OK;
+	case OPND_MEM: return x86_load(s, i->seg, x86_ea(s, i), o->size, val);
 	}
 	return X86_UNHANDLED;
 }
@@ -123,7 +102,7 @@ static inline enum x86_result x86_put_opnd(struct x86_state *s, const struct x86
  */
 struct x86_place {
 	void *ptr;
-	u8 reg;		/* X86_REG_NONE: memory */
+	u8 reg; /* X86_REG_NONE: memory */
 	u8 size;
 	struct x86_rmw rmw;
 };

@@ -27,7 +27,7 @@ SYS_CODE_DEF(atomic_bts, 64,
 	     "1: lock bts dword ptr [rdi + 8], 5\n jc 1b\n"
 	     "inc dword ptr [rdi]\n lock btr dword ptr [rdi + 8], 5\n dec ecx\n jnz 1b");
 
-static unsigned waiting;	/* threads that have not begun: they start together */
+static unsigned waiting; /* threads that have not begun: they start together */
 
 static void *run_cpu(void *arg)
 {

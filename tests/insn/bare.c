@@ -27,7 +27,7 @@ static struct {
 	struct cpu_result *out;
 	unsigned bits;
 	bool vectors;
-	unsigned number;	/* of this run, and the one that the last tick of the watchdog saw */
+	unsigned number; /* of this run, and the one that the last tick of the watchdog saw */
 	unsigned ticked;
 	gregset_t saved_regs;
 	u8 saved_fp[XSAVE_YMM + 256] __aligned(64);
@@ -125,8 +125,7 @@ static void store_result(ucontext_t *uc)
 	if (out->vector == X86_EXC_BP) {
 		out->vector = VECTOR_NONE;
 		out->regs.rip--;
-	} else if (out->vector == X86_EXC_PF && out->error & PFERR_I && job.bits != 16 &&
-		   out->cr2 == out->regs.rip) {
+	} else if (out->vector == X86_EXC_PF && out->error & PFERR_I && job.bits != 16 && out->cr2 == out->regs.rip) {
 		/* A branch out of the code page is complete; its target's fetch is another instruction. */
 		out->vector = VECTOR_NONE;
 	}
@@ -202,8 +201,13 @@ void bare_run(unsigned bits, const struct cpu_regs *regs, bool vectors, struct c
 static bool write_ldt(unsigned selector, u32 base, unsigned contents, const struct segment16 *seg)
 {
 	struct user_desc d = {
-		.entry_number = selector >> 3, .base_addr = base, .limit = seg->limit, .seg_32bit = seg->big,
-		.contents = contents, .limit_in_pages = seg->pages, .useable = 1,
+		.entry_number = selector >> 3,
+		.base_addr = base,
+		.limit = seg->limit,
+		.seg_32bit = seg->big,
+		.contents = contents,
+		.limit_in_pages = seg->pages,
+		.useable = 1,
 	};
 
 	return !syscall(SYS_modify_ldt, 0x11, &d, sizeof(d));

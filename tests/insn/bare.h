@@ -28,16 +28,16 @@ struct cpu_regs {
 	u8 vector[VECTOR_STATE_SIZE] __aligned(64);
 };
 
-#define VECTOR_NONE 0xffu	/* the instruction completed */
-#define VECTOR_ODD 0xfeu	/* the library did not know what to do: error holds its enum x86_result */
+#define VECTOR_NONE 0xffu /* the instruction completed */
+#define VECTOR_ODD 0xfeu /* the library did not know what to do: error holds its enum x86_result */
 
-#define VECTOR_LOOP 0xfdu	/* the bare CPU did not come back */
+#define VECTOR_LOOP 0xfdu /* the bare CPU did not come back */
 
 struct cpu_result {
 	struct cpu_regs regs;
-	unsigned vector;	/* of the exception */
+	unsigned vector; /* of the exception */
 	u32 error;
-	u64 cr2;		/* of a page fault */
+	u64 cr2; /* of a page fault */
 };
 
 /* Where in the XSAVE area things are. */
@@ -66,10 +66,10 @@ u64 bare_gs_base(void);
 #define STACK16_SEL 0x17
 
 struct segment16 {
-	u32 limit;		/* bytes or pages, less 1 */
+	u32 limit; /* bytes or pages, less 1 */
 	bool pages;
 	bool expand_down;
-	bool big;		/* D/B */
+	bool big; /* D/B */
 };
 bool bare_segments(const struct segment16 *data, const struct segment16 *stack);
 

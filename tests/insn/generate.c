@@ -28,26 +28,22 @@ bool one_in(struct random *r, unsigned n)
 
 u64 random_value(struct random *r)
 {
+	/* clang-format off */
 	static const u64 edge[] = {
 		0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000,
 		0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff,
 		0xffffffff80000000, 0xffffffffffff8000, 0xffffffffffffff80, 0xaaaaaaaaaaaaaaaa, 0x5555555555555555,
 	};
+	/* clang-format on */
 	u64 v;
 
 	switch (random_below(r, 6)) {
 	case 0:
-	case 1:
-		return edge[random_below(r, ARRAY_SIZE(edge))];
-	case 2:
-		return edge[random_below(r, ARRAY_SIZE(edge))] + random_below(r, 5) - 2;
-	case 3:
-		return random_below(r, 130);
-	case 4:
-		v = random_u64(r);
-		return v >> random_below(r, 64);
-	default:
-		return random_u64(r);
+	case 1: return edge[random_below(r, ARRAY_SIZE(edge))];
+	case 2: return edge[random_below(r, ARRAY_SIZE(edge))] + random_below(r, 5) - 2;
+	case 3: return random_below(r, 130);
+	case 4: v = random_u64(r); return v >> random_below(r, 64);
+	default: return random_u64(r);
 	}
 }
 
@@ -59,9 +55,9 @@ struct encoder {
 	unsigned bits;
 	u8 *p;
 	u8 *start;
-	u8 *disp;		/* where the displacement is, and its size */
+	u8 *disp; /* where the displacement is, and its size */
 	unsigned disp_size;
-	u8 *tail;		/* what follows opcode, ModRM, displacement */
+	u8 *tail; /* what follows opcode, ModRM, displacement */
 	u8 rex;
 	bool address16;
 };
@@ -190,7 +186,7 @@ static void emit_modrm(struct encoder *e)
 		return;
 	}
 	if (row->attr & ROW_VSIB)
-		e->p[-1] = modrm = (modrm & ~7) | 4;	/* in 16-bit code only with 67 */
+		e->p[-1] = modrm = (modrm & ~7) | 4; /* in 16-bit code only with 67 */
 	e->disp_size = modrm >> 6 == 1 ? 1 : modrm >> 6 == 2 ? 4 : 0;
 	if ((modrm & 7) == 4) {
 		u8 sib = random_below(e->r, 256);
@@ -244,19 +240,13 @@ static u64 choose_target(struct random *r, unsigned size, bool split, u64 high)
 	u64 a;
 
 	switch (random_below(r, 40)) {
-	case 0:
-		return DATA_AT - 1 - random_below(r, size);
-	case 1:
-		return DATA_END - random_below(r, size + 1);
-	case 2:
-		return DATA_AT + DATA_WRITABLE + random_below(r, 0x1000 - size);
-	case 3:
-		return split ? DATA_AT + DATA_WRITABLE - random_below(r, size) : DATA_AT;
+	case 0: return DATA_AT - 1 - random_below(r, size);
+	case 1: return DATA_END - random_below(r, size + 1);
+	case 2: return DATA_AT + DATA_WRITABLE + random_below(r, 0x1000 - size);
+	case 3: return split ? DATA_AT + DATA_WRITABLE - random_below(r, size) : DATA_AT;
 	case 4:
-	case 5:
-		return split ? DATA_AT + 0x1000 - random_below(r, size) : DATA_AT;
-	case 6:
-		return high ? high - random_below(r, 32) : DATA_AT;
+	case 5: return split ? DATA_AT + 0x1000 - random_below(r, size) : DATA_AT;
+	case 6: return high ? high - random_below(r, 32) : DATA_AT;
 	}
 	a = DATA_AT + random_below(r, DATA_WRITABLE - size + 1);
 	if (!split || !one_in(r, 4))
@@ -344,14 +334,10 @@ static void implicit_operands(struct insn_case *c, u8 *data, struct random *r)
 	case X86_OP_XLAT:
 		gpr[X86_RBX] = high | (u32)(choose_target(r, 1, true, 0) - (u8)gpr[X86_RAX] - segment_base(c));
 		break;
-	case X86_OP_CLZERO:
-		gpr[X86_RAX] = high | (u32)(choose_target(r, 64, true, 0) - segment_base(c));
-		break;
+	case X86_OP_CLZERO: gpr[X86_RAX] = high | (u32)(choose_target(r, 64, true, 0) - segment_base(c)); break;
 	case X86_OP_MASKMOVQ:
 	case X86_OP_MASKMOVDQU:
-	case X86_OP_VMASKMOVDQU:
-		gpr[X86_RDI] = high | (u32)(choose_target(r, 16, true, 0) - segment_base(c));
-		break;
+	case X86_OP_VMASKMOVDQU: gpr[X86_RDI] = high | (u32)(choose_target(r, 16, true, 0) - segment_base(c)); break;
 	case X86_OP_RET_NEAR:
 		if (!one_in(r, 4)) {
 			v = code_address(c, r);
@@ -360,8 +346,8 @@ static void implicit_operands(struct insn_case *c, u8 *data, struct random *r)
 		break;
 	case X86_OP_LEAVE:
 	case X86_OP_ENTER:
-		gpr[X86_RBP] = one_in(r, 4) ? gpr[X86_RSP] :
-					      choose_target(r, 8, true, 0) - (c->bits == 16 ? DATA_AT : 0);
+		gpr[X86_RBP] =
+			one_in(r, 4) ? gpr[X86_RSP] : choose_target(r, 8, true, 0) - (c->bits == 16 ? DATA_AT : 0);
 		break;
 	}
 }
@@ -374,15 +360,9 @@ static void choose_registers(struct insn_case *c, struct random *r)
 	for (n = 0; n < 16; n++)
 		c->regs.gpr[n] = random_value(r);
 	switch (random_below(r, 24)) {
-	case 0:
-		c->regs.gpr[X86_RSP] = choose_target(r, 16, true, 0x800000000000ull);
-		break;
-	case 1:
-		c->regs.gpr[X86_RSP] = DATA_AT + random_below(r, 64);
-		break;
-	default:
-		c->regs.gpr[X86_RSP] = DATA_AT + 0x800 + 8 * random_below(r, 0x200);
-		break;
+	case 0: c->regs.gpr[X86_RSP] = choose_target(r, 16, true, 0x800000000000ull); break;
+	case 1: c->regs.gpr[X86_RSP] = DATA_AT + random_below(r, 64); break;
+	default: c->regs.gpr[X86_RSP] = DATA_AT + 0x800 + 8 * random_below(r, 0x200); break;
 	}
 	c->regs.rip = CODE_AT;
 	if (c->bits == 16) {
@@ -408,21 +388,25 @@ static void choose_registers(struct insn_case *c, struct random *r)
 
 static u32 random_float(struct random *r)
 {
+	/* clang-format off */
 	static const u32 edge[] = {
 		0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffc00001,
 		1, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0x3f000000, 0x40490fdb,
 	};
+	/* clang-format on */
 
 	return one_in(r, 2) ? edge[random_below(r, ARRAY_SIZE(edge))] : random_u64(r);
 }
 
 static u64 random_double(struct random *r)
 {
+	/* clang-format off */
 	static const u64 edge[] = {
 		0, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
 		0x7ff8000000000000, 0x7ff0000000000001, 1, 0x800fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
 		0x43e0000000000000, 0x3fe0000000000000, 0x400921fb54442d18,
 	};
+	/* clang-format on */
 
 	return one_in(r, 2) ? edge[random_below(r, ARRAY_SIZE(edge))] : random_u64(r);
 }
@@ -431,14 +415,10 @@ static u64 random_double(struct random *r)
 static u64 random_lane(struct random *r)
 {
 	switch (random_below(r, 4)) {
-	case 0:
-		return random_value(r);
-	case 1:
-		return random_double(r);
-	case 2:
-		return random_u64(r);
-	default:
-		return random_float(r) | (u64)random_float(r) << 32;
+	case 0: return random_value(r);
+	case 1: return random_double(r);
+	case 2: return random_u64(r);
+	default: return random_float(r) | (u64)random_float(r) << 32;
 	}
 }
 
@@ -557,8 +537,8 @@ static void memory_value(struct insn_case *c, u8 *data, struct random *r)
 	}
 }
 
-bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, unsigned bits,
-	      const struct x86_state *s, u8 *data, struct random *r)
+bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, unsigned bits, const struct x86_state *s,
+	      u8 *data, struct random *r)
 {
 	enum x86_mode mode = bits == 64 ? X86_MODE_LONG : bits == 32 ? X86_MODE_PROT32 : X86_MODE_PROT16;
 	u8 buf[64];

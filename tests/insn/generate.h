@@ -23,22 +23,22 @@ bool one_in(struct random *r, unsigned n);
 u64 random_value(struct random *r);
 
 struct insn_case {
-	unsigned bits;			/* 64, 32 or 16 */
+	unsigned bits; /* 64, 32 or 16 */
 	u8 code[16];
 	unsigned len;
 	struct x86_insn insn;
 	struct cpu_regs regs;
-	u64 target;			/* linear address of the memory operand's start; 0: none */
+	u64 target; /* linear address of the memory operand's start; 0: none */
 	unsigned target_size;
-	bool vectors;			/* regs.vector matters */
+	bool vectors; /* regs.vector matters */
 };
 
 /*
  * One case for the row's n-th opcode. data is the content of the data area, adapted to the case. False: the
  * encoding is not one that can be run (no such form in this mode).
  */
-bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, unsigned bits,
-	      const struct x86_state *s, u8 *data, struct random *r);
+bool generate(struct insn_case *c, const struct x86_opcode *row, unsigned n, unsigned bits, const struct x86_state *s,
+	      u8 *data, struct random *r);
 
 /* Fill the data area: values, runs of equal bytes. */
 void generate_data(u8 *data, struct random *r);

@@ -12,9 +12,9 @@
 
 struct insn_options {
 	u64 seed;
-	unsigned rounds;	/* cases for each opcode of the table and mode */
-	const char *only;	/* operation's name, or NULL */
-	bool strict;		/* compare undefined flags, too: the host is the guest's CPU */
+	unsigned rounds; /* cases for each opcode of the table and mode */
+	const char *only; /* operation's name, or NULL */
+	bool strict; /* compare undefined flags, too: the host is the guest's CPU */
 	bool verbose;
 };
 extern struct insn_options insn_options;
@@ -24,11 +24,10 @@ struct insn_test {
 	void (*run)(void);
 };
 
-#define INSN_TEST(fn, text)                                                                                    \
-	static void fn(void);                                                                                  \
-	static const struct insn_test fn##_test = { text, fn };                                                \
-	static const struct insn_test *const fn##_entry                                                        \
-		__attribute__((used, section("insn_tests"))) = &fn##_test;                                     \
+#define INSN_TEST(fn, text)                                                                                            \
+	static void fn(void);                                                                                          \
+	static const struct insn_test fn##_test = { text, fn };                                                        \
+	static const struct insn_test *const fn##_entry __attribute__((used, section("insn_tests"))) = &fn##_test;     \
 	static void fn(void)
 
 /* A failure or a skip of the current test; both may be called more than once. */

@@ -9,12 +9,12 @@
 #include <string.h>
 #include "sys_env.h"
 
-#define DEVICE 0x300000u	/* behind RAM */
+#define DEVICE 0x300000u /* behind RAM */
 #define RECORDS 16
 
 static struct {
-	unsigned taken;			/* numbers that the FIFO has given */
-	bool late;			/* a first read is X86_PENDING */
+	unsigned taken; /* numbers that the FIFO has given */
+	bool late; /* a first read is X86_PENDING */
 	unsigned recorded, replayed;
 	u64 record[RECORDS];
 	unsigned written;
@@ -134,7 +134,7 @@ SYS_TEST(mmio_strings, "io: strings from and to memory-mapped devices")
 		device.late = late;
 		SYS_LOAD(e, SYS_CODE, io_movs);
 		e->s.gpr[X86_RSI] = DEVICE;
-		e->s.gpr[X86_RDI] = SYS_DATA + 0xff1;	/* crosses a page, not aligned */
+		e->s.gpr[X86_RDI] = SYS_DATA + 0xff1; /* crosses a page, not aligned */
 		e->s.gpr[X86_RCX] = 40;
 		finish_one(e);
 		EXPECT_EQ(device.taken, 40);
@@ -158,7 +158,7 @@ SYS_TEST(mmio_strings, "io: strings from and to memory-mapped devices")
 		e->s.gpr[X86_RSI] = e->s.gpr[X86_RDI] = DEVICE;
 		finish_one(e);
 		EXPECT_EQ(device.taken, 2);
-		EXPECT(e->s.rflags & RFLAGS_CF);	/* 0 - 1 */
+		EXPECT(e->s.rflags & RFLAGS_CF); /* 0 - 1 */
 	}
 	e = with_device(sys_prot(0));
 	SYS_LOAD(e, SYS_CODE, io_stos);
@@ -223,7 +223,10 @@ SYS_CODE_DEF(io_ins_one, 32, "insw");
 
 SYS_TEST(port_strings, "io: port strings in parts, waiting, and leaving in between")
 {
-	static const struct { unsigned chunk; bool waits, exits; } how[] = {
+	static const struct {
+		unsigned chunk;
+		bool waits, exits;
+	} how[] = {
 		{ 0, false, false }, { 3, false, false }, { 0, true, false }, { 5, true, true }, { 1, false, true },
 	};
 	struct sys_env *e;

@@ -17,7 +17,7 @@ extern const struct insn_test *const __start_insn_tests[], *const __stop_insn_te
 static struct {
 	char name[96];
 	unsigned failures, skips;
-	bool composite;		/* it counts parts of its own */
+	bool composite; /* it counts parts of its own */
 } current;
 static unsigned passed, failed, skipped;
 
@@ -105,31 +105,20 @@ static void usage(const char *program)
 static void parse_options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "seed", required_argument, NULL, 's' },   { "rounds", required_argument, NULL, 'r' },
-		{ "only", required_argument, NULL, 'o' },   { "strict", no_argument, NULL, 'u' },
-		{ "verbose", no_argument, NULL, 'v' },	    { NULL, 0, NULL, 0 },
+		{ "seed", required_argument, NULL, 's' }, { "rounds", required_argument, NULL, 'r' },
+		{ "only", required_argument, NULL, 'o' }, { "strict", no_argument, NULL, 'u' },
+		{ "verbose", no_argument, NULL, 'v' },    { NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 's':
-			insn_options.seed = strtoull(optarg, NULL, 0);
-			break;
-		case 'r':
-			insn_options.rounds = strtoul(optarg, NULL, 0);
-			break;
-		case 'o':
-			insn_options.only = optarg;
-			break;
-		case 'u':
-			insn_options.strict = true;
-			break;
-		case 'v':
-			insn_options.verbose = true;
-			break;
-		default:
-			usage(argv[0]);
+		case 's': insn_options.seed = strtoull(optarg, NULL, 0); break;
+		case 'r': insn_options.rounds = strtoul(optarg, NULL, 0); break;
+		case 'o': insn_options.only = optarg; break;
+		case 'u': insn_options.strict = true; break;
+		case 'v': insn_options.verbose = true; break;
+		default: usage(argv[0]);
 		}
 	}
 	if (optind != argc)

@@ -18,7 +18,7 @@ enum { PML4_AT = 0x1000, PDPT_AT = 0x2000, PD_AT = 0x3000, PT_CODE_AT = 0x4000, 
 #define PTE_NX (1ull << 63)
 
 struct lib_cpu {
-	struct x86_state state;		/* first: ops find the rest by it */
+	struct x86_state state; /* first: ops find the rest by it */
 	struct x86_tlb *tlb;
 	u8 *tables, *code, *data;
 	u8 vector[4096] __aligned(64);
@@ -111,6 +111,7 @@ static const struct x86_ops ops = {
 enum { EAX, EBX, ECX, EDX };
 
 /* Feature, leaf, subleaf, register, bit (SDM and APM, "CPUID"). */
+/* clang-format off */
 static const struct { u8 feature; u32 leaf, subleaf; u8 reg, bit; } cpuid_bits[] = {
 	{ X86F_FPU, 1, 0, EDX, 0 }, { X86F_VME, 1, 0, EDX, 1 }, { X86F_DE, 1, 0, EDX, 2 },
 	{ X86F_PSE, 1, 0, EDX, 3 }, { X86F_TSC, 1, 0, EDX, 4 }, { X86F_MSR, 1, 0, EDX, 5 },
@@ -140,6 +141,7 @@ static const struct { u8 feature; u32 leaf, subleaf; u8 reg, bit; } cpuid_bits[]
 	{ X86F_CLZERO, 0x80000008, 0, EBX, 0 }, { X86F_MCOMMIT, 0x80000008, 0, EBX, 8 },
 	{ X86F_WBNOINVD, 0x80000008, 0, EBX, 9 },
 };
+/* clang-format on */
 
 static void set_features(struct x86_state *s)
 {
@@ -196,7 +198,8 @@ void lib_mode(struct lib_cpu *cpu, unsigned bits)
 	};
 	for (n = SEG_FS; n <= SEG_GS; n++)
 		s->seg[n] = (struct x86_seg){
-			.attr = SEG_UNUSABLE, .base = n == SEG_FS ? bare_fs_base() : bare_gs_base(),
+			.attr = SEG_UNUSABLE,
+			.base = n == SEG_FS ? bare_fs_base() : bare_gs_base(),
 		};
 	s->cpl = 3;
 	x86_update_mode(s);
@@ -205,7 +208,8 @@ void lib_mode(struct lib_cpu *cpu, unsigned bits)
 static struct x86_seg segment16(const struct segment16 *seg, u64 base, u32 type, u16 sel)
 {
 	return (struct x86_seg){
-		.base = base, .sel = sel,
+		.base = base,
+		.sel = sel,
 		.limit = seg->pages ? seg->limit << 12 | 0xfff : seg->limit,
 		.attr = SEG_P | SEG_S | 3 << SEG_DPL_SHIFT | SEG_TYPE_ACCESSED | SEG_TYPE_RW | type |
 			(seg->expand_down ? SEG_TYPE_DC : 0) | (seg->big ? SEG_DB : 0) | (seg->pages ? SEG_G : 0),
@@ -252,7 +256,7 @@ struct lib_cpu *lib_new(void)
 	s->xcr0 = 7;
 	s->dr6 = DR6_FIXED1;
 	s->dr7 = DR7_FIXED1;
-	s->tr = (struct x86_seg){ .limit = 0x5f, .attr = SEG_P | 11, .sel = 0x40 };	/* no I/O bitmap */
+	s->tr = (struct x86_seg){ .limit = 0x5f, .attr = SEG_P | 11, .sel = 0x40 }; /* no I/O bitmap */
 	s->ldt = (struct x86_seg){ .attr = SEG_UNUSABLE };
 	lib_mode(cpu, 64);
 	return cpu;

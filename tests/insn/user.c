@@ -15,12 +15,13 @@ static struct lib_cpu *cpu;
 static u8 template[DATA_SIZE];
 
 static const char *const gpr_name[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-					  "r8",	 "r9",	"r10", "r11", "r12", "r13", "r14", "r15" };
+					  "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
 
 /*
  * Operations that cannot be compared: they would disturb the process, or depend on what a virtual machine or
  * the kernel shows of itself, or change at random.
  */
+/* clang-format off */
 static const u16 not_comparable[] = {
 	X86_OP_INT, X86_OP_INT3, X86_OP_INT1, X86_OP_INTO, X86_OP_SYSCALL, X86_OP_SYSENTER, X86_OP_CPUID,
 	X86_OP_RDTSC, X86_OP_RDTSCP, X86_OP_RDPMC, X86_OP_RDRAND, X86_OP_RDSEED, X86_OP_RDPID, X86_OP_XGETBV,
@@ -32,6 +33,7 @@ static const u16 not_comparable[] = {
 	/* Their images show the host's components and optimisations; tests of their own below the engine. */
 	X86_OP_XSAVE, X86_OP_XRSTOR, X86_OP_XSAVEOPT, X86_OP_XSAVEC, X86_OP_XSAVES, X86_OP_XRSTORS,
 };
+/* clang-format on */
 
 static bool comparable_op(unsigned op)
 {
@@ -97,7 +99,7 @@ static void blank_fpu_addresses(const struct insn_case *c, u8 *data)
 {
 	switch (c->insn.op) {
 	case X86_OP_FXSAVE:
-		blank(data, c->target, 5, 24);	/* with the reserved byte before, and MXCSR_MASK behind */
+		blank(data, c->target, 5, 24); /* with the reserved byte before, and MXCSR_MASK behind */
 		blank(data, c->target, 28, 32);
 		blank(data, c->target, 464, 512);
 		break;
@@ -152,8 +154,8 @@ static int compare_memory(char *text, int n, const u8 *lib, const u8 *bare)
 	for (k = 0; k < DATA_SIZE && shown < 4; k++) {
 		if (lib[k] == bare[k])
 			continue;
-		n += snprintf(text + n, TEXT_SIZE - n, "\n  byte at %llx: library %02x, bare %02x",
-			      DATA_AT + k, lib[k], bare[k]);
+		n += snprintf(text + n, TEXT_SIZE - n, "\n  byte at %llx: library %02x, bare %02x", DATA_AT + k, lib[k],
+			      bare[k]);
 		shown++;
 	}
 	return n;
@@ -162,8 +164,8 @@ static int compare_memory(char *text, int n, const u8 *lib, const u8 *bare)
 /* In what order the parts of larger operands, or two operands, are accessed is the CPU's own affair. */
 static bool one_access(unsigned op)
 {
-	static const u16 many[] = { X86_OP_CMPS, X86_OP_FLDENV, X86_OP_FNSTENV, X86_OP_FRSTOR, X86_OP_FNSAVE,
-				    X86_OP_FXSAVE, X86_OP_FXRSTOR };
+	static const u16 many[] = { X86_OP_CMPS,   X86_OP_FLDENV, X86_OP_FNSTENV, X86_OP_FRSTOR,
+				    X86_OP_FNSAVE, X86_OP_FXSAVE, X86_OP_FXRSTOR };
 	unsigned n;
 
 	for (n = 0; n < ARRAY_SIZE(many); n++)
@@ -224,7 +226,8 @@ static int describe_case(const struct insn_case *c, char *text)
 	for (k = 0; k < c->len; k++)
 		n += snprintf(text + n, TEXT_SIZE - n, "%02x ", c->code[k]);
 	if (c->target)
-		n += snprintf(text + n, TEXT_SIZE - n, "memory %llx/%u ", (unsigned long long)c->target, c->target_size);
+		n += snprintf(text + n, TEXT_SIZE - n, "memory %llx/%u ", (unsigned long long)c->target,
+			      c->target_size);
 	n += snprintf(text + n, TEXT_SIZE - n, "flags %llx", (unsigned long long)c->regs.rflags);
 	for (k = 0; k < (c->bits == 64 ? 16 : 8); k++)
 		n += snprintf(text + n, TEXT_SIZE - n, " %s %llx", gpr_name[k], (unsigned long long)c->regs.gpr[k]);
