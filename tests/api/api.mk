@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # API tests. Included by the top Makefile.
-#   check-api          on libanykvm
+#   check-api          on libanykvm, each engine
 #   check-api-device   on a device: DEVICE=/dev/kvm, DIFFERENCES=file
 #   check-api-svm      on Debian's kvm-amd in an emulated SVM machine (not part of check)
 
@@ -8,23 +8,26 @@ API_TEST_SOURCES := $(sort $(wildcard tests/api/*.c))
 API_LIB_SOURCES := $(filter-out tests/lib/kvm_target_library.c,$(sort $(wildcard tests/lib/*.c)))
 API_TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(API_TEST_SOURCES) $(API_LIB_SOURCES))
 API_LIBRARY_OBJECT := $(BUILD)/tests/lib/kvm_target_library.o
-API_TEST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread $(SANITIZE)
+API_SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+API_TEST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread $(API_SANITIZE)
 
 $(API_TEST_OBJECTS) $(API_LIBRARY_OBJECT): $(BUILD)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(API_TEST_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(API_TEST_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/api/api-tests: $(API_TEST_OBJECTS) $(API_LIBRARY_OBJECT) $(BUILD)/libanykvm.a
-	$(CC) $(SANITIZE) -pthread -o $@ $^
+	$(Q)$(CC) $(API_SANITIZE) -pthread -o $@ $^
 
 # Without the library: for devices, and static, for machines that hold nothing else.
 $(BUILD)/tests/api/api-tests-device: $(API_TEST_OBJECTS)
-	$(CC) -static -pthread -o $@ $^
+	$(Q)$(CC) -static -pthread -o $@ $^
 
 DEVICE ?= /dev/kvm
 
 check-api: $(BUILD)/tests/api/api-tests
-	$(BUILD)/tests/api/api-tests
+	@status=0; for engine in interpreter translator; do \
+		echo "api-tests --engine $$engine"; $< --engine $$engine || status=1; \
+	done; exit $$status
 
 check-api-device: $(BUILD)/tests/api/api-tests-device
 	$(BUILD)/tests/api/api-tests-device --device $(DEVICE) $(if $(DIFFERENCES),--differences $(DIFFERENCES))

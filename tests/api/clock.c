@@ -18,8 +18,8 @@ struct pvclock {
 
 /* Turn the clock on at 0x9000, then show the TSC at each stop. */
 GUEST(clock_guest, 64,
-	"mov ecx, 0x4b564d01\n mov eax, 0x9001\n xor edx, edx\n wrmsr\n"
-	"1: rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9100], rax\n out 0x80, al\n jmp 1b\n");
+      "mov ecx, 0x4b564d01\n mov eax, 0x9001\n xor edx, edx\n wrmsr\n"
+      "1: rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9100], rax\n out 0x80, al\n jmp 1b\n");
 
 /* The guest's own arithmetic: nanoseconds from TSC by way of the page. */
 static uint64_t clock_now(struct cpu *cpu)
@@ -106,8 +106,8 @@ TEST(kvmclock_wall_clock)
 
 /* KVM_HC_VAPIC_POLL_IRQ, then an unknown number, by VMMCALL: KVM takes either vendor's instruction. */
 GUEST(hypercalls, 64,
-	"mov eax, 1\n call 1f\n mov [0x9000], rax\n mov eax, 1000\n call 1f\n mov [0x9008], rax\n" DONE
-	"1: vmmcall\n ret\n");
+      "mov eax, 1\n call 1f\n mov [0x9000], rax\n mov eax, 1000\n call 1f\n mov [0x9008], rax\n" DONE
+      "1: vmmcall\n ret\n");
 
 TEST(hypercall_results)
 {

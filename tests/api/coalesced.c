@@ -39,9 +39,9 @@ static void check_entry(struct kvm_coalesced_mmio_ring *ring, uint64_t addr, uin
 }
 
 GUEST(three_writes, 64,
-	"mov ebx, 0xd0000000\n mov eax, 0x11223344\n"
-	"mov [rbx], eax\n mov [rbx + 4], ax\n mov [rbx + 0xfff], al\n mov ecx, [rbx]\n"
-	"mov [rbx + 0x1000], al\n" DONE);
+      "mov ebx, 0xd0000000\n mov eax, 0x11223344\n"
+      "mov [rbx], eax\n mov [rbx + 4], ax\n mov [rbx + 0xfff], al\n mov ecx, [rbx]\n"
+      "mov [rbx + 0x1000], al\n" DONE);
 
 TEST(coalesced_mmio_writes)
 {
@@ -78,8 +78,8 @@ TEST(coalesced_mmio_unregister)
 }
 
 GUEST(many_writes, 64,
-	"mov ebx, 0xd0000000\n xor eax, eax\n"
-	"1: mov [rbx], eax\n inc eax\n jmp 1b\n");
+      "mov ebx, 0xd0000000\n xor eax, eax\n"
+      "1: mov [rbx], eax\n inc eax\n jmp 1b\n");
 
 /*
  * A full ring means an exit that carries the write itself, and no write is lost or out of order. Linux

@@ -6,9 +6,9 @@
 #include "../lib/chips.h"
 #include "../lib/guest.h"
 
-#define FLAG_TF	0x100u
-#define FLAG_IF	0x200u
-#define DR6_BS	(1ull << 14)
+#define FLAG_TF 0x100u
+#define FLAG_IF 0x200u
+#define DR6_BS (1ull << 14)
 
 static int debug(struct cpu *cpu, uint32_t control, const uint64_t *dr)
 {
@@ -36,13 +36,13 @@ static void expect_debug(struct cpu *cpu, uint64_t pc, uint32_t exception)
 }
 
 GUEST(steps, 64,
-	"mov eax, 1\n"			/* 0 */
-	"add eax, ebx\n"		/* 5 */
-	"jmp 1f\n ud2\n"		/* 7 */
-	"1: pushfq\n"			/* 11 */
-	"pop qword ptr [0x9000]\n"	/* 12 */
-	"cpuid\n"			/* 19 */
-	"nop\n" DONE);			/* 21 */
+      "mov eax, 1\n" /* 0 */
+      "add eax, ebx\n" /* 5 */
+      "jmp 1f\n ud2\n" /* 7 */
+      "1: pushfq\n" /* 11 */
+      "pop qword ptr [0x9000]\n" /* 12 */
+      "cpuid\n" /* 19 */
+      "nop\n" DONE); /* 21 */
 
 TEST(y2006_single_step)
 {
@@ -74,8 +74,7 @@ TEST(y2006_debugger_tf_is_hidden_from_pushf)
 	check_eq(*(uint64_t *)(cpu->machine->mem + GUEST_DATA) & FLAG_TF, 0);
 }
 
-GUEST(four_places, 64,
-	"nop\n break0: inc eax\n break1: inc eax\n break2: inc eax\n break3: inc eax\n" DONE);
+GUEST(four_places, 64, "nop\n break0: inc eax\n break1: inc eax\n break2: inc eax\n break3: inc eax\n" DONE);
 GUEST_LABEL(break0);
 GUEST_LABEL(break1);
 GUEST_LABEL(break2);
@@ -108,8 +107,8 @@ TEST(y2006_four_hardware_breakpoints)
 }
 
 GUEST(watched, 64,
-	"mov eax, [0x9000]\n mov [0x9010], al\n watched_behind: nop\n mov eax, [0x9020]\n"
-	"watched_read: nop\n" DONE);
+      "mov eax, [0x9000]\n mov [0x9010], al\n watched_behind: nop\n mov eax, [0x9020]\n"
+      "watched_read: nop\n" DONE);
 GUEST_LABEL(watched_behind);
 GUEST_LABEL(watched_read);
 
@@ -118,8 +117,7 @@ TEST(debug_watchpoints)
 {
 	struct cpu *cpu = start(watched);
 	/* DR0: write, 1 byte; DR1: read or write, 4 bytes. */
-	uint64_t dr[8] = { [0] = 0x9010, [1] = 0x9020,
-			   [7] = 0x40a | 1ull << 16 | 3ull << 20 | 3ull << 22 };
+	uint64_t dr[8] = { [0] = 0x9010, [1] = 0x9020, [7] = 0x40a | 1ull << 16 | 3ull << 20 | 3ull << 22 };
 
 	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, dr));
 	expect_debug(cpu, GUEST_ADDRESS(watched, watched_behind), 1);
@@ -194,8 +192,8 @@ TEST(debug_inject_errors)
 }
 
 GUEST(own_trap, 64,
-	"pushfq\n or qword ptr [rsp], 0x100\n popfq\n own_trap_first: nop\n own_trap_behind: nop\n"
-	"pushfq\n and qword ptr [rsp], -257\n popfq\n own_trap_off: nop\n" DONE);
+      "pushfq\n or qword ptr [rsp], 0x100\n popfq\n own_trap_first: nop\n own_trap_behind: nop\n"
+      "pushfq\n and qword ptr [rsp], -257\n popfq\n own_trap_off: nop\n" DONE);
 GUEST_LABEL(own_trap_first);
 GUEST_LABEL(own_trap_behind);
 GUEST_LABEL(own_trap_off);
@@ -235,8 +233,8 @@ TEST(y2006_debugger_keeps_guest_tf)
 }
 
 GUEST(own_dr7, 64,
-	"mov eax, 0x701\n mov dr7, rax\n mov ecx, 0x1000\n mov dr0, rcx\n"
-	"mov rax, dr7\n mov [0x9000], rax\n mov rax, dr0\n mov [0x9008], rax\n own_dr7_last: nop\n" DONE);
+      "mov eax, 0x701\n mov dr7, rax\n mov ecx, 0x1000\n mov dr0, rcx\n"
+      "mov rax, dr7\n mov [0x9000], rax\n mov rax, dr0\n mov [0x9008], rax\n own_dr7_last: nop\n" DONE);
 GUEST_LABEL(own_dr7_last);
 
 /* The guest reads and writes its own debug registers while user space's are in force. */
@@ -265,7 +263,9 @@ TEST(debug_guest_owns_its_breakpoints)
 {
 	struct cpu *cpu = start(own_breakpoint);
 	struct kvm_debugregs regs = {
-		.db = { GUEST_ADDRESS(own_breakpoint, own_here) }, .dr6 = 0xffff0ff0, .dr7 = 0x402,
+		.db = { GUEST_ADDRESS(own_breakpoint, own_here) },
+		.dr6 = 0xffff0ff0,
+		.dr7 = 0x402,
 	};
 
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_DEBUGREGS, &regs));

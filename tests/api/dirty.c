@@ -5,8 +5,8 @@
 
 #include "../lib/guest.h"
 
-#define SLOT_GPA	0x10000000ull
-#define SLOT_PAGES	130u
+#define SLOT_GPA 0x10000000ull
+#define SLOT_PAGES 130u
 
 struct dirty_machine {
 	struct machine *machine;
@@ -15,14 +15,14 @@ struct dirty_machine {
 };
 
 GUEST(write_pages, 64,
-	"1: mov ebx, 0x10000000\n"
-	"mov byte ptr [rbx + 0x1000], 1\n mov byte ptr [rbx + 0x40000], 1\n"
-	"mov byte ptr [rbx + 0x81fff], 1\n mov al, [rbx + 0x5000]\n" DONE "jmp 1b\n");
+      "1: mov ebx, 0x10000000\n"
+      "mov byte ptr [rbx + 0x1000], 1\n mov byte ptr [rbx + 0x40000], 1\n"
+      "mov byte ptr [rbx + 0x81fff], 1\n mov al, [rbx + 0x5000]\n" DONE "jmp 1b\n");
 
 /* The guest writes pages 1, 64 and 129 and reads page 5. */
-#define EXPECT_0	(1ull << 1)
-#define EXPECT_1	(1ull << 0)
-#define EXPECT_2	(1ull << 1)
+#define EXPECT_0 (1ull << 1)
+#define EXPECT_1 (1ull << 0)
+#define EXPECT_2 (1ull << 1)
 
 static struct dirty_machine dirty_machine(uint64_t manual)
 {
@@ -34,8 +34,7 @@ static struct dirty_machine dirty_machine(uint64_t manual)
 		machine_enable_cap(dirty.machine, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, manual);
 	}
 	dirty.cpu = cpu_new(dirty.machine, 0);
-	check_ok(memory_slot(dirty.machine, 1, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, SLOT_PAGES * PAGE_SIZE,
-			     host));
+	check_ok(memory_slot(dirty.machine, 1, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, SLOT_PAGES * PAGE_SIZE, host));
 	guest_start(dirty.cpu, GUEST_LONG, write_pages);
 	return dirty;
 }
@@ -51,7 +50,10 @@ static int get_log(struct dirty_machine *dirty, uint32_t slot)
 static int clear_log(struct dirty_machine *dirty, uint32_t slot, uint64_t first, uint32_t pages)
 {
 	struct kvm_clear_dirty_log log = {
-		.slot = slot, .first_page = first, .num_pages = pages, .dirty_bitmap = dirty->bitmap,
+		.slot = slot,
+		.first_page = first,
+		.num_pages = pages,
+		.dirty_bitmap = dirty->bitmap,
 	};
 
 	return kt_ioctl(dirty->machine->vm, KVM_CLEAR_DIRTY_LOG, &log);

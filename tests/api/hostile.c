@@ -10,14 +10,14 @@
 #include "../lib/guest.h"
 #include "../lib/ioctls.h"
 
-#define KERNEL_ADDRESS		((void *)0xffff888000000000ul)
-#define NON_CANONICAL		((void *)0x8000000000000000ul)
+#define KERNEL_ADDRESS ((void *)0xffff888000000000ul)
+#define NON_CANONICAL ((void *)0x8000000000000000ul)
 
 struct targets {
 	struct machine *machine;
 	struct cpu *cpu;
-	struct kt *objects[3];		/* by enum ioctl_object */
-	uint8_t *hole;			/* an inaccessible page behind an accessible one */
+	struct kt *objects[3]; /* by enum ioctl_object */
+	uint8_t *hole; /* an inaccessible page behind an accessible one */
 	uint8_t *read_only;
 };
 
@@ -36,14 +36,12 @@ static struct targets targets_new(void)
 	return targets;
 }
 
-static void expect_fault(struct targets *targets, const struct ioctl_info *info, void *pointer,
-			 const char *what)
+static void expect_fault(struct targets *targets, const struct ioctl_info *info, void *pointer, const char *what)
 {
 	int ret = kt_ioctl(targets->objects[info->object], info->request, pointer);
 
 	if (ret != -EFAULT)
-		fail("%s with %s: %s, not EFAULT", info->name, what,
-		     ret < 0 ? test_errno_name(-ret) : "success");
+		fail("%s with %s: %s, not EFAULT", info->name, what, ret < 0 ? test_errno_name(-ret) : "success");
 }
 
 TEST(hostile_pointers)
@@ -201,7 +199,8 @@ static unsigned int count_maps(void)
 static void one_life(uint8_t *memory)
 {
 	struct kvm_userspace_memory_region region = {
-		.memory_size = PAGE_SIZE, .userspace_addr = (uintptr_t)memory,
+		.memory_size = PAGE_SIZE,
+		.userspace_addr = (uintptr_t)memory,
 	};
 	struct kvm_sregs sregs;
 	struct kvm_regs regs = { .rflags = 2 };
@@ -232,7 +231,7 @@ TEST(hostile_nothing_is_left_behind)
 	uint8_t *memory = host_memory(PAGE_SIZE);
 	unsigned int fds, maps;
 
-	memory[0] = 0xf4;	/* hlt */
+	memory[0] = 0xf4; /* hlt */
 	for (int i = 0; i < 5; i++)
 		one_life(memory);
 	fds = count_entries("/proc/self/fd");

@@ -12,8 +12,8 @@
 #include "../lib/ioctls.h"
 #include "../lib/signals.h"
 
-#define ROUNDS	3000
-#define THREADS	4
+#define ROUNDS 3000
+#define THREADS 4
 
 /* xorshift64*: the same everywhere. */
 static uint64_t next_random(uint64_t *state)
@@ -35,8 +35,20 @@ static void fill_random(uint64_t *state, void *memory, size_t size)
 /* Small values are more interesting than noise: let each word be one of them half of the time. */
 static void soften(uint64_t *state, void *memory, size_t size)
 {
-	static const uint64_t words[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x1000, 0xfffff000, 0x7fffffff,
-		0xffffffff, 0xfee00000, 0xffffffffffffffff, 0x8000000000000000, 0x7ffffffffffff000 };
+	static const uint64_t words[] = { 0,
+					  1,
+					  2,
+					  0x7f,
+					  0x80,
+					  0xff,
+					  0x1000,
+					  0xfffff000,
+					  0x7fffffff,
+					  0xffffffff,
+					  0xfee00000,
+					  0xffffffffffffffff,
+					  0x8000000000000000,
+					  0x7ffffffffffff000 };
 	uint64_t *at = memory;
 
 	for (size_t i = 0; i < size / 8; i++)
@@ -53,7 +65,7 @@ static void tame(const struct ioctl_info *info, void *argument, uint8_t *memory)
 		region->userspace_addr = (uintptr_t)memory;
 		if (region->memory_size > MACHINE_MEMORY)
 			region->memory_size = MACHINE_MEMORY;
-		region->slot |= 1;	/* slot 0 is the code's */
+		region->slot |= 1; /* slot 0 is the code's */
 	} else if (info->request == KVM_GET_DIRTY_LOG) {
 		((struct kvm_dirty_log *)argument)->dirty_bitmap = memory;
 	} else if (info->request == KVM_CLEAR_DIRTY_LOG) {
@@ -82,8 +94,9 @@ struct caller {
 
 static struct kt *object_of(struct caller *caller, enum ioctl_object object)
 {
-	return object == IOCTL_SYSTEM ? caller->machine->sys :
-	       object == IOCTL_VM ? caller->machine->vm : caller->cpu->kt;
+	return object == IOCTL_SYSTEM ? caller->machine->sys
+	       : object == IOCTL_VM   ? caller->machine->vm
+				      : caller->cpu->kt;
 }
 
 static void call_randomly(struct caller *caller, unsigned int rounds)

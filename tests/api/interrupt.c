@@ -5,9 +5,9 @@
 
 #include "../lib/guest.h"
 
-#define FLAG_TF		0x100u
-#define FLAG_IF		0x200u
-#define FLAG_AC		0x40000u
+#define FLAG_TF 0x100u
+#define FLAG_IF 0x200u
+#define FLAG_AC 0x40000u
 
 static int interrupt(struct cpu *cpu, uint32_t vector)
 {
@@ -32,8 +32,8 @@ TEST(y2006_interrupt_vector_range)
 			guest_idt(machine, GUEST_LONG, (uint8_t)vector, 0x1a000 + 0x20 * 16);
 	}
 	for (uint32_t vector = 0; vector < 256; vector++) {
-		uint64_t wanted = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 ||
-				  vector == 21 ? 0x20 : vector;
+		uint64_t wanted =
+			vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 ? 0x20 : vector;
 
 		check_ok(interrupt(cpu, vector));
 		cpu_run_to_done(cpu);
@@ -194,10 +194,10 @@ TEST(interrupt_shadow_set_by_user_space)
 }
 
 GUEST(real_window, 16,
-	"mov ax, 0x10\n mov es, ax\n sti\n nop\n real_here: nop\n" DONE "hlt\n"
-	"real_isr: mov bp, sp\n mov ax, [bp + 4]\n mov [0x9000], ax\n mov ax, [bp]\n mov [0x9002], ax\n"
-	"mov ax, [bp + 2]\n mov [0x9004], ax\n pushfd\n pop dword ptr [0x9008]\n mov [0x900c], sp\n"
-	"out 0xe0, al\n iret\n");
+      "mov ax, 0x10\n mov es, ax\n sti\n nop\n real_here: nop\n" DONE "hlt\n"
+      "real_isr: mov bp, sp\n mov ax, [bp + 4]\n mov [0x9000], ax\n mov ax, [bp]\n mov [0x9002], ax\n"
+      "mov ax, [bp + 2]\n mov [0x9004], ax\n pushfd\n pop dword ptr [0x9008]\n mov [0x900c], sp\n"
+      "out 0xe0, al\n iret\n");
 GUEST_LABEL(real_isr);
 GUEST_LABEL(real_here);
 
@@ -362,13 +362,13 @@ TEST(nmi_wakes_a_halted_vcpu)
 }
 
 GUEST(faults, 64,
-	"xor edx, edx\n mov eax, 1\n xor ecx, ecx\n"
-	"faults_de: div ecx\n"
-	"faults_bp: int3\n"
-	"faults_ud: ud2\n"
-	"mov eax, 0xfff8\n faults_gp: mov ds, eax\n"
-	"mov rbx, 0x8000000000000000\n faults_gp0: mov rax, [rbx]\n"
-	"mov rbx, 0x7f0000000123\n faults_pf: mov [rbx], rax\n" DONE);
+      "xor edx, edx\n mov eax, 1\n xor ecx, ecx\n"
+      "faults_de: div ecx\n"
+      "faults_bp: int3\n"
+      "faults_ud: ud2\n"
+      "mov eax, 0xfff8\n faults_gp: mov ds, eax\n"
+      "mov rbx, 0x8000000000000000\n faults_gp0: mov rax, [rbx]\n"
+      "mov rbx, 0x7f0000000123\n faults_pf: mov [rbx], rax\n" DONE);
 GUEST_LABEL(faults_de);
 GUEST_LABEL(faults_bp);
 GUEST_LABEL(faults_ud);
@@ -385,7 +385,7 @@ TEST(exception_vectors_and_error_codes)
 		const uint8_t *label;
 		uint64_t vector, error, length;
 	} faults_wanted[] = {
-		{ faults_de, 0, 0, 2 }, { faults_bp, 3, 0, 0 }, { faults_ud, 6, 0, 2 },
+		{ faults_de, 0, 0, 2 },       { faults_bp, 3, 0, 0 },   { faults_ud, 6, 0, 2 },
 		{ faults_gp, 13, 0xfff8, 2 }, { faults_gp0, 13, 0, 3 }, { faults_pf, 14, 2, 3 },
 	};
 

@@ -7,9 +7,9 @@
 #include "../lib/signals.h"
 
 GUEST(out_sizes, 64,
-	"mov eax, 0x11223344\n"
-	"out 0x80, al\n out 0x81, ax\n out 0x82, eax\n"
-	"mov edx, 0xfffd\n out dx, eax\n" DONE);
+      "mov eax, 0x11223344\n"
+      "out 0x80, al\n out 0x81, ax\n out 0x82, eax\n"
+      "mov edx, 0xfffd\n out dx, eax\n" DONE);
 
 static void check_out(struct cpu *cpu, uint16_t port, uint8_t size, uint32_t value)
 {
@@ -30,10 +30,10 @@ TEST(io_out_sizes)
 }
 
 GUEST(in_sizes, 64,
-	"mov rax, -1\n in al, 0x80\n mov [0x9000], rax\n"
-	"mov rax, -1\n in ax, 0x81\n mov [0x9008], rax\n"
-	"mov rax, -1\n in eax, 0x82\n mov [0x9010], rax\n"
-	"mov edx, 0x1234\n in eax, dx\n mov [0x9018], rax\n" DONE);
+      "mov rax, -1\n in al, 0x80\n mov [0x9000], rax\n"
+      "mov rax, -1\n in ax, 0x81\n mov [0x9008], rax\n"
+      "mov rax, -1\n in eax, 0x82\n mov [0x9010], rax\n"
+      "mov edx, 0x1234\n in eax, dx\n mov [0x9018], rax\n" DONE);
 
 /* KVM_RUN to an IN of one item, whose value is then stored for the next KVM_RUN. */
 static void answer_in(struct cpu *cpu, uint16_t port, uint8_t size, uint32_t value)
@@ -172,8 +172,7 @@ static void run_string_io(struct cpu *cpu, struct string_io *io, unsigned int it
 		string_io_exit(cpu, io, items);
 }
 
-GUEST(outs_forward, 64,
-	"cld\n mov esi, 0x9000\n mov ecx, 7\n mov edx, 0x80\n rep outsw\n" DONE);
+GUEST(outs_forward, 64, "cld\n mov esi, 0x9000\n mov ecx, 7\n mov edx, 0x80\n rep outsw\n" DONE);
 
 TEST(io_rep_outs_forward)
 {
@@ -193,8 +192,7 @@ TEST(io_rep_outs_forward)
 	check_eq(regs.rsi, GUEST_DATA + 14);
 }
 
-GUEST(outs_backward, 64,
-	"std\n mov esi, 0x9010\n mov ecx, 5\n mov edx, 0x80\n rep outsd\n cld\n" DONE);
+GUEST(outs_backward, 64, "std\n mov esi, 0x9010\n mov ecx, 5\n mov edx, 0x80\n rep outsd\n cld\n" DONE);
 
 TEST(io_rep_outs_backward)
 {
@@ -217,8 +215,7 @@ TEST(io_rep_outs_backward)
 	check_eq(cpu_regs(cpu).rsi, GUEST_DATA + 0x10 - 20);
 }
 
-GUEST(ins_forward, 64,
-	"cld\n mov edi, 0x9001\n mov ecx, 9\n mov edx, 0x80\n rep insb\n" DONE);
+GUEST(ins_forward, 64, "cld\n mov edi, 0x9001\n mov ecx, 9\n mov edx, 0x80\n rep insb\n" DONE);
 
 TEST(io_rep_ins_forward)
 {
@@ -240,8 +237,7 @@ TEST(io_rep_ins_forward)
 	check_eq(regs.rdi, GUEST_DATA + 10);
 }
 
-GUEST(ins_backward, 64,
-	"std\n mov edi, 0x9008\n mov ecx, 5\n mov edx, 0x80\n rep insw\n cld\n" DONE);
+GUEST(ins_backward, 64, "std\n mov edi, 0x9008\n mov ecx, 5\n mov edx, 0x80\n rep insw\n cld\n" DONE);
 
 TEST(io_rep_ins_backward)
 {
@@ -260,8 +256,7 @@ TEST(io_rep_ins_backward)
 	check_eq(cpu_regs(cpu).rdi, GUEST_DATA + 8 - 10);
 }
 
-GUEST(ins_pages, 64,
-	"cld\n mov edi, 0x9ffe\n mov ecx, 2\n mov edx, 0x80\n rep insd\n" DONE);
+GUEST(ins_pages, 64, "cld\n mov edi, 0x9ffe\n mov ecx, 2\n mov edx, 0x80\n rep insd\n" DONE);
 
 /* The second item's memory begins in one page and ends in the next. */
 TEST(io_rep_ins_over_two_pages)
@@ -309,8 +304,7 @@ TEST(io_rep_count_zero)
 	check_eq(cpu_regs(cpu).rsi, GUEST_DATA);
 }
 
-GUEST(outs_fs, 16,
-	"mov ax, 0x900\n mov fs, ax\n mov si, 4\n mov dx, 0x80\n cld\n fs outsb\n" DONE);
+GUEST(outs_fs, 16, "mov ax, 0x900\n mov fs, ax\n mov si, 4\n mov dx, 0x80\n cld\n fs outsb\n" DONE);
 
 TEST(io_outs_segment_override)
 {

@@ -38,13 +38,13 @@ static uint64_t last_vector(struct cpu *cpu)
 }
 
 GUEST(ioapic_mmio, 64,
-	"mov ebx, 0xfec00000\n"
-	"mov dword ptr [rbx], 0\n mov eax, [rbx + 16]\n out 0x80, eax\n"
-	"mov dword ptr [rbx], 1\n mov eax, [rbx + 16]\n out 0x80, eax\n"
-	"mov dword ptr [rbx], 0x21\n mov dword ptr [rbx + 16], 0x03000000\n"
-	"mov dword ptr [rbx], 0x20\n mov dword ptr [rbx + 16], 0x0000a077\n mov eax, [rbx + 16]\n out 0x80, eax\n"
-	"mov dword ptr [rbx], 0x21\n mov eax, [rbx + 16]\n out 0x80, eax\n"
-	"mov eax, [rbx]\n out 0x80, eax\n" DONE);
+      "mov ebx, 0xfec00000\n"
+      "mov dword ptr [rbx], 0\n mov eax, [rbx + 16]\n out 0x80, eax\n"
+      "mov dword ptr [rbx], 1\n mov eax, [rbx + 16]\n out 0x80, eax\n"
+      "mov dword ptr [rbx], 0x21\n mov dword ptr [rbx + 16], 0x03000000\n"
+      "mov dword ptr [rbx], 0x20\n mov dword ptr [rbx + 16], 0x0000a077\n mov eax, [rbx + 16]\n out 0x80, eax\n"
+      "mov dword ptr [rbx], 0x21\n mov eax, [rbx + 16]\n out 0x80, eax\n"
+      "mov eax, [rbx]\n out 0x80, eax\n" DONE);
 
 TEST(ioapic_registers_by_mmio)
 {
@@ -102,7 +102,7 @@ TEST(ioapic_level_remote_irr_and_eoi)
 }
 
 GUEST(eoi_turns, 64,
-	"mov ebx, 0xfee00000\n 1: sti\n nop\n nop\n cli\n out 0x81, al\n mov dword ptr [rbx + 0xb0], 0\n jmp 1b\n");
+      "mov ebx, 0xfee00000\n 1: sti\n nop\n nop\n cli\n out 0x81, al\n mov dword ptr [rbx + 0xb0], 0\n jmp 1b\n");
 
 /* EOI clears remote IRR; the line still up brings the interrupt again, down it ends. */
 TEST(ioapic_level_repeats_until_lowered)
@@ -209,7 +209,8 @@ static int set_routing(struct machine *machine, struct routing *routing)
 static struct kvm_irq_routing_entry msi_route(uint32_t gsi, uint32_t data)
 {
 	return (struct kvm_irq_routing_entry){
-		.gsi = gsi, .type = KVM_IRQ_ROUTING_MSI,
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_MSI,
 		.u.msi = { .address_lo = 0xfee00000, .data = data },
 	};
 }
@@ -217,7 +218,8 @@ static struct kvm_irq_routing_entry msi_route(uint32_t gsi, uint32_t data)
 static struct kvm_irq_routing_entry pin_route(uint32_t gsi, uint32_t chip, uint32_t pin)
 {
 	return (struct kvm_irq_routing_entry){
-		.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
 		.u.irqchip = { .irqchip = chip, .pin = pin },
 	};
 }
@@ -272,7 +274,10 @@ TEST(routing_errors)
 static int irqfd(struct machine *machine, int fd, uint32_t gsi, uint32_t flags, int resample)
 {
 	struct kvm_irqfd args = {
-		.fd = (uint32_t)fd, .gsi = gsi, .flags = flags, .resamplefd = (uint32_t)resample,
+		.fd = (uint32_t)fd,
+		.gsi = gsi,
+		.flags = flags,
+		.resamplefd = (uint32_t)resample,
 	};
 
 	return kt_ioctl(machine->vm, KVM_IRQFD, &args);

@@ -21,11 +21,14 @@ static uint64_t drain(int fd)
 	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
 }
 
-static int ioeventfd(struct machine *machine, uint64_t addr, uint32_t len, int fd, uint32_t flags,
-		     uint64_t match)
+static int ioeventfd(struct machine *machine, uint64_t addr, uint32_t len, int fd, uint32_t flags, uint64_t match)
 {
 	struct kvm_ioeventfd args = {
-		.addr = addr, .len = len, .fd = fd, .flags = flags, .datamatch = match,
+		.addr = addr,
+		.len = len,
+		.fd = fd,
+		.flags = flags,
+		.datamatch = match,
 	};
 
 	return kt_ioctl(machine->vm, KVM_IOEVENTFD, &args);
@@ -61,8 +64,8 @@ TEST(ioeventfd_port)
 }
 
 GUEST(mmio_notify, 64,
-	"mov ebx, 0xd0000000\n mov eax, 7\n mov [rbx], eax\n mov eax, 8\n mov [rbx], eax\n"
-	"mov [rbx + 4], eax\n" DONE);
+      "mov ebx, 0xd0000000\n mov eax, 7\n mov [rbx], eax\n mov eax, 8\n mov [rbx], eax\n"
+      "mov [rbx + 4], eax\n" DONE);
 
 TEST(ioeventfd_mmio)
 {
@@ -95,8 +98,8 @@ TEST(ioeventfd_mmio_datamatch)
 }
 
 GUEST(any_length, 64,
-	"mov ebx, 0xd0000000\n mov eax, 7\n mov [rbx], al\n mov [rbx], ax\n mov [rbx], eax\n"
-	"mov [rbx], rax\n" DONE);
+      "mov ebx, 0xd0000000\n mov eax, 7\n mov [rbx], al\n mov [rbx], ax\n mov [rbx], eax\n"
+      "mov [rbx], rax\n" DONE);
 
 TEST(ioeventfd_mmio_wildcard_length)
 {

@@ -43,9 +43,9 @@ TEST(lapic_ioctls_without_irqchip)
 }
 
 GUEST(self_ipi, 64,
-	"mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x300], 0x40041\n"
-	"sti\n nop\n nop\n cli\n out 0x80, al\n"
-	"mov dword ptr [rbx + 0xb0], 0\n" DONE);
+      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x300], 0x40041\n"
+      "sti\n nop\n nop\n cli\n out 0x80, al\n"
+      "mov dword ptr [rbx + 0xb0], 0\n" DONE);
 
 TEST(lapic_self_ipi_and_eoi)
 {
@@ -62,11 +62,11 @@ TEST(lapic_self_ipi_and_eoi)
 
 /* 0x45 waits behind TPR 0x40; 0x51 does not. */
 GUEST(tpr, 64,
-	"mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x80], 0x40\n"
-	"mov dword ptr [rbx + 0x300], 0x40045\n sti\n nop\n nop\n cli\n out 0x80, al\n"
-	"mov dword ptr [rbx + 0x300], 0x40051\n sti\n nop\n nop\n cli\n mov eax, [rbx + 0xa0]\n out 0x81, eax\n"
-	"mov dword ptr [rbx + 0xb0], 0\n xor eax, eax\n mov cr8, rax\n"
-	"mov eax, [rbx + 0x80]\n out 0x82, eax\n sti\n nop\n nop\n cli\n" DONE);
+      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x80], 0x40\n"
+      "mov dword ptr [rbx + 0x300], 0x40045\n sti\n nop\n nop\n cli\n out 0x80, al\n"
+      "mov dword ptr [rbx + 0x300], 0x40051\n sti\n nop\n nop\n cli\n mov eax, [rbx + 0xa0]\n out 0x81, eax\n"
+      "mov dword ptr [rbx + 0xb0], 0\n xor eax, eax\n mov cr8, rax\n"
+      "mov eax, [rbx + 0x80]\n out 0x82, eax\n sti\n nop\n nop\n cli\n" DONE);
 
 TEST(lapic_priorities)
 {
@@ -88,9 +88,9 @@ TEST(lapic_priorities)
 }
 
 GUEST(timer_one_shot, 64,
-	"mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x3e0], 0x0b\n mov dword ptr [rbx + 0x320], 0x60\n"
-	"mov dword ptr [rbx + 0x380], 1000\n sti\n 1: hlt\n cmp qword ptr [0x19000], 0\n je 1b\n cli\n"
-	"mov eax, [rbx + 0x390]\n out 0xd0, eax\n");
+      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x3e0], 0x0b\n mov dword ptr [rbx + 0x320], 0x60\n"
+      "mov dword ptr [rbx + 0x380], 1000\n sti\n 1: hlt\n cmp qword ptr [0x19000], 0\n je 1b\n cli\n"
+      "mov eax, [rbx + 0x390]\n out 0xd0, eax\n");
 
 TEST(lapic_timer_one_shot)
 {
@@ -102,9 +102,9 @@ TEST(lapic_timer_one_shot)
 }
 
 GUEST(timer_periodic, 64,
-	"mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x3e0], 0x0b\n mov dword ptr [rbx + 0x320], 0x20061\n"
-	"mov dword ptr [rbx + 0x380], 1000000\n sti\n 1: hlt\n cmp qword ptr [0x19000], 5\n jb 1b\n cli\n"
-	"mov dword ptr [rbx + 0x320], 0x10061\n" DONE);
+      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x3e0], 0x0b\n mov dword ptr [rbx + 0x320], 0x20061\n"
+      "mov dword ptr [rbx + 0x380], 1000000\n sti\n 1: hlt\n cmp qword ptr [0x19000], 5\n jb 1b\n cli\n"
+      "mov dword ptr [rbx + 0x320], 0x10061\n" DONE);
 
 TEST(lapic_timer_periodic)
 {
@@ -118,8 +118,8 @@ TEST(lapic_timer_periodic)
 
 /* Spinning, not halted: the timer must also end guest code that never exits. */
 GUEST(timer_spin, 64,
-	"mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x3e0], 0x0b\n mov dword ptr [rbx + 0x320], 0x62\n"
-	"mov dword ptr [rbx + 0x380], 100000\n sti\n 1: cmp qword ptr [0x19000], 0\n je 1b\n cli\n" DONE);
+      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x3e0], 0x0b\n mov dword ptr [rbx + 0x320], 0x62\n"
+      "mov dword ptr [rbx + 0x380], 100000\n sti\n 1: cmp qword ptr [0x19000], 0\n je 1b\n cli\n" DONE);
 
 TEST(lapic_timer_interrupts_a_spinning_guest)
 {
@@ -130,11 +130,11 @@ TEST(lapic_timer_interrupts_a_spinning_guest)
 }
 
 GUEST(timer_deadline, 64,
-	"mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x320], 0x40063\n mfence\n"
-	"rdtsc\n shl rdx, 32\n or rax, rdx\n add rax, 200000\n mov rdx, rax\n shr rdx, 32\n"
-	"mov ecx, 0x6e0\n wrmsr\n"
-	"sti\n 1: hlt\n cmp qword ptr [0x19000], 0\n je 1b\n cli\n"
-	"mov ecx, 0x6e0\n rdmsr\n or eax, edx\n out 0xd0, eax\n");
+      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x320], 0x40063\n mfence\n"
+      "rdtsc\n shl rdx, 32\n or rax, rdx\n add rax, 200000\n mov rdx, rax\n shr rdx, 32\n"
+      "mov ecx, 0x6e0\n wrmsr\n"
+      "sti\n 1: hlt\n cmp qword ptr [0x19000], 0\n je 1b\n cli\n"
+      "mov ecx, 0x6e0\n rdmsr\n or eax, edx\n out 0xd0, eax\n");
 
 /* TSC-deadline mode must be offered by CPUID; afterwards the MSR reads zero. */
 TEST(lapic_timer_tsc_deadline)
@@ -156,14 +156,14 @@ TEST(lapic_timer_tsc_deadline)
 }
 
 GUEST(x2apic, 64,
-	"mov ecx, 0x1b\n rdmsr\n or eax, 0xc00\n wrmsr\n"
-	"mov ecx, 0x802\n rdmsr\n out 0x80, eax\n"
-	"mov ecx, 0x80f\n mov eax, 0x1ff\n xor edx, edx\n wrmsr\n"
-	"mov ecx, 0x83f\n mov eax, 0x44\n wrmsr\n"
-	"sti\n nop\n nop\n cli\n"
-	"mov ecx, 0x80b\n xor eax, eax\n wrmsr\n"
-	"mov ecx, 0x830\n mov eax, 0x45\n mov edx, 2\n wrmsr\n"
-	"sti\n nop\n nop\n cli\n" DONE);
+      "mov ecx, 0x1b\n rdmsr\n or eax, 0xc00\n wrmsr\n"
+      "mov ecx, 0x802\n rdmsr\n out 0x80, eax\n"
+      "mov ecx, 0x80f\n mov eax, 0x1ff\n xor edx, edx\n wrmsr\n"
+      "mov ecx, 0x83f\n mov eax, 0x44\n wrmsr\n"
+      "sti\n nop\n nop\n cli\n"
+      "mov ecx, 0x80b\n xor eax, eax\n wrmsr\n"
+      "mov ecx, 0x830\n mov eax, 0x45\n mov edx, 2\n wrmsr\n"
+      "sti\n nop\n nop\n cli\n" DONE);
 
 TEST(lapic_x2apic_msrs)
 {
@@ -173,8 +173,7 @@ TEST(lapic_x2apic_msrs)
 
 	cpu_new(machine, 0);
 	cpu = cpu_new(machine, 2);
-	check_ok(kt_ioctl(cpu->kt, KVM_SET_MP_STATE,
-			  &(struct kvm_mp_state){ .mp_state = KVM_MP_STATE_RUNNABLE }));
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_MP_STATE, &(struct kvm_mp_state){ .mp_state = KVM_MP_STATE_RUNNABLE }));
 	guest_start(cpu, GUEST_LONG, x2apic);
 	log->silent = 1;
 	check_eq(cpu_run_to_out(cpu, 0x80), 2);
@@ -196,9 +195,9 @@ TEST(lapic_x2apic_msrs_fault_in_xapic_mode)
 
 /* Bring-up as an operating system does it: INIT, SIPI to page 2, real-mode trampoline. */
 GUEST(bring_up, 64,
-	"mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x310], 0x01000000\n"
-	"mov dword ptr [rbx + 0x300], 0x4500\n mov dword ptr [rbx + 0x300], 0x4602\n"
-	"1: cmp byte ptr [0x9000], 0x5a\n jne 1b\n" DONE);
+      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x310], 0x01000000\n"
+      "mov dword ptr [rbx + 0x300], 0x4500\n mov dword ptr [rbx + 0x300], 0x4602\n"
+      "1: cmp byte ptr [0x9000], 0x5a\n jne 1b\n" DONE);
 GUEST(trampoline, 16, "mov ax, cs\n mov [0x9002], ax\n mov byte ptr [0x9000], 0x5a\n cli\n 1: hlt\n jmp 1b\n");
 
 /* A vCPU that waits for its SIPI leaves KVM_RUN with EAGAIN whenever that state changes. */
@@ -234,13 +233,11 @@ TEST(smp_init_sipi_bring_up)
 }
 
 GUEST(ipi_sender, 64,
-	"mov ebx, 0xfee00000\n mov ecx, 100\n"
-	"1: mov eax, [0x9000]\n mov dword ptr [rbx + 0x310], 0x01000000\n"
-	"mov dword ptr [rbx + 0x300], 0x4042\n"
-	"2: cmp [0x9000], eax\n je 2b\n dec ecx\n jnz 1b\n mov byte ptr [0x9010], 1\n" DONE);
-GUEST(ipi_receiver, 64,
-	"mov ebx, 0xfee00000\n sti\n 1: hlt\n cmp byte ptr [0x9010], 0\n je 1b\n cli\n" DONE);
-
+      "mov ebx, 0xfee00000\n mov ecx, 100\n"
+      "1: mov eax, [0x9000]\n mov dword ptr [rbx + 0x310], 0x01000000\n"
+      "mov dword ptr [rbx + 0x300], 0x4042\n"
+      "2: cmp [0x9000], eax\n je 2b\n dec ecx\n jnz 1b\n mov byte ptr [0x9010], 1\n" DONE);
+GUEST(ipi_receiver, 64, "mov ebx, 0xfee00000\n sti\n 1: hlt\n cmp byte ptr [0x9010], 0\n je 1b\n cli\n" DONE);
 
 static void *receive(void *opaque)
 {
@@ -249,8 +246,9 @@ static void *receive(void *opaque)
 }
 
 /* A hundred IPIs, each waited for, to a vCPU that halts in between. */
-GUEST(ipi_handler, 64, "push rax\n lock inc dword ptr [0x9000]\n mov eax, 0xfee000b0\n"
-	"mov dword ptr [rax], 0\n pop rax\n iretq\n");
+GUEST(ipi_handler, 64,
+      "push rax\n lock inc dword ptr [0x9000]\n mov eax, 0xfee000b0\n"
+      "mov dword ptr [rax], 0\n pop rax\n iretq\n");
 
 TEST(smp_ipis)
 {

@@ -44,10 +44,10 @@ static uint64_t data_word(struct cpu *cpu, unsigned int index)
 }
 
 GUEST(write_sizes, 64,
-	"mov ebx, 0xd0000000\n mov rax, 0x1122334455667788\n"
-	"mov [rbx], al\n mov [rbx + 2], ax\n mov [rbx + 4], eax\n mov [rbx + 8], rax\n"
-	"mov byte ptr [rbx + 1], 0x5a\n mov dword ptr [rbx + 16], 0x12345678\n"
-	"mov qword ptr [rbx + 24], -2\n mov [rbx + 32], ah\n" DONE);
+      "mov ebx, 0xd0000000\n mov rax, 0x1122334455667788\n"
+      "mov [rbx], al\n mov [rbx + 2], ax\n mov [rbx + 4], eax\n mov [rbx + 8], rax\n"
+      "mov byte ptr [rbx + 1], 0x5a\n mov dword ptr [rbx + 16], 0x12345678\n"
+      "mov qword ptr [rbx + 24], -2\n mov [rbx + 32], ah\n" DONE);
 
 TEST(mmio_write_sizes)
 {
@@ -65,14 +65,14 @@ TEST(mmio_write_sizes)
 }
 
 GUEST(read_sizes, 64,
-	"mov ebx, 0xd0000000\n"
-	"mov rax, -1\n mov al, [rbx]\n mov [0x9000], rax\n"
-	"mov rax, -1\n mov ax, [rbx + 2]\n mov [0x9008], rax\n"
-	"mov rax, -1\n mov eax, [rbx + 4]\n mov [0x9010], rax\n"
-	"mov rax, [rbx + 8]\n mov [0x9018], rax\n"
-	"movzx eax, word ptr [rbx + 2]\n mov [0x9020], rax\n"
-	"movsx rax, byte ptr [rbx]\n mov [0x9028], rax\n"
-	"movsxd rax, dword ptr [rbx + 4]\n mov [0x9030], rax\n" DONE);
+      "mov ebx, 0xd0000000\n"
+      "mov rax, -1\n mov al, [rbx]\n mov [0x9000], rax\n"
+      "mov rax, -1\n mov ax, [rbx + 2]\n mov [0x9008], rax\n"
+      "mov rax, -1\n mov eax, [rbx + 4]\n mov [0x9010], rax\n"
+      "mov rax, [rbx + 8]\n mov [0x9018], rax\n"
+      "movzx eax, word ptr [rbx + 2]\n mov [0x9020], rax\n"
+      "movsx rax, byte ptr [rbx]\n mov [0x9028], rax\n"
+      "movsxd rax, dword ptr [rbx + 4]\n mov [0x9030], rax\n" DONE);
 
 TEST(mmio_read_sizes)
 {
@@ -96,12 +96,12 @@ TEST(mmio_read_sizes)
 }
 
 GUEST(modify, 64,
-	"mov ebx, 0xd0000000\n mov eax, 1\n"
-	"add [rbx], eax\n pushfq\n pop qword ptr [0x9000]\n"
-	"xchg eax, [rbx + 4]\n mov [0x9008], rax\n"
-	"lock or dword ptr [rbx + 8], 0x10\n"
-	"test dword ptr [rbx + 12], 0x80\n setnz [0x9010]\n"
-	"push qword ptr [rbx + 16]\n pop qword ptr [0x9018]\n" DONE);
+      "mov ebx, 0xd0000000\n mov eax, 1\n"
+      "add [rbx], eax\n pushfq\n pop qword ptr [0x9000]\n"
+      "xchg eax, [rbx + 4]\n mov [0x9008], rax\n"
+      "lock or dword ptr [rbx + 8], 0x10\n"
+      "test dword ptr [rbx + 12], 0x80\n setnz [0x9010]\n"
+      "push qword ptr [rbx + 16]\n pop qword ptr [0x9018]\n" DONE);
 
 TEST(mmio_read_modify_write)
 {
@@ -123,8 +123,7 @@ TEST(mmio_read_modify_write)
 	check_eq(data_word(cpu, 3), 0xfeedfacecafebeef);
 }
 
-GUEST(string_to, 64,
-	"cld\n mov esi, 0x9000\n mov edi, 0xd0000000\n mov ecx, 3\n rep movsd\n" DONE);
+GUEST(string_to, 64, "cld\n mov esi, 0x9000\n mov edi, 0xd0000000\n mov ecx, 3\n rep movsd\n" DONE);
 
 TEST(mmio_rep_movs_to)
 {
@@ -141,8 +140,7 @@ TEST(mmio_rep_movs_to)
 	check_eq(cpu_regs(cpu).rdi, 0xd000000c);
 }
 
-GUEST(string_from, 64,
-	"cld\n mov edi, 0x9000\n mov esi, 0xd0000000\n mov ecx, 3\n rep movsw\n" DONE);
+GUEST(string_from, 64, "cld\n mov edi, 0x9000\n mov esi, 0xd0000000\n mov ecx, 3\n rep movsw\n" DONE);
 
 TEST(mmio_rep_movs_from)
 {
@@ -154,8 +152,7 @@ TEST(mmio_rep_movs_from)
 	check_eq(data_word(cpu, 0), 0xa002a001a000);
 }
 
-GUEST(string_both, 64,
-	"cld\n mov esi, 0xd0000000\n mov edi, 0xd0001000\n mov ecx, 2\n rep movsb\n" DONE);
+GUEST(string_both, 64, "cld\n mov esi, 0xd0000000\n mov edi, 0xd0001000\n mov ecx, 2\n rep movsb\n" DONE);
 
 TEST(mmio_rep_movs_between)
 {
@@ -180,8 +177,8 @@ TEST(mmio_rep_stos_backward)
 }
 
 GUEST(vector_move, 64,
-	"mov ebx, 0xd0000000\n movdqu xmm0, [0x9000]\n movdqu [rbx], xmm0\n"
-	"movdqu xmm1, [rbx + 16]\n movdqu [0x9010], xmm1\n" DONE);
+      "mov ebx, 0xd0000000\n movdqu xmm0, [0x9000]\n movdqu [rbx], xmm0\n"
+      "movdqu xmm1, [rbx + 16]\n movdqu [0x9010], xmm1\n" DONE);
 
 TEST(mmio_16_bytes)
 {
@@ -200,8 +197,8 @@ TEST(mmio_16_bytes)
 }
 
 GUEST(split_pages, 64,
-	"mov ebx, 0xd0000ffd\n mov rax, 0x1122334455667788\n"
-	"mov [rbx], rax\n mov ecx, [rbx]\n mov [0x9000], rcx\n" DONE);
+      "mov ebx, 0xd0000ffd\n mov rax, 0x1122334455667788\n"
+      "mov [rbx], rax\n mov ecx, [rbx]\n mov [0x9000], rcx\n" DONE);
 
 TEST(mmio_split_over_two_pages)
 {
@@ -216,8 +213,8 @@ TEST(mmio_split_over_two_pages)
 }
 
 GUEST(split_slot, 64,
-	"mov ebx, 0x3ffffd\n mov rax, 0x1122334455667788\n"
-	"mov [rbx], rax\n mov rcx, [rbx]\n mov [0x9000], rcx\n" DONE);
+      "mov ebx, 0x3ffffd\n mov rax, 0x1122334455667788\n"
+      "mov [rbx], rax\n mov rcx, [rbx]\n mov [0x9000], rcx\n" DONE);
 
 /* The first bytes are memory of the slot, the others lie behind its end. */
 TEST(mmio_split_over_slot_end)
@@ -235,8 +232,8 @@ TEST(mmio_split_over_slot_end)
 }
 
 GUEST(split_front, 64,
-	"mov ebx, 0x4fffffe\n mov rax, 0x1122334455667788\n"
-	"mov [rbx], rax\n mov rcx, [rbx]\n mov [0x9000], rcx\n" DONE);
+      "mov ebx, 0x4fffffe\n mov rax, 0x1122334455667788\n"
+      "mov [rbx], rax\n mov rcx, [rbx]\n mov [0x9000], rcx\n" DONE);
 
 /* The other way round: I/O first, then the slot's first bytes. */
 TEST(mmio_split_over_slot_start)
@@ -362,8 +359,8 @@ TEST(mmio_real_mode)
 }
 
 GUEST(cmpxchg_access, 64,
-	"mov ebx, 0xd0000000\n mov eax, 5\n mov ecx, 9\n lock cmpxchg [rbx], ecx\n"
-	"setz [0x9000]\n mov [0x9008], rax\n" DONE);
+      "mov ebx, 0xd0000000\n mov eax, 5\n mov ecx, 9\n lock cmpxchg [rbx], ecx\n"
+      "setz [0x9000]\n mov [0x9008], rax\n" DONE);
 
 TEST(mmio_cmpxchg_equal)
 {

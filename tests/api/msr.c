@@ -82,8 +82,7 @@ TEST(msr_user_space_cap_errors)
 	check_error(kt_ioctl(machine->vm, KVM_ENABLE_CAP, &enable), EINVAL);
 }
 
-GUEST(star_access, 64,
-	"mov ecx, 0xc0000082\n mov eax, 0x1000\n xor edx, edx\n wrmsr\n rdmsr\n out 0x80, eax\n" DONE);
+GUEST(star_access, 64, "mov ecx, 0xc0000082\n mov eax, 0x1000\n xor edx, edx\n wrmsr\n rdmsr\n out 0x80, eax\n" DONE);
 
 /* A filter over one MSR: a clear bit denies. */
 static struct kvm_msr_filter deny_one(uint32_t index, uint8_t *bitmap, uint32_t flags)
@@ -91,7 +90,10 @@ static struct kvm_msr_filter deny_one(uint32_t index, uint8_t *bitmap, uint32_t 
 	struct kvm_msr_filter filter = { .flags = KVM_MSR_FILTER_DEFAULT_ALLOW };
 
 	filter.ranges[0] = (struct kvm_msr_filter_range){
-		.flags = flags, .nmsrs = 8, .base = index, .bitmap = bitmap,
+		.flags = flags,
+		.nmsrs = 8,
+		.base = index,
+		.bitmap = bitmap,
 	};
 	return filter;
 }
@@ -155,9 +157,9 @@ TEST(msr_filter_errors)
 }
 
 GUEST(tsc_reads, 64,
-	"rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9000], rax\n"
-	"rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9008], rax\n"
-	"mov ecx, 0x10\n rdmsr\n shl rdx, 32\n or rax, rdx\n mov [0x9010], rax\n" DONE);
+      "rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9000], rax\n"
+      "rdtsc\n shl rdx, 32\n or rax, rdx\n mov [0x9008], rax\n"
+      "mov ecx, 0x10\n rdmsr\n shl rdx, 32\n or rax, rdx\n mov [0x9010], rax\n" DONE);
 
 TEST(msr_tsc_is_monotonic)
 {
@@ -174,8 +176,8 @@ TEST(msr_tsc_is_monotonic)
 }
 
 GUEST(swapgs_guest, 64,
-	"mov ecx, 0xc0000102\n mov eax, 0x9000\n xor edx, edx\n wrmsr\n swapgs\n"
-	"mov eax, gs:[0]\n out 0x80, eax\n mov ecx, 0xc0000101\n rdmsr\n out 0x81, eax\n" DONE);
+      "mov ecx, 0xc0000102\n mov eax, 0x9000\n xor edx, edx\n wrmsr\n swapgs\n"
+      "mov eax, gs:[0]\n out 0x80, eax\n mov ecx, 0xc0000101\n rdmsr\n out 0x81, eax\n" DONE);
 
 TEST(y2006_fs_gs_and_msr_state)
 {

@@ -6,17 +6,18 @@
 #include "../lib/guest.h"
 
 /* ICW1-4 of both chips: vectors 0x20 and 0x28, cascade on 2; the masks arrive in BL and BH. */
-#define PIC_INIT							\
-	"mov al, 0x11\n out 0x20, al\n out 0xa0, al\n"			\
-	"mov al, 0x20\n out 0x21, al\n mov al, 0x28\n out 0xa1, al\n"	\
-	"mov al, 4\n out 0x21, al\n mov al, 2\n out 0xa1, al\n"		\
-	"mov al, 1\n out 0x21, al\n out 0xa1, al\n"			\
+#define PIC_INIT                                                                                                       \
+	"mov al, 0x11\n out 0x20, al\n out 0xa0, al\n"                                                                 \
+	"mov al, 0x20\n out 0x21, al\n mov al, 0x28\n out 0xa1, al\n"                                                  \
+	"mov al, 4\n out 0x21, al\n mov al, 2\n out 0xa1, al\n"                                                        \
+	"mov al, 1\n out 0x21, al\n out 0xa1, al\n"                                                                    \
 	"mov al, bl\n out 0x21, al\n mov al, bh\n out 0xa1, al\n"
 
 /* Then wait for events with interrupts on; EOI to both chips after every one is the test's wish. */
 GUEST(pic_wait, 64, PIC_INIT "out 0x80, al\n 1: sti\n nop\n nop\n cli\n out 0x81, al\n jmp 1b\n");
-GUEST(pic_eoi, 64, PIC_INIT "out 0x80, al\n"
-	"1: sti\n nop\n nop\n cli\n mov al, 0x20\n out 0xa0, al\n out 0x20, al\n out 0x81, al\n jmp 1b\n");
+GUEST(pic_eoi, 64,
+      PIC_INIT "out 0x80, al\n"
+	       "1: sti\n nop\n nop\n cli\n mov al, 0x20\n out 0xa0, al\n out 0x20, al\n out 0x81, al\n jmp 1b\n");
 
 static struct cpu *start(struct guest_code code, uint8_t master_mask, uint8_t slave_mask)
 {
@@ -128,8 +129,8 @@ TEST(pic_lowest_number_first)
 }
 
 GUEST(pic_level, 64,
-	"mov edx, 0x4d0\n mov al, 0x20\n out dx, al\n" PIC_INIT "out 0x80, al\n"
-	"1: sti\n nop\n nop\n cli\n mov al, 0x20\n out 0xa0, al\n out 0x20, al\n out 0x81, al\n jmp 1b\n");
+      "mov edx, 0x4d0\n mov al, 0x20\n out dx, al\n" PIC_INIT "out 0x80, al\n"
+      "1: sti\n nop\n nop\n cli\n mov al, 0x20\n out 0xa0, al\n out 0x20, al\n out 0x81, al\n jmp 1b\n");
 
 /* ELCR makes line 5 level-triggered: as long as it is up, each EOI brings it again. */
 TEST(pic_level_triggered)
@@ -145,10 +146,10 @@ TEST(pic_level_triggered)
 }
 
 GUEST(pic_read, 64,
-	PIC_INIT "out 0x80, al\n"
-	"in al, 0x21\n out 0x82, al\n"
-	"mov al, 0x0a\n out 0x20, al\n in al, 0x20\n out 0x82, al\n"
-	"mov al, 0x0b\n out 0x20, al\n in al, 0x20\n out 0x82, al\n" DONE);
+      PIC_INIT "out 0x80, al\n"
+	       "in al, 0x21\n out 0x82, al\n"
+	       "mov al, 0x0a\n out 0x20, al\n in al, 0x20\n out 0x82, al\n"
+	       "mov al, 0x0b\n out 0x20, al\n in al, 0x20\n out 0x82, al\n" DONE);
 
 TEST(pic_read_registers)
 {

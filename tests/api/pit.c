@@ -21,8 +21,8 @@ static struct cpu *start(struct guest_code code)
 
 /* Channel 0, mode 2, about 1 kHz: five ticks. */
 GUEST(ticks, 64,
-	"mov al, 0x34\n out 0x43, al\n mov al, 0xa9\n out 0x40, al\n mov al, 0x04\n out 0x40, al\n"
-	"sti\n 1: hlt\n cmp qword ptr [0x19000], 5\n jb 1b\n cli\n" DONE);
+      "mov al, 0x34\n out 0x43, al\n mov al, 0xa9\n out 0x40, al\n mov al, 0x04\n out 0x40, al\n"
+      "sti\n 1: hlt\n cmp qword ptr [0x19000], 5\n jb 1b\n cli\n" DONE);
 
 TEST(pit_channel0_ticks)
 {
@@ -35,11 +35,11 @@ TEST(pit_channel0_ticks)
 
 /* Channel 2, mode 0, gated by port 0x61 bit 0: bit 5 rises when the count is through. */
 GUEST(channel2, 64,
-	"in al, 0x61\n and al, 0xfc\n out 0x61, al\n"
-	"mov al, 0xb0\n out 0x43, al\n mov al, 0x00\n out 0x42, al\n mov al, 0x10\n out 0x42, al\n"
-	"in al, 0x61\n out 0x80, al\n"
-	"or al, 1\n out 0x61, al\n"
-	"1: in al, 0x61\n test al, 0x20\n jz 1b\n out 0x80, al\n" DONE);
+      "in al, 0x61\n and al, 0xfc\n out 0x61, al\n"
+      "mov al, 0xb0\n out 0x43, al\n mov al, 0x00\n out 0x42, al\n mov al, 0x10\n out 0x42, al\n"
+      "in al, 0x61\n out 0x80, al\n"
+      "or al, 1\n out 0x61, al\n"
+      "1: in al, 0x61\n test al, 0x20\n jz 1b\n out 0x80, al\n" DONE);
 
 TEST(pit_channel2_and_speaker_port)
 {
@@ -52,11 +52,11 @@ TEST(pit_channel2_and_speaker_port)
 
 /* The latch command freezes what is read; the counter moves on. */
 GUEST(latch, 64,
-	"mov al, 0x34\n out 0x43, al\n xor eax, eax\n out 0x40, al\n out 0x40, al\n"
-	"xor ebx, ebx\n"
-	"1: mov al, 0x00\n out 0x43, al\n in al, 0x40\n mov cl, al\n in al, 0x40\n mov ch, al\n"
-	"mov al, 0x00\n out 0x43, al\n in al, 0x40\n mov dl, al\n in al, 0x40\n mov dh, al\n"
-	"cmp cx, dx\n je 1b\n" DONE);
+      "mov al, 0x34\n out 0x43, al\n xor eax, eax\n out 0x40, al\n out 0x40, al\n"
+      "xor ebx, ebx\n"
+      "1: mov al, 0x00\n out 0x43, al\n in al, 0x40\n mov cl, al\n in al, 0x40\n mov ch, al\n"
+      "mov al, 0x00\n out 0x43, al\n in al, 0x40\n mov dl, al\n in al, 0x40\n mov dh, al\n"
+      "cmp cx, dx\n je 1b\n" DONE);
 
 TEST(pit_counter_counts)
 {

@@ -311,10 +311,10 @@ static void *run_until_done(void *opaque)
  * the turn; the vCPU's number arrives in EBX.
  */
 GUEST(ping_pong, 64,
-	"mov ecx, 2000\n"
-	"1: cmp [0x9000], ebx\n je 2f\n pause\n jmp 1b\n"
-	"2: mov eax, ebx\n xor eax, 1\n mov [0x9000], eax\n"
-	"dec ecx\n jnz 1b\n" DONE);
+      "mov ecx, 2000\n"
+      "1: cmp [0x9000], ebx\n je 2f\n pause\n jmp 1b\n"
+      "2: mov eax, ebx\n xor eax, 1\n mov [0x9000], eax\n"
+      "dec ecx\n jnz 1b\n" DONE);
 
 TEST(run_two_vcpus_in_parallel)
 {
@@ -338,10 +338,10 @@ TEST(run_two_vcpus_in_parallel)
 }
 
 GUEST(locked_count, 64,
-	"mov ecx, 20000\n"
-	"1: lock inc dword ptr [0x9000]\n mov eax, 1\n lock xadd [0x9004], eax\n"
-	"2: mov eax, [0x9008]\n lea edx, [rax + 1]\n lock cmpxchg [0x9008], edx\n jne 2b\n"
-	"dec ecx\n jnz 1b\n" DONE);
+      "mov ecx, 20000\n"
+      "1: lock inc dword ptr [0x9000]\n mov eax, 1\n lock xadd [0x9004], eax\n"
+      "2: mov eax, [0x9008]\n lea edx, [rax + 1]\n lock cmpxchg [0x9008], edx\n jne 2b\n"
+      "dec ecx\n jnz 1b\n" DONE);
 
 TEST(run_locked_operations_are_atomic)
 {

@@ -44,8 +44,9 @@ TEST(state_sregs)
 	sregs.fs.base = 0x123456789a;
 	sregs.gs.base = 0xffff888012345678;
 	sregs.fs.selector = 0x33;
-	sregs.ldt = (struct kvm_segment){ .base = 0xffffc90000001000, .limit = 0x7f, .selector = 0x40,
-					  .type = 2, .present = 1 };
+	sregs.ldt = (struct kvm_segment){
+		.base = 0xffffc90000001000, .limit = 0x7f, .selector = 0x40, .type = 2, .present = 1
+	};
 	sregs.gdt.base = 0xfffffe0000001000;
 	sregs.gdt.limit = 0x7f;
 	sregs.idt.base = 0xfffffe0000000000;
@@ -81,23 +82,23 @@ TEST(state_sregs_invalid)
 	struct kvm_sregs good = cpu_sregs(cpu), bad;
 
 	bad = good;
-	bad.cr0 = 0x80000010;			/* PG without PE */
+	bad.cr0 = 0x80000010; /* PG without PE */
 	check_error(try_sregs(cpu, bad), EINVAL);
 	bad = good;
 	bad.cr0 |= 1ull << 32;
 	check_error(try_sregs(cpu, bad), EINVAL);
 	bad = good;
-	bad.cr4 |= 1ull << 30;			/* reserved */
+	bad.cr4 |= 1ull << 30; /* reserved */
 	check_error(try_sregs(cpu, bad), EINVAL);
-	bad = good;				/* long mode without PAE */
+	bad = good; /* long mode without PAE */
 	bad.cr0 = 0x80000011;
 	bad.efer = 0x500;
 	check_error(try_sregs(cpu, bad), EINVAL);
-	bad = good;				/* LMA without paging */
+	bad = good; /* LMA without paging */
 	bad.efer = 0x400;
 	check_error(try_sregs(cpu, bad), EINVAL);
 	bad = good;
-	bad.apic_base |= 0x200;			/* a reserved bit */
+	bad.apic_base |= 0x200; /* a reserved bit */
 	check_error(try_sregs(cpu, bad), EINVAL);
 	/* And nothing of it stuck. */
 	check_eq(cpu_sregs(cpu).cr0, good.cr0);
@@ -178,8 +179,7 @@ TEST(state_fpu)
 	check_error(kt_ioctl(cpu->kt, KVM_SET_FPU, NULL), EFAULT);
 }
 
-GUEST(use_fpu, 64,
-	"mov eax, 0x77\n movd xmm4, eax\n fld1\n out 0x80, al\n movdqu [0x9000], xmm3\n" DONE);
+GUEST(use_fpu, 64, "mov eax, 0x77\n movd xmm4, eax\n fld1\n out 0x80, al\n movdqu [0x9000], xmm3\n" DONE);
 
 TEST(state_fpu_reaches_the_guest)
 {
@@ -278,11 +278,17 @@ TEST(state_msrs)
 		uint32_t index;
 		uint64_t value;
 	} values[] = {
-		{ 0x174, 0x10 }, { 0x175, 0x2000 }, { 0x176, 0x81800000 },
-		{ 0x277, 0x0007040600070406 }, { 0xc0000081, 0x0023001000000000 },
-		{ 0xc0000082, 0xffffffff81800100 }, { 0xc0000083, 0xffffffff81800200 },
-		{ 0xc0000084, 0x47700 }, { 0xc0000100, 0x7ffff7d8a740 },
-		{ 0xc0000101, 0xffff88803ec00000 }, { 0xc0000102, 0x123456 },
+		{ 0x174, 0x10 },
+		{ 0x175, 0x2000 },
+		{ 0x176, 0x81800000 },
+		{ 0x277, 0x0007040600070406 },
+		{ 0xc0000081, 0x0023001000000000 },
+		{ 0xc0000082, 0xffffffff81800100 },
+		{ 0xc0000083, 0xffffffff81800200 },
+		{ 0xc0000084, 0x47700 },
+		{ 0xc0000100, 0x7ffff7d8a740 },
+		{ 0xc0000101, 0xffff88803ec00000 },
+		{ 0xc0000102, 0x123456 },
 	};
 	uint64_t value;
 
@@ -304,8 +310,10 @@ TEST(state_msrs_partial)
 	struct {
 		struct kvm_msrs header;
 		struct kvm_msr_entry entries[3];
-	} msrs = { .header.nmsrs = 3, .entries = {
-		{ .index = 0x174, .data = 0x8 }, { .index = 0x12345678 }, { .index = 0x175, .data = 0x9 } } };
+	} msrs = {
+		.header.nmsrs = 3,
+		.entries = { { .index = 0x174, .data = 0x8 }, { .index = 0x12345678 }, { .index = 0x175, .data = 0x9 } }
+	};
 	uint64_t value;
 
 	check_eq(kt_ioctl(cpu->kt, KVM_SET_MSRS, &msrs), 1);
@@ -326,10 +334,10 @@ TEST(state_msrs_invalid_values)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);
 
-	check_eq(cpu_set_msr(cpu, 0x277, 0x02), 0);			/* PAT type 2 is reserved */
-	check_eq(cpu_set_msr(cpu, 0xc0000080, 1ull << 40), 0);		/* EFER, reserved */
-	check_eq(cpu_set_msr(cpu, 0x1b, 0xfee00900ull | 1ull << 60), 0);	/* APIC base beyond MAXPHYADDR */
-	check_eq(cpu_set_msr(cpu, 0xc0000101, 0x8000000000000000), 0);	/* GS base not canonical */
+	check_eq(cpu_set_msr(cpu, 0x277, 0x02), 0); /* PAT type 2 is reserved */
+	check_eq(cpu_set_msr(cpu, 0xc0000080, 1ull << 40), 0); /* EFER, reserved */
+	check_eq(cpu_set_msr(cpu, 0x1b, 0xfee00900ull | 1ull << 60), 0); /* APIC base beyond MAXPHYADDR */
+	check_eq(cpu_set_msr(cpu, 0xc0000101, 0x8000000000000000), 0); /* GS base not canonical */
 }
 
 TEST(state_vcpu_events)
@@ -375,7 +383,7 @@ TEST(state_vcpu_events_invalid)
 	events.exception.injected = 1;
 	events.exception.nr = 32;
 	check_error(kt_ioctl(cpu->kt, KVM_SET_VCPU_EVENTS, &events), EINVAL);
-	events.exception.nr = 2;	/* the NMI is no exception */
+	events.exception.nr = 2; /* the NMI is no exception */
 	check_error(kt_ioctl(cpu->kt, KVM_SET_VCPU_EVENTS, &events), EINVAL);
 	check_error(kt_ioctl(cpu->kt, KVM_SET_VCPU_EVENTS, NULL), EFAULT);
 	check_error(kt_ioctl(cpu->kt, KVM_GET_VCPU_EVENTS, NULL), EFAULT);
@@ -409,8 +417,8 @@ TEST(state_debugregs)
 }
 
 GUEST(move_debug, 64,
-	"mov rax, dr0\n mov [0x9000], rax\n mov rax, dr7\n mov [0x9008], rax\n"
-	"mov eax, 0x5678\n mov dr3, rax\n" DONE);
+      "mov rax, dr0\n mov [0x9000], rax\n mov rax, dr7\n mov [0x9008], rax\n"
+      "mov eax, 0x5678\n mov dr3, rax\n" DONE);
 
 TEST(state_debugregs_reach_the_guest)
 {

@@ -45,24 +45,71 @@ struct required_cap {
 
 /* What CLIENTS.md's clients give up without. */
 static const struct required_cap required[] = {
-#define CAP(name) { KVM_CAP_##name, "KVM_CAP_" #name }
-	CAP(USER_MEMORY), CAP(DESTROY_MEMORY_REGION_WORKS), CAP(JOIN_MEMORY_REGIONS_WORKS),
-	CAP(SET_TSS_ADDR), CAP(EXT_CPUID), CAP(MP_STATE), CAP(IRQ_ROUTING), CAP(MCE), CAP(PIT2),
-	CAP(IRQCHIP), CAP(HLT), CAP(IRQ_INJECT_STATUS), CAP(GET_TSC_KHZ), CAP(IOEVENTFD), CAP(IRQFD),
-	CAP(PIT_STATE2), CAP(ADJUST_CLOCK), CAP(DEBUGREGS), CAP(VCPU_EVENTS), CAP(XCRS), CAP(XSAVE),
-	CAP(IMMEDIATE_EXIT), CAP(SET_IDENTITY_MAP_ADDR), CAP(SPLIT_IRQCHIP), CAP(TSC_DEADLINE_TIMER),
+#define CAP(name)                                                                                                      \
+	{                                                                                                              \
+		KVM_CAP_##name, "KVM_CAP_" #name                                                                       \
+	}
+	CAP(USER_MEMORY),
+	CAP(DESTROY_MEMORY_REGION_WORKS),
+	CAP(JOIN_MEMORY_REGIONS_WORKS),
+	CAP(SET_TSS_ADDR),
+	CAP(EXT_CPUID),
+	CAP(MP_STATE),
+	CAP(IRQ_ROUTING),
+	CAP(MCE),
+	CAP(PIT2),
+	CAP(IRQCHIP),
+	CAP(HLT),
+	CAP(IRQ_INJECT_STATUS),
+	CAP(GET_TSC_KHZ),
+	CAP(IOEVENTFD),
+	CAP(IRQFD),
+	CAP(PIT_STATE2),
+	CAP(ADJUST_CLOCK),
+	CAP(DEBUGREGS),
+	CAP(VCPU_EVENTS),
+	CAP(XCRS),
+	CAP(XSAVE),
+	CAP(IMMEDIATE_EXIT),
+	CAP(SET_IDENTITY_MAP_ADDR),
+	CAP(SPLIT_IRQCHIP),
+	CAP(TSC_DEADLINE_TIMER),
 	CAP(USER_NMI),
 };
 
 /* What they use when it is there, and what the rest of these tests need. */
 static const struct required_cap expected[] = {
-	CAP(COALESCED_MMIO), CAP(SIGNAL_MSI), CAP(NR_VCPUS), CAP(MAX_VCPUS), CAP(MAX_VCPU_ID),
-	CAP(NR_MEMSLOTS), CAP(XSAVE2), CAP(X2APIC_API), CAP(KVMCLOCK_CTRL), CAP(READONLY_MEM),
-	CAP(SYNC_MMU), CAP(NOP_IO_DELAY), CAP(VAPIC), CAP(CLOCKSOURCE), CAP(SET_GUEST_DEBUG),
-	CAP(IRQFD_RESAMPLE), CAP(IOEVENTFD_ANY_LENGTH), CAP(COALESCED_PIO), CAP(SYNC_REGS),
-	CAP(MANUAL_DIRTY_LOG_PROTECT2), CAP(X86_USER_SPACE_MSR), CAP(X86_MSR_FILTER), CAP(SREGS2),
-	CAP(BINARY_STATS_FD), CAP(ENABLE_CAP_VM), CAP(CHECK_EXTENSION_VM), CAP(TSC_CONTROL),
-	CAP(INTERNAL_ERROR_DATA), CAP(GET_MSR_FEATURES), CAP(EXT_EMUL_CPUID), CAP(REINJECT_CONTROL),
+	CAP(COALESCED_MMIO),
+	CAP(SIGNAL_MSI),
+	CAP(NR_VCPUS),
+	CAP(MAX_VCPUS),
+	CAP(MAX_VCPU_ID),
+	CAP(NR_MEMSLOTS),
+	CAP(XSAVE2),
+	CAP(X2APIC_API),
+	CAP(KVMCLOCK_CTRL),
+	CAP(READONLY_MEM),
+	CAP(SYNC_MMU),
+	CAP(NOP_IO_DELAY),
+	CAP(VAPIC),
+	CAP(CLOCKSOURCE),
+	CAP(SET_GUEST_DEBUG),
+	CAP(IRQFD_RESAMPLE),
+	CAP(IOEVENTFD_ANY_LENGTH),
+	CAP(COALESCED_PIO),
+	CAP(SYNC_REGS),
+	CAP(MANUAL_DIRTY_LOG_PROTECT2),
+	CAP(X86_USER_SPACE_MSR),
+	CAP(X86_MSR_FILTER),
+	CAP(SREGS2),
+	CAP(BINARY_STATS_FD),
+	CAP(ENABLE_CAP_VM),
+	CAP(CHECK_EXTENSION_VM),
+	CAP(TSC_CONTROL),
+	CAP(INTERNAL_ERROR_DATA),
+	CAP(GET_MSR_FEATURES),
+	CAP(EXT_EMUL_CPUID),
+	CAP(REINJECT_CONTROL),
 #undef CAP
 };
 
@@ -164,10 +211,10 @@ TEST(cpuid_supported_contents)
 	entry = cpuid_find(cpuid, 1, 0);
 	/* FPU TSC MSR PAE CX8 APIC SEP PGE CMOV FXSR SSE SSE2, the floor of x86-64. */
 	check(entry && (entry->edx & 0x0700a371) == 0x0700a371);
-	check(entry->ecx & 1u << 21);	/* x2APIC is always offered */
+	check(entry->ecx & 1u << 21); /* x2APIC is always offered */
 	entry = cpuid_find(cpuid, 0x80000001, 0);
-	check(entry && entry->edx & 1u << 29);	/* long mode */
-	check(entry->edx & 1u << 20);		/* NX */
+	check(entry && entry->edx & 1u << 29); /* long mode */
+	check(entry->edx & 1u << 20); /* NX */
 	entry = cpuid_find(cpuid, 0x80000008, 0);
 	check(entry && (entry->eax & 0xff) >= 36);
 	entry = cpuid_find(cpuid, KVM_CPUID_SIGNATURE, 0);
@@ -227,8 +274,8 @@ TEST(msr_index_lists)
 {
 	struct machine *machine = machine_new(MACHINE_EMPTY);
 	struct kvm_msr_list *list = calloc(1, sizeof(*list) + 1000 * sizeof(list->indices[0]));
-	static const uint32_t wanted[] = { 0x10, 0x174, 0x175, 0x176, 0xc0000081, 0xc0000082,
-		0xc0000084, 0xc0000102, 0x277, 0x11, 0x12, 0x4b564d00, 0x4b564d01, 0x6e0 };
+	static const uint32_t wanted[] = { 0x10,       0x174, 0x175, 0x176, 0xc0000081, 0xc0000082, 0xc0000084,
+					   0xc0000102, 0x277, 0x11,  0x12,  0x4b564d00, 0x4b564d01, 0x6e0 };
 
 	list->nmsrs = 0;
 	check_error(kt_ioctl(machine->sys, KVM_GET_MSR_INDEX_LIST, list), E2BIG);

@@ -9,9 +9,9 @@
 #include "../lib/signals.h"
 
 GUEST(in_place, 64,
-	"xor eax, eax\n cpuid\n mov ecx, 0xc0000080\n rdmsr\n mov rax, cr3\n mov cr3, rax\n"
-	"mov rax, cr4\n mov cr4, rax\n mov rax, dr7\n mov dr7, rax\n wbinvd\n invlpg [0x9000]\n rdtsc\n"
-	"out 0x80, al\n hlt\n");
+      "xor eax, eax\n cpuid\n mov ecx, 0xc0000080\n rdmsr\n mov rax, cr3\n mov cr3, rax\n"
+      "mov rax, cr4\n mov cr4, rax\n mov rax, dr7\n mov dr7, rax\n wbinvd\n invlpg [0x9000]\n rdtsc\n"
+      "out 0x80, al\n hlt\n");
 
 /* Some exits are the loop's own business, others user space's: the guest sees no difference. */
 TEST(y2006_exits_in_place_and_by_user_space)
@@ -98,14 +98,14 @@ TEST(y2006_signal_check_after_exits_in_place)
 
 /* The guest spoils whatever it shares a processor's registers with. */
 GUEST(spoil, 64,
-	"mov eax, 0x55555555\n movd xmm0, eax\n pshufd xmm0, xmm0, 0\n"
-	"movdqa xmm5, xmm0\n movdqa xmm15, xmm0\n"
-	"mov dword ptr [0x9000], 0x7fa0\n ldmxcsr [0x9000]\n"
-	"mov word ptr [0x9004], 0x0e7f\n fldcw [0x9004]\n fldpi\n fldl2e\n"
-	"mov ecx, 0xc0000100\n mov eax, 0x12345000\n xor edx, edx\n wrmsr\n"
-	"mov ecx, 0xc0000101\n wrmsr\n mov ecx, 0xc0000102\n wrmsr\n"
-	"mov eax, 0x10\n mov fs, ax\n mov gs, ax\n xor eax, eax\n lldt ax\n"
-	"std\n out 0x80, al\n cpuid\n hlt\n");
+      "mov eax, 0x55555555\n movd xmm0, eax\n pshufd xmm0, xmm0, 0\n"
+      "movdqa xmm5, xmm0\n movdqa xmm15, xmm0\n"
+      "mov dword ptr [0x9000], 0x7fa0\n ldmxcsr [0x9000]\n"
+      "mov word ptr [0x9004], 0x0e7f\n fldcw [0x9004]\n fldpi\n fldl2e\n"
+      "mov ecx, 0xc0000100\n mov eax, 0x12345000\n xor edx, edx\n wrmsr\n"
+      "mov ecx, 0xc0000101\n wrmsr\n mov ecx, 0xc0000102\n wrmsr\n"
+      "mov eax, 0x10\n mov fs, ax\n mov gs, ax\n xor eax, eax\n lldt ax\n"
+      "std\n out 0x80, al\n cpuid\n hlt\n");
 
 struct host_state {
 	uint64_t xmm[4];
@@ -118,8 +118,10 @@ static struct host_state read_host_state(void)
 {
 	struct host_state state;
 
-	__asm__ volatile("movdqu %%xmm5, %0\n movdqu %%xmm15, %1" : "=m"(state.xmm[0]), "=m"(state.xmm[2])
-			 : : "memory");
+	__asm__ volatile("movdqu %%xmm5, %0\n movdqu %%xmm15, %1"
+			 : "=m"(state.xmm[0]), "=m"(state.xmm[2])
+			 :
+			 : "memory");
 	__asm__ volatile("stmxcsr %0\n fnstcw %1" : "=m"(state.mxcsr), "=m"(state.fcw));
 	__asm__ volatile("mov %%fs, %0\n mov %%gs, %1\n sldt %2\n mov %%ds, %3\n mov %%es, %4"
 			 : "=r"(state.fs), "=r"(state.gs), "=r"(state.ldt), "=r"(state.ds), "=r"(state.es));
@@ -165,8 +167,8 @@ TEST(y2006_host_state_is_intact)
 
 /* And the guest finds its own state again after the host used the registers. */
 GUEST(keep, 64,
-	"mov eax, 0x55555555\n movd xmm5, eax\n fldpi\n out 0x80, al\n"
-	"movd eax, xmm5\n out 0x81, eax\n fstp qword ptr [0x9000]\n" DONE);
+      "mov eax, 0x55555555\n movd xmm5, eax\n fldpi\n out 0x80, al\n"
+      "movd eax, xmm5\n out 0x81, eax\n fstp qword ptr [0x9000]\n" DONE);
 
 TEST(y2006_guest_fpu_state_is_kept)
 {

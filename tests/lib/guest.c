@@ -4,80 +4,80 @@
 #include <string.h>
 
 /* The tables inside GUEST_TABLES. */
-#define TABLE_PML4	0x10000u
-#define TABLE_PDPT	0x11000u
-#define TABLE_PD	0x12000u	/* four pages: 4 GiB in 2 MiB pages */
-#define TABLE_GDT	0x16000u
-#define TABLE_IDT	0x17000u
-#define TABLE_TSS	0x18000u	/* 256 bytes for each vCPU */
-#define TABLE_LOG	0x19000u
-#define TABLE_STUBS	0x1a000u	/* 16 bytes for each vector */
-#define TABLE_HANDLER	0x1b000u
-#define TSS_STRIDE	0x100u
-#define EVENT_STACK	0x1f000u	/* RSP0 of every TSS */
+#define TABLE_PML4 0x10000u
+#define TABLE_PDPT 0x11000u
+#define TABLE_PD 0x12000u /* four pages: 4 GiB in 2 MiB pages */
+#define TABLE_GDT 0x16000u
+#define TABLE_IDT 0x17000u
+#define TABLE_TSS 0x18000u /* 256 bytes for each vCPU */
+#define TABLE_LOG 0x19000u
+#define TABLE_STUBS 0x1a000u /* 16 bytes for each vector */
+#define TABLE_HANDLER 0x1b000u
+#define TSS_STRIDE 0x100u
+#define EVENT_STACK 0x1f000u /* RSP0 of every TSS */
 
-#define PTE_PRESENT	0x01ull
-#define PTE_WRITE	0x02ull
-#define PTE_USER	0x04ull
-#define PTE_LARGE	0x80ull
+#define PTE_PRESENT 0x01ull
+#define PTE_WRITE 0x02ull
+#define PTE_USER 0x04ull
+#define PTE_LARGE 0x80ull
 
-#define CR0_PE		0x00000001ull
-#define CR0_MP		0x00000002ull
-#define CR0_ET		0x00000010ull
-#define CR0_NE		0x00000020ull
-#define CR0_PG		0x80000000ull
-#define CR4_PAE		0x00000020ull
-#define CR4_OSFXSR	0x00000200ull
-#define EFER_LME	0x00000100ull
-#define EFER_LMA	0x00000400ull
+#define CR0_PE 0x00000001ull
+#define CR0_MP 0x00000002ull
+#define CR0_ET 0x00000010ull
+#define CR0_NE 0x00000020ull
+#define CR0_PG 0x80000000ull
+#define CR4_PAE 0x00000020ull
+#define CR4_OSFXSR 0x00000200ull
+#define EFER_LME 0x00000100ull
+#define EFER_LMA 0x00000400ull
 
 /*
  * The default handlers. The stack holds vector, error code, and the processor's frame. The
  * event log (struct guest_event_log) lies at 0x19000, its events at offset 64.
  */
 GUEST(handler64, 64,
-	"push rax\n push rbx\n"
-	"mov ebx, 0x19000\n"
-	"mov rax, [rbx]\n and eax, 15\n shl eax, 6\n"
-	"lea rbx, [rbx + rax + 64]\n"
-	"mov rax, [rsp + 16]\n mov [rbx], rax\n"
-	"mov rax, [rsp + 24]\n mov [rbx + 8], rax\n"
-	"mov rax, [rsp + 32]\n mov [rbx + 16], rax\n"
-	"mov rax, [rsp + 40]\n mov [rbx + 24], rax\n"
-	"mov rax, [rsp + 48]\n mov [rbx + 32], rax\n"
-	"mov rax, [rsp + 56]\n mov [rbx + 40], rax\n"
-	"mov rax, [rsp + 64]\n mov [rbx + 48], rax\n"
-	"mov rax, cr2\n mov [rbx + 56], rax\n"
-	"mov ebx, 0x19000\n"
-	"inc qword ptr [rbx]\n"
-	"cmp qword ptr [rbx + 16], 0\n jne 1f\n"
-	"mov al, [rsp + 16]\n out 0xe0, al\n"
-	"1: mov rax, [rbx + 8]\n add [rsp + 32], rax\n"
-	"cmp qword ptr [rbx + 24], 0\n je 2f\n"
-	"mov eax, 0xfee000b0\n mov dword ptr [rax], 0\n"
-	"2: pop rbx\n pop rax\n add rsp, 16\n iretq");
+      "push rax\n push rbx\n"
+      "mov ebx, 0x19000\n"
+      "mov rax, [rbx]\n and eax, 15\n shl eax, 6\n"
+      "lea rbx, [rbx + rax + 64]\n"
+      "mov rax, [rsp + 16]\n mov [rbx], rax\n"
+      "mov rax, [rsp + 24]\n mov [rbx + 8], rax\n"
+      "mov rax, [rsp + 32]\n mov [rbx + 16], rax\n"
+      "mov rax, [rsp + 40]\n mov [rbx + 24], rax\n"
+      "mov rax, [rsp + 48]\n mov [rbx + 32], rax\n"
+      "mov rax, [rsp + 56]\n mov [rbx + 40], rax\n"
+      "mov rax, [rsp + 64]\n mov [rbx + 48], rax\n"
+      "mov rax, cr2\n mov [rbx + 56], rax\n"
+      "mov ebx, 0x19000\n"
+      "inc qword ptr [rbx]\n"
+      "cmp qword ptr [rbx + 16], 0\n jne 1f\n"
+      "mov al, [rsp + 16]\n out 0xe0, al\n"
+      "1: mov rax, [rbx + 8]\n add [rsp + 32], rax\n"
+      "cmp qword ptr [rbx + 24], 0\n je 2f\n"
+      "mov eax, 0xfee000b0\n mov dword ptr [rax], 0\n"
+      "2: pop rbx\n pop rax\n add rsp, 16\n iretq");
 
 GUEST(handler32, 32,
-	"push eax\n push ebx\n push ecx\n"
-	"mov ebx, 0x19000\n"
-	"mov eax, [ebx]\n and eax, 15\n shl eax, 6\n"
-	"lea ebx, [ebx + eax + 64]\n"
-	"mov eax, [esp + 12]\n mov [ebx], eax\n"
-	"mov eax, [esp + 16]\n mov [ebx + 8], eax\n"
-	"mov eax, [esp + 20]\n mov [ebx + 16], eax\n"
-	"mov eax, [esp + 24]\n mov [ebx + 24], eax\n"
-	"mov eax, [esp + 28]\n mov [ebx + 32], eax\n"
-	"lea eax, [esp + 32]\n mov [ebx + 40], eax\n"
-	"mov eax, ss\n mov [ebx + 48], eax\n"
-	"mov eax, cr2\n mov [ebx + 56], eax\n"
-	"mov ebx, 0x19000\n"
-	"inc dword ptr [ebx]\n"
-	"cmp dword ptr [ebx + 16], 0\n jne 1f\n"
-	"mov al, [esp + 12]\n out 0xe0, al\n"
-	"1: mov eax, [ebx + 8]\n add [esp + 20], eax\n"
-	"cmp dword ptr [ebx + 24], 0\n je 2f\n"
-	"mov eax, 0xfee000b0\n mov dword ptr [eax], 0\n"
-	"2: pop ecx\n pop ebx\n pop eax\n add esp, 8\n iretd");
+      "push eax\n push ebx\n push ecx\n"
+      "mov ebx, 0x19000\n"
+      "mov eax, [ebx]\n and eax, 15\n shl eax, 6\n"
+      "lea ebx, [ebx + eax + 64]\n"
+      "mov eax, [esp + 12]\n mov [ebx], eax\n"
+      "mov eax, [esp + 16]\n mov [ebx + 8], eax\n"
+      "mov eax, [esp + 20]\n mov [ebx + 16], eax\n"
+      "mov eax, [esp + 24]\n mov [ebx + 24], eax\n"
+      "mov eax, [esp + 28]\n mov [ebx + 32], eax\n"
+      "lea eax, [esp + 32]\n mov [ebx + 40], eax\n"
+      "mov eax, ss\n mov [ebx + 48], eax\n"
+      "mov eax, cr2\n mov [ebx + 56], eax\n"
+      "mov ebx, 0x19000\n"
+      "inc dword ptr [ebx]\n"
+      "cmp dword ptr [ebx + 16], 0\n jne 1f\n"
+      "mov al, [esp + 12]\n out 0xe0, al\n"
+      "1: mov eax, [ebx + 8]\n add [esp + 20], eax\n"
+      "cmp dword ptr [ebx + 24], 0\n je 2f\n"
+      "mov eax, 0xfee000b0\n mov dword ptr [eax], 0\n"
+      "2: pop ecx\n pop ebx\n pop eax\n add esp, 8\n iretd");
 
 static void guest_copy(struct machine *machine, uint32_t address, struct guest_code code)
 {
@@ -150,7 +150,7 @@ static void write_gdt(struct machine *machine, enum guest_mode mode, unsigned in
 	};
 	uint64_t stack = EVENT_STACK;
 	uint32_t stack32[2] = { EVENT_STACK, SELECTOR_DATA };
-	uint16_t io_map = 0x68;		/* behind the limit: no port is allowed */
+	uint16_t io_map = 0x68; /* behind the limit: no port is allowed */
 
 	memcpy(machine->mem + TABLE_GDT, gdt, sizeof(gdt));
 	memcpy(machine->mem + base + 0x66, &io_map, sizeof(io_map));
@@ -180,8 +180,15 @@ static void write_page_tables(struct machine *machine)
 static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool long_code)
 {
 	return (struct kvm_segment){
-		.limit = 0xffffffff, .selector = selector, .type = type, .present = 1, .dpl = 0,
-		.db = !long_code, .s = 1, .l = long_code, .g = 1,
+		.limit = 0xffffffff,
+		.selector = selector,
+		.type = type,
+		.present = 1,
+		.dpl = 0,
+		.db = !long_code,
+		.s = 1,
+		.l = long_code,
+		.g = 1,
 	};
 }
 
@@ -226,8 +233,11 @@ static void set_protected(struct kvm_sregs *sregs, enum guest_mode mode, unsigne
 	sregs->idt.base = TABLE_IDT;
 	sregs->idt.limit = is_long ? 0xfff : 0x7ff;
 	sregs->tr = (struct kvm_segment){
-		.base = TABLE_TSS + cpu_id * TSS_STRIDE, .limit = 0x67, .selector = SELECTOR_TSS,
-		.type = 11, .present = 1,
+		.base = TABLE_TSS + cpu_id * TSS_STRIDE,
+		.limit = 0x67,
+		.selector = SELECTOR_TSS,
+		.type = 11,
+		.present = 1,
 	};
 }
 

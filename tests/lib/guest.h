@@ -19,31 +19,28 @@ struct guest_code {
 };
 
 /* bits: 16, 32 or 64. Intel syntax; the first instruction lies at GUEST_CODE. */
-#define GUEST(name, bits, text)							\
-	__asm__(".pushsection .rodata.guest, \"a\"\n"				\
-		".intel_syntax noprefix\n"					\
-		".code" #bits "\n"						\
-		#name "_start:\n"						\
-		text "\n"							\
-		#name "_end:\n"							\
-		".code64\n"							\
-		".att_syntax prefix\n"						\
-		".popsection\n");						\
-	extern const uint8_t name##_start[], name##_end[];			\
+#define GUEST(name, bits, text)                                                                                        \
+	__asm__(".pushsection .rodata.guest, \"a\"\n"                                                                  \
+		".intel_syntax noprefix\n"                                                                             \
+		".code" #bits "\n" #name "_start:\n" text "\n" #name "_end:\n"                                         \
+		".code64\n"                                                                                            \
+		".att_syntax prefix\n"                                                                                 \
+		".popsection\n");                                                                                      \
+	extern const uint8_t name##_start[], name##_end[];                                                             \
 	static const struct guest_code name = { name##_start, name##_end }
 
 /* For use inside the text: the guest address of a label of the same blob. */
-#define ADDRESS_OF(name, label)	"(" #label " - " #name "_start + 0x1000)"
+#define ADDRESS_OF(name, label) "(" #label " - " #name "_start + 0x1000)"
 
-#define GUEST_LABEL(label)	extern const uint8_t label[]
-#define GUEST_ADDRESS(name, label)	(GUEST_CODE + (uint32_t)((label) - name##_start))
+#define GUEST_LABEL(label) extern const uint8_t label[]
+#define GUEST_ADDRESS(name, label) (GUEST_CODE + (uint32_t)((label)-name##_start))
 
-#define DONE		"out 0xd0, al\n"	/* PORT_DONE */
+#define DONE "out 0xd0, al\n" /* PORT_DONE */
 
 enum guest_mode {
-	GUEST_REAL,	/* flat real mode, all segment bases 0 */
-	GUEST_PROT,	/* 32-bit flat, no paging, IDT with the default handlers */
-	GUEST_LONG,	/* 64-bit, 4 GiB mapped one to one with 2 MiB pages, the same IDT */
+	GUEST_REAL, /* flat real mode, all segment bases 0 */
+	GUEST_PROT, /* 32-bit flat, no paging, IDT with the default handlers */
+	GUEST_LONG, /* 64-bit, 4 GiB mapped one to one with 2 MiB pages, the same IDT */
 };
 
 /*
@@ -63,11 +60,11 @@ struct guest_event {
 /* How they go on: stored in guest memory, read by the handler. */
 struct guest_event_log {
 	uint64_t count;
-	uint64_t skip;		/* added to the RIP that the handler returns to */
-	uint64_t silent;	/* no OUT to PORT_EVENT */
-	uint64_t eoi;		/* write the LAPIC's EOI register */
+	uint64_t skip; /* added to the RIP that the handler returns to */
+	uint64_t silent; /* no OUT to PORT_EVENT */
+	uint64_t eoi; /* write the LAPIC's EOI register */
 	uint64_t reserved[4];
-	struct guest_event event[16];	/* index: count modulo 16 */
+	struct guest_event event[16]; /* index: count modulo 16 */
 };
 
 struct guest_event_log *guest_log(struct machine *machine);
@@ -81,10 +78,10 @@ void guest_idt(struct machine *machine, enum guest_mode mode, uint8_t vector, ui
 /* GUEST_LONG: the page directory entry of a 2 MiB page below 4 GiB. */
 uint64_t *guest_pde(struct machine *machine, uint64_t address);
 
-#define SELECTOR_CODE	0x08	/* 64-bit or 32-bit code, DPL 0 */
-#define SELECTOR_DATA	0x10
-#define SELECTOR_TSS	0x18	/* two descriptors in 64-bit mode */
-#define SELECTOR_CODE3	0x2b	/* DPL 3 */
-#define SELECTOR_DATA3	0x33
+#define SELECTOR_CODE 0x08 /* 64-bit or 32-bit code, DPL 0 */
+#define SELECTOR_DATA 0x10
+#define SELECTOR_TSS 0x18 /* two descriptors in 64-bit mode */
+#define SELECTOR_CODE3 0x2b /* DPL 3 */
+#define SELECTOR_DATA3 0x33
 
 #endif /* TESTS_GUEST_H */

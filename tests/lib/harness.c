@@ -16,16 +16,16 @@
 
 #include "kvm_target.h"
 
-#define EXIT_SKIP	77
-#define DEFAULT_TIMEOUT	60
-#define MAX_FILTERS	64
+#define EXIT_SKIP 77
+#define DEFAULT_TIMEOUT 60
+#define MAX_FILTERS 64
 
 /* Without libanykvm in the link only the device target exists. */
 extern const struct kt_target kt_library_target __attribute__((weak));
 
 /* Why the child failed or skipped: written by the child, read by the parent after its end. */
 struct verdict {
-	int taken;		/* the first reporting thread wins */
+	int taken; /* the first reporting thread wins */
 	char text[1000];
 };
 
@@ -150,8 +150,7 @@ static void run_one(const struct test *test)
 		failed++;
 		report("FAIL", test->name, verdict->text);
 	} else if (WIFSIGNALED(status)) {
-		snprintf(verdict->text, sizeof(verdict->text), "killed by SIG%s",
-			 sigabbrev_np(WTERMSIG(status)));
+		snprintf(verdict->text, sizeof(verdict->text), "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
 		failed++;
 		report("FAIL", test->name, verdict->text);
 	} else if (WEXITSTATUS(status) == EXIT_SKIP) {
@@ -159,8 +158,7 @@ static void run_one(const struct test *test)
 		report("SKIP", test->name, verdict->text);
 	} else if (WEXITSTATUS(status)) {
 		if (!*verdict->text)
-			snprintf(verdict->text, sizeof(verdict->text), "exit status %d",
-				 WEXITSTATUS(status));
+			snprintf(verdict->text, sizeof(verdict->text), "exit status %d", WEXITSTATUS(status));
 		failed++;
 		report("FAIL", test->name, verdict->text);
 	} else {
@@ -242,7 +240,8 @@ static void usage(const char *program)
 	       "  --timeout SECONDS   limit for one test against hangs (default %d)\n"
 	       "  --in-process        do not fork (for a debugger; one test only)\n"
 	       "  --verbose           name the tests that pass, too\n"
-	       "  --list              only list the tests\n", program, DEFAULT_TIMEOUT);
+	       "  --list              only list the tests\n",
+	       program, DEFAULT_TIMEOUT);
 }
 
 static const char *option_value(int argc, char **argv, int *i)

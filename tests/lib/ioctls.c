@@ -3,16 +3,22 @@
 
 #include <linux/kvm.h>
 
-#define VALUE(object_, request_, ...)							\
-	{ .name = #request_, .request = request_, .object = IOCTL_##object_,		\
-	  .direction = IOCTL_VALUE, __VA_ARGS__ }
-#define IN(object_, request_, type, ...)						\
-	{ .name = #request_, .request = request_, .object = IOCTL_##object_,		\
-	  .direction = IOCTL_IN, .size = sizeof(type), __VA_ARGS__ }
-#define OUT(object_, request_, type, ...)						\
-	{ .name = #request_, .request = request_, .object = IOCTL_##object_,		\
-	  .direction = IOCTL_OUT, .size = sizeof(type), __VA_ARGS__ }
-#define ALSO(object_)	.objects_mask = 1u << IOCTL_##object_
+#define VALUE(object_, request_, ...)                                                                                  \
+	{                                                                                                              \
+		.name = #request_, .request = request_, .object = IOCTL_##object_, .direction = IOCTL_VALUE,           \
+		__VA_ARGS__                                                                                            \
+	}
+#define IN(object_, request_, type, ...)                                                                               \
+	{                                                                                                              \
+		.name = #request_, .request = request_, .object = IOCTL_##object_, .direction = IOCTL_IN,              \
+		.size = sizeof(type), __VA_ARGS__                                                                      \
+	}
+#define OUT(object_, request_, type, ...)                                                                              \
+	{                                                                                                              \
+		.name = #request_, .request = request_, .object = IOCTL_##object_, .direction = IOCTL_OUT,             \
+		.size = sizeof(type), __VA_ARGS__                                                                      \
+	}
+#define ALSO(object_) .objects_mask = 1u << IOCTL_##object_
 
 const struct ioctl_info ioctl_table[] = {
 	VALUE(SYSTEM, KVM_GET_API_VERSION),

@@ -15,7 +15,7 @@ struct kt {
 
 static const struct kt_target *target;
 static const char *target_path;
-static struct kt *objects;		/* every open object, newest first; objects_lock */
+static struct kt *objects; /* every open object, newest first; objects_lock */
 static pthread_mutex_t objects_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void kt_select(const struct kt_target *chosen, const char *path)

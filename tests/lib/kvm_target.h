@@ -30,11 +30,11 @@ struct kt_target {
 	void (*unmap)(void *map, size_t size);
 	long (*pread)(void *object, void *buf, size_t len, long long offset);
 	void (*close)(void *object);
-	bool has_fds;		/* objects are file descriptors (kt_fd() works) */
+	bool has_fds; /* objects are file descriptors (kt_fd() works) */
 };
 
 extern const struct kt_target kt_device_target;
-extern const struct kt_target kt_library_target;	/* only in programs that link libanykvm */
+extern const struct kt_target kt_library_target; /* only in programs that link libanykvm */
 
 /* path: the device for kt_device_target, an engine's name or NULL for kt_library_target. */
 void kt_select(const struct kt_target *target, const char *path);

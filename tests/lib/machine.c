@@ -7,22 +7,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define TSS_ADDRESS		0xfffbd000ul	/* for KVM_SET_TSS_ADDR: three pages below 4 GiB */
-#define IDENTITY_MAP_ADDRESS	0xfffbc000ul
-#define MAX_CPUID_ENTRIES	256
+#define TSS_ADDRESS 0xfffbd000ul /* for KVM_SET_TSS_ADDR: three pages below 4 GiB */
+#define IDENTITY_MAP_ADDRESS 0xfffbc000ul
+#define MAX_CPUID_ENTRIES 256
 
 void *host_memory(size_t size)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		fail("mmap of %zu bytes: %s", size, strerror(errno));
 	return memory;
 }
 
-int memory_slot(struct machine *machine, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
-		void *host)
+int memory_slot(struct machine *machine, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size, void *host)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
@@ -233,24 +231,23 @@ static void describe_exit(struct cpu *cpu, char *text, size_t size)
 {
 	struct kvm_run *run = cpu->run;
 	struct kvm_regs regs = cpu_regs(cpu);
-	int used = snprintf(text, size, "%s (%u) at rip %#llx", exit_name(run->exit_reason),
-			    run->exit_reason, regs.rip);
+	int used =
+		snprintf(text, size, "%s (%u) at rip %#llx", exit_name(run->exit_reason), run->exit_reason, regs.rip);
 
 	if (used < 0 || (size_t)used >= size)
 		return;
 	text += used;
 	size -= (size_t)used;
 	if (run->exit_reason == KVM_EXIT_IO)
-		snprintf(text, size, ", %s port %#x size %u count %u", run->io.direction ? "out" : "in",
-			 run->io.port, run->io.size, run->io.count);
+		snprintf(text, size, ", %s port %#x size %u count %u", run->io.direction ? "out" : "in", run->io.port,
+			 run->io.size, run->io.count);
 	else if (run->exit_reason == KVM_EXIT_MMIO)
-		snprintf(text, size, ", %s %#llx len %u", run->mmio.is_write ? "write" : "read",
-			 run->mmio.phys_addr, run->mmio.len);
+		snprintf(text, size, ", %s %#llx len %u", run->mmio.is_write ? "write" : "read", run->mmio.phys_addr,
+			 run->mmio.len);
 	else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
 		snprintf(text, size, ", suberror %u", run->internal.suberror);
 	else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY)
-		snprintf(text, size, ", hardware reason %#llx",
-			 run->fail_entry.hardware_entry_failure_reason);
+		snprintf(text, size, ", hardware reason %#llx", run->fail_entry.hardware_entry_failure_reason);
 	else if (run->exit_reason == KVM_EXIT_UNKNOWN)
 		snprintf(text, size, ", hardware reason %#llx", run->hw.hardware_exit_reason);
 }

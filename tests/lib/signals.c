@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#define KERNEL_SIGSET_SIZE	8
+#define KERNEL_SIGSET_SIZE 8
 
 volatile sig_atomic_t signal_count;
 
