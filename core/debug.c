@@ -76,8 +76,8 @@ enum run_result vcpu_report_debug(struct vcpu *v, unsigned vector, u64 dr6)
 
 enum run_result vcpu_debug_exception(struct vcpu *v, const struct x86_event *exc)
 {
-	u32 wanted = exc->vector == X86_EXC_BP ? KVM_GUESTDBG_USE_SW_BP :
-						 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP;
+	u32 wanted =
+		exc->vector == X86_EXC_BP ? KVM_GUESTDBG_USE_SW_BP : KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP;
 
 	if (debugging(v, wanted))
 		return vcpu_report_debug(v, exc->vector, exc->vector == X86_EXC_DB ? exc->cr2 : 0);

@@ -29,8 +29,11 @@ static void store_exception(struct vcpu *v, const struct x86_event *ev)
 static struct x86_event exception_event(const struct vcpu *v)
 {
 	struct x86_event ev = {
-		.type = v->ev.exc.type, .vector = v->ev.exc.nr, .has_error = v->ev.exc.has_error,
-		.error = v->ev.exc.error, .insn_len = v->ev.exc.insn_len,
+		.type = v->ev.exc.type,
+		.vector = v->ev.exc.nr,
+		.has_error = v->ev.exc.has_error,
+		.error = v->ev.exc.error,
+		.insn_len = v->ev.exc.insn_len,
 	};
 
 	/* Without a payload user space has set CR2 itself. */
@@ -101,8 +104,7 @@ int vcpu_queue_interrupt(struct vcpu *v, u32 vector)
 	if (vector > 255)
 		return -EINVAL;
 	switch (vm_irqchip_mode(v->vm)) {
-	case IRQCHIP_KERNEL:
-		return -ENXIO;
+	case IRQCHIP_KERNEL: return -ENXIO;
 	case IRQCHIP_SPLIT:
 		if (v->ev.ext_vector >= 0)
 			return -EEXIST;
@@ -193,8 +195,7 @@ bool vcpu_wants_user_window(struct vcpu *v)
 /* With an event half delivered user space could not change the state without losing it. */
 bool vcpu_ready_for_injection(struct vcpu *v)
 {
-	return vcpu_can_take_interrupt(v) && accepts_user_interrupts(v) && !event_in_delivery(v) &&
-	       !v->ev.exc.pending;
+	return vcpu_can_take_interrupt(v) && accepts_user_interrupts(v) && !event_in_delivery(v) && !v->ev.exc.pending;
 }
 
 static bool external_vector_waits(struct vcpu *v)

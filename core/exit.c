@@ -96,20 +96,12 @@ static enum run_result after_ops(struct vcpu *v)
 static enum run_result not_retired(struct vcpu *v, enum x86_result r)
 {
 	switch (r) {
-	case X86_FAULT:
-		vcpu_queue_exception(v, &v->state.fault);
-		return RUN_AGAIN;
-	case X86_PENDING:
-		return after_ops(v);
-	case X86_SHUTDOWN:
-		vcpu_request(v, REQ_TRIPLE_FAULT);
-		return RUN_AGAIN;
-	case X86_UNHANDLED:
-		return emulation_failure(v);
-	case X86_HOST_FAULT:
-		return vcpu_error(v, -EFAULT);
-	default:
-		return RUN_AGAIN;
+	case X86_FAULT: vcpu_queue_exception(v, &v->state.fault); return RUN_AGAIN;
+	case X86_PENDING: return after_ops(v);
+	case X86_SHUTDOWN: vcpu_request(v, REQ_TRIPLE_FAULT); return RUN_AGAIN;
+	case X86_UNHANDLED: return emulation_failure(v);
+	case X86_HOST_FAULT: return vcpu_error(v, -EFAULT);
+	default: return RUN_AGAIN;
 	}
 }
 
@@ -314,8 +306,8 @@ static enum run_result exit_wrmsr(struct vcpu *v, struct vm_exit *exit)
 	struct x86_state *s = &v->state;
 
 	vcpu_get_state(v, STATE_ALL);
-	return finish(v, exit, s->ops->wrmsr(s, (u32)s->gpr[X86_RCX],
-					     (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
+	return finish(v, exit,
+		      s->ops->wrmsr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
 
 static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
@@ -379,8 +371,8 @@ static enum run_result exit_xsetbv(struct vcpu *v, struct vm_exit *exit)
 	struct x86_state *s = &v->state;
 
 	vcpu_get_state(v, STATE_ALL);
-	return finish(v, exit, x86_write_xcr(s, (u32)s->gpr[X86_RCX],
-					     (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
+	return finish(v, exit,
+		      x86_write_xcr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
 
 /* WBINVD, MONITOR, MWAIT, PAUSE: nothing to do here but to go on. */

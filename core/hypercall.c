@@ -29,8 +29,10 @@ static u64 kick_cpu(struct vcpu *v, u64 apic_id)
 static s64 send_ipis(struct vcpu *v, u64 bitmap, u32 first, u64 icr)
 {
 	struct lapic_message m = {
-		.vector = icr & ICR_VECTOR, .delivery = (icr & ICR_MODE) >> 8,
-		.level = icr & ICR_ASSERT, .trig_level = icr & ICR_LEVEL,
+		.vector = icr & ICR_VECTOR,
+		.delivery = (icr & ICR_MODE) >> 8,
+		.level = icr & ICR_ASSERT,
+		.trig_level = icr & ICR_LEVEL,
 	};
 	s64 sum = 0;
 
@@ -101,16 +103,12 @@ enum x86_result vcpu_hypercall(struct vcpu *v)
 		ret = -KVM_EPERM;
 	} else {
 		switch (s->gpr[X86_RAX] & mask) {
-		case KVM_HC_VAPIC_POLL_IRQ:
-			ret = 0;
-			break;
+		case KVM_HC_VAPIC_POLL_IRQ: ret = 0; break;
 		case KVM_HC_KICK_CPU:
 			if (has_feature(v, KVM_FEATURE_PV_UNHALT))
 				ret = kick_cpu(v, a1);
 			break;
-		case KVM_HC_CLOCK_PAIRING:
-			ret = clock_pairing(v, a0, a1);
-			break;
+		case KVM_HC_CLOCK_PAIRING: ret = clock_pairing(v, a0, a1); break;
 		case KVM_HC_SEND_IPI:
 			if (has_feature(v, KVM_FEATURE_PV_SEND_IPI))
 				ret = send_ipi(v, a0, a1, (u32)a2, a3, wide);

@@ -86,20 +86,16 @@ static enum run_result complete_access(struct vcpu *v)
 
 	v->io.pending = IO_NONE;
 	switch (pending) {
-	case IO_MMIO_READ:
-		return complete_read(v);
+	case IO_MMIO_READ: return complete_read(v);
 	case IO_PORT_IN:
-	case IO_PORT_OUT:
-		v->io.answered = true;
-		return replay(v);
+	case IO_PORT_OUT: v->io.answered = true; return replay(v);
 	case IO_RDMSR:
 	case IO_WRMSR:
 		v->io.msr_error = v->run->msr.error != 0;
 		v->io.msr_data = v->run->msr.data;
 		v->io.answered = true;
 		return replay(v);
-	case IO_HYPERCALL:
-		return complete_hypercall(v);
+	case IO_HYPERCALL: return complete_hypercall(v);
 	default:
 		/* A write, or a notice: the instruction has retired. */
 		return RUN_AGAIN;

@@ -4,46 +4,42 @@
 
 #define USER(arg) ((void *)(arg))
 
-/* Copy in, act, copy out: most ioctls are one of these. A 0 from the action and a failed copy give -EFAULT. */
-#define GET(type, call)									\
-	do {										\
-		type val;								\
-		call;									\
-		return host_copy_to_user(USER(arg), &val, sizeof(val));			\
-	} while (0)
-#define SET(type, call)									\
-	do {										\
-		type val;								\
-		if (host_copy_from_user(&val, USER(arg), sizeof(val)))			\
-			return -EFAULT;							\
-		return call;								\
-	} while (0)
+/* Handlers that copy a structure out, or in; most ioctls are one of these. */
+#define GETTER(name, type, call)                                                                                       \
+	static long name(struct vcpu *v, unsigned long arg)                                                            \
+	{                                                                                                              \
+		type val;                                                                                              \
+		call;                                                                                                  \
+		return host_copy_to_user(USER(arg), &val, sizeof(val));                                                \
+	}
+#define SETTER(name, type, call)                                                                                       \
+	static long name(struct vcpu *v, unsigned long arg)                                                            \
+	{                                                                                                              \
+		type val;                                                                                              \
+		if (host_copy_from_user(&val, USER(arg), sizeof(val)))                                                 \
+			return -EFAULT;                                                                                \
+		return call;                                                                                           \
+	}
 
-static long get_regs(struct vcpu *v, unsigned long arg) { GET(struct kvm_regs, vcpu_get_regs(v, &val)); }
-static long set_regs(struct vcpu *v, unsigned long arg) { SET(struct kvm_regs, (vcpu_set_regs(v, &val), 0)); }
-static long get_sregs(struct vcpu *v, unsigned long arg) { GET(struct kvm_sregs, vcpu_get_sregs(v, &val)); }
-static long set_sregs(struct vcpu *v, unsigned long arg) { SET(struct kvm_sregs, vcpu_set_sregs(v, &val)); }
-static long get_sregs2(struct vcpu *v, unsigned long arg) { GET(struct kvm_sregs2, vcpu_get_sregs2(v, &val)); }
-static long set_sregs2(struct vcpu *v, unsigned long arg) { SET(struct kvm_sregs2, vcpu_set_sregs2(v, &val)); }
-static long get_fpu(struct vcpu *v, unsigned long arg) { GET(struct kvm_fpu, vcpu_get_fpu(v, &val)); }
-static long set_fpu(struct vcpu *v, unsigned long arg) { SET(struct kvm_fpu, (vcpu_set_fpu(v, &val), 0)); }
-static long get_xcrs(struct vcpu *v, unsigned long arg) { GET(struct kvm_xcrs, vcpu_get_xcrs(v, &val)); }
-static long set_xcrs(struct vcpu *v, unsigned long arg) { SET(struct kvm_xcrs, vcpu_set_xcrs(v, &val)); }
-static long get_events(struct vcpu *v, unsigned long arg) { GET(struct kvm_vcpu_events, vcpu_get_events(v, &val)); }
-static long set_events(struct vcpu *v, unsigned long arg) { SET(struct kvm_vcpu_events, vcpu_set_events(v, &val)); }
-static long get_debugregs(struct vcpu *v, unsigned long arg) { GET(struct kvm_debugregs, vcpu_get_debugregs(v, &val)); }
-static long set_debugregs(struct vcpu *v, unsigned long arg)
-{
-	SET(struct kvm_debugregs, vcpu_set_debugregs(v, &val));
-}
-static long set_debug(struct vcpu *v, unsigned long arg) { SET(struct kvm_guest_debug, vcpu_set_guest_debug(v, &val)); }
-static long interrupt(struct vcpu *v, unsigned long arg) { SET(struct kvm_interrupt, vcpu_queue_interrupt(v, val.irq)); }
-static long setup_mce(struct vcpu *v, unsigned long arg) { SET(u64, mce_setup(v, val)); }
-static long set_mce(struct vcpu *v, unsigned long arg) { SET(struct kvm_x86_mce, mce_inject(v, &val)); }
-static long set_mp_state(struct vcpu *v, unsigned long arg)
-{
-	SET(struct kvm_mp_state, vcpu_set_mp_state(v, val.mp_state));
-}
+GETTER(get_regs, struct kvm_regs, vcpu_get_regs(v, &val))
+SETTER(set_regs, struct kvm_regs, (vcpu_set_regs(v, &val), 0))
+GETTER(get_sregs, struct kvm_sregs, vcpu_get_sregs(v, &val))
+SETTER(set_sregs, struct kvm_sregs, vcpu_set_sregs(v, &val))
+GETTER(get_sregs2, struct kvm_sregs2, vcpu_get_sregs2(v, &val))
+SETTER(set_sregs2, struct kvm_sregs2, vcpu_set_sregs2(v, &val))
+GETTER(get_fpu, struct kvm_fpu, vcpu_get_fpu(v, &val))
+SETTER(set_fpu, struct kvm_fpu, (vcpu_set_fpu(v, &val), 0))
+GETTER(get_xcrs, struct kvm_xcrs, vcpu_get_xcrs(v, &val))
+SETTER(set_xcrs, struct kvm_xcrs, vcpu_set_xcrs(v, &val))
+GETTER(get_events, struct kvm_vcpu_events, vcpu_get_events(v, &val))
+SETTER(set_events, struct kvm_vcpu_events, vcpu_set_events(v, &val))
+GETTER(get_debugregs, struct kvm_debugregs, vcpu_get_debugregs(v, &val))
+SETTER(set_debugregs, struct kvm_debugregs, vcpu_set_debugregs(v, &val))
+SETTER(set_debug, struct kvm_guest_debug, vcpu_set_guest_debug(v, &val))
+SETTER(interrupt, struct kvm_interrupt, vcpu_queue_interrupt(v, val.irq))
+SETTER(setup_mce, u64, mce_setup(v, val))
+SETTER(set_mce, struct kvm_x86_mce, mce_inject(v, &val))
+SETTER(set_mp_state, struct kvm_mp_state, vcpu_set_mp_state(v, val.mp_state))
 
 static long get_mp_state(struct vcpu *v, unsigned long arg)
 {

@@ -76,12 +76,9 @@ static enum x86_result op_ram_cmpxchg(struct x86_state *s, u64 gpa, u64 old, u64
 	if (!slot)
 		return X86_UNHANDLED;
 	switch (host_cmpxchg_user(host_address(slot, gpa), old, val, size)) {
-	case 0:
-		return X86_OK;
-	case -EAGAIN:
-		return X86_RETRY;
-	default:
-		return X86_HOST_FAULT;
+	case 0: return X86_OK;
+	case -EAGAIN: return X86_RETRY;
+	default: return X86_HOST_FAULT;
 	}
 }
 
@@ -203,8 +200,7 @@ static bool retires_first(const struct vcpu *v, u16 port, unsigned count)
 	return count > 1 || (port == 0x7e && !(v->vm->disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP));
 }
 
-static enum x86_result op_in(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count,
-			     unsigned *done)
+static enum x86_result op_in(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count, unsigned *done)
 {
 	struct vcpu *v = state_vcpu(s);
 	unsigned n;

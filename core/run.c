@@ -167,8 +167,9 @@ static enum run_result serve_requests(struct vcpu *v)
 		return RUN_AGAIN;
 	v->stat.request_exits++;
 	/* The signal itself is looked at between turns. Events, NMIs and SMIs are found by arbitration. */
-	__atomic_fetch_and(&v->requests, ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_SMI | REQ_PAUSE | REQ_USER |
-						REQ_UNHALT), __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&v->requests,
+			   ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_SMI | REQ_PAUSE | REQ_USER | REQ_UNHALT),
+			   __ATOMIC_SEQ_CST);
 	if (vcpu_take_request(v, REQ_DEAD))
 		return vcpu_error(v, -EIO);
 	if (vcpu_take_request(v, REQ_SETTINGS) && engine->settings_changed)
@@ -261,7 +262,7 @@ static enum run_result between_turns(struct vcpu *v)
  */
 struct turns {
 	struct vcpu *v;
-	bool completion;	/* first take over what user space has done */
+	bool completion; /* first take over what user space has done */
 	bool locked;
 	enum run_result result;
 };
@@ -302,6 +303,9 @@ static enum run_result guarded_turns(struct vcpu *v, bool completion)
 	/* Before anything that may use vector registers. */
 	if (v->vm->engine->abandoned)
 		v->vm->engine->abandoned(v);
+	/* The guest's vector state may still be in the host's registers. */
+	if (v->state.ops->fpu_save)
+		v->state.ops->fpu_save(&v->state);
 	leave(v, &(struct vm_exit){ .code = VM_EXIT_HOST_FAULT });
 	v->io.replay = false;
 	if (t.locked)
@@ -362,8 +366,7 @@ static void publish(struct vcpu *v)
 	run->if_flag = (v->state.rflags & RFLAGS_IF) != 0;
 	run->cr8 = v->lapic ? lapic_get_tpr(v) : v->state.cr8;
 	run->apic_base = v->apic_base;
-	run->ready_for_interrupt_injection =
-		vm_irqchip_mode(v->vm) == IRQCHIP_KERNEL || vcpu_ready_for_injection(v);
+	run->ready_for_interrupt_injection = vm_irqchip_mode(v->vm) == IRQCHIP_KERNEL || vcpu_ready_for_injection(v);
 	if (v->ev.in_smm)
 		run->flags |= KVM_RUN_X86_SMM;
 }

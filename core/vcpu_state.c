@@ -9,7 +9,7 @@
 /* struct kvm_regs is in an order of its own: rax rbx rcx rdx rsi rdi rsp rbp r8-r15. */
 static const u8 abi_order[16] = {
 	X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RSP, X86_RBP,
-	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_R8,  X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
 };
 _Static_assert(offsetof(struct kvm_regs, rip) == sizeof(u64) * ARRAY_SIZE(abi_order), "kvm_regs layout");
 
@@ -64,10 +64,18 @@ static void get_segment(const struct x86_seg *seg, struct kvm_segment *out)
 	bool usable = seg->attr & SEG_P && !(seg->attr & SEG_UNUSABLE);
 
 	*out = (struct kvm_segment){
-		.base = seg->base, .limit = seg->limit, .selector = seg->sel,
-		.type = SEG_TYPE(seg->attr), .present = usable, .dpl = SEG_DPL(seg->attr),
-		.db = (seg->attr & SEG_DB) != 0, .s = (seg->attr & SEG_S) != 0, .l = (seg->attr & SEG_L) != 0,
-		.g = (seg->attr & SEG_G) != 0, .avl = (seg->attr & SEG_AVL) != 0, .unusable = !usable,
+		.base = seg->base,
+		.limit = seg->limit,
+		.selector = seg->sel,
+		.type = SEG_TYPE(seg->attr),
+		.present = usable,
+		.dpl = SEG_DPL(seg->attr),
+		.db = (seg->attr & SEG_DB) != 0,
+		.s = (seg->attr & SEG_S) != 0,
+		.l = (seg->attr & SEG_L) != 0,
+		.g = (seg->attr & SEG_G) != 0,
+		.avl = (seg->attr & SEG_AVL) != 0,
+		.unusable = !usable,
 	};
 }
 
@@ -333,8 +341,7 @@ int vcpu_get_mp_state(struct vcpu *v, u32 *mp_state)
 int vcpu_set_mp_state(struct vcpu *v, u32 mp_state)
 {
 	switch (mp_state) {
-	case KVM_MP_STATE_RUNNABLE:
-		break;
+	case KVM_MP_STATE_RUNNABLE: break;
 	case KVM_MP_STATE_UNINITIALIZED:
 	case KVM_MP_STATE_HALTED:
 	case KVM_MP_STATE_AP_RESET_HOLD:
@@ -343,8 +350,7 @@ int vcpu_set_mp_state(struct vcpu *v, u32 mp_state)
 		if (!v->lapic)
 			return -EINVAL;
 		break;
-	default:
-		return -EINVAL;
+	default: return -EINVAL;
 	}
 	if (mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		mp_state = KVM_MP_STATE_INIT_RECEIVED;

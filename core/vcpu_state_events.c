@@ -49,14 +49,14 @@ void vcpu_get_events(struct vcpu *v, struct kvm_vcpu_events *e)
 	if (v->vm->exception_payload)
 		e->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (v->vm->triple_fault_event) {
-		e->triple_fault.pending =
-			(__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & REQ_TRIPLE_FAULT) != 0;
+		e->triple_fault.pending = (__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & REQ_TRIPLE_FAULT) != 0;
 		e->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	}
 }
 
-#define KNOWN_FLAGS (KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW | \
-		     KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_PAYLOAD | KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
+#define KNOWN_FLAGS                                                                                                    \
+	(KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW |              \
+	 KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_PAYLOAD | KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
 
 static bool valid_events(const struct vcpu *v, const struct kvm_vcpu_events *e)
 {

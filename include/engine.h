@@ -28,29 +28,29 @@ struct memslot;
 
 /* Parts of the state, for get_state and put_state. */
 enum {
-	STATE_GPR = 1 << 0,	/* general registers, rip, rflags */
-	STATE_SEG = 1 << 1,	/* segments, ldt, tr, gdt, idt, cpl */
-	STATE_CR = 1 << 2,	/* cr0-4, cr8, efer, xcr0, pdpte */
+	STATE_GPR = 1 << 0, /* general registers, rip, rflags */
+	STATE_SEG = 1 << 1, /* segments, ldt, tr, gdt, idt, cpl */
+	STATE_CR = 1 << 2, /* cr0-4, cr8, efer, xcr0, pdpte */
 	STATE_DR = 1 << 3,
-	STATE_MSR = 1 << 4,	/* MSRs with a field in x86_state */
+	STATE_MSR = 1 << 4, /* MSRs with a field in x86_state */
 	STATE_FPU = 1 << 5,
-	STATE_INTR = 1 << 6,	/* shadow, nmi_blocked */
+	STATE_INTR = 1 << 6, /* shadow, nmi_blocked */
 	STATE_ALL = (1 << 7) - 1,
 };
 
 struct engine_caps {
-	bool soft;			/* the engine is software: no hardware assists to report */
-	bool needs_guarded_memory;	/* enter() touches guest memory through host pointers */
-	u64 xcr0;			/* XCR0 bits a guest may set */
+	bool soft; /* the engine is software: no hardware assists to report */
+	bool needs_guarded_memory; /* enter() touches guest memory through host pointers */
+	u64 xcr0; /* XCR0 bits a guest may set */
 };
 
 struct engine_ops {
 	const char *name;
 	struct engine_caps caps;
 
-	int (*vm_create)(struct vm *vm);		/* 0, -ENOMEM, -ENODEV */
+	int (*vm_create)(struct vm *vm); /* 0, -ENOMEM, -ENODEV */
 	void (*vm_destroy)(struct vm *vm);
-	int (*vcpu_create)(struct vcpu *v);		/* 0, -ENOMEM */
+	int (*vcpu_create)(struct vcpu *v); /* 0, -ENOMEM */
 	void (*vcpu_destroy)(struct vcpu *v);
 
 	void (*enter)(struct vcpu *v, struct vm_exit *exit);
@@ -80,7 +80,7 @@ struct engine_ops {
 	 * Slots have changed (under vm->slots_lock; the new snapshot is published, the old one is still readable). The engine drops
 	 * per-slot data of slots that are gone when slot_free is called, after all readers have left.
 	 */
-	int (*slot_create)(struct vm *vm, struct memslot *slot);	/* 0 or -ENOMEM */
+	int (*slot_create)(struct vm *vm, struct memslot *slot); /* 0 or -ENOMEM */
 	void (*slot_free)(struct vm *vm, struct memslot *slot);
 	/* Host mappings of [hva, hva+size) are going away (kernel MMU notifier; any thread). NULL if not needed. */
 	void (*unmap_hva)(struct vm *vm, u64 hva, u64 size);

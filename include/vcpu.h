@@ -20,21 +20,21 @@
 #include "vm.h"
 
 enum vcpu_request {
-	REQ_SIGNAL = 1 << 0,		/* a signal arrived on the vCPU's thread */
-	REQ_EVENT = 1 << 1,		/* an event may have become deliverable: arbitrate again */
+	REQ_SIGNAL = 1 << 0, /* a signal arrived on the vCPU's thread */
+	REQ_EVENT = 1 << 1, /* an event may have become deliverable: arbitrate again */
 	REQ_TLB_FLUSH = 1 << 2,
 	REQ_WRITE_FLUSH = 1 << 3,
-	REQ_CLOCK_UPDATE = 1 << 4,	/* refresh kvmclock */
+	REQ_CLOCK_UPDATE = 1 << 4, /* refresh kvmclock */
 	REQ_STEAL_UPDATE = 1 << 5,
 	REQ_TRIPLE_FAULT = 1 << 6,
-	REQ_NMI = 1 << 7,		/* v->nmi_queued changed */
+	REQ_NMI = 1 << 7, /* v->nmi_queued changed */
 	REQ_SMI = 1 << 8,
-	REQ_APIC = 1 << 9,		/* INIT or SIPI latched in the LAPIC, timer fired */
+	REQ_APIC = 1 << 9, /* INIT or SIPI latched in the LAPIC, timer fired */
 	REQ_UNHALT = 1 << 10,
-	REQ_DEAD = 1 << 11,		/* VM is dead */
-	REQ_PAUSE = 1 << 12,		/* leave guest mode and come back (synchronisation) */
-	REQ_SETTINGS = 1 << 13,		/* engine->settings_changed must be called */
-	REQ_USER = 1 << 14,		/* an op has queued work for user space: leave guest mode after this instruction */
+	REQ_DEAD = 1 << 11, /* VM is dead */
+	REQ_PAUSE = 1 << 12, /* leave guest mode and come back (synchronisation) */
+	REQ_SETTINGS = 1 << 13, /* engine->settings_changed must be called */
+	REQ_USER = 1 << 14, /* an op has queued work for user space: leave guest mode after this instruction */
 };
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
@@ -53,11 +53,18 @@ enum run_result { RUN_AGAIN, RUN_USER, RUN_ERROR };
  * ioctl, INIT). Writes are queued and go to user space one after the other once the instruction has retired; nothing of the
  * guest runs before the last of them.
  */
-#define IO_MAX_READS 520	/* pieces of one instruction's MMIO reads: xrstor of 4 KiB in 8-byte pieces */
+#define IO_MAX_READS 520 /* pieces of one instruction's MMIO reads: xrstor of 4 KiB in 8-byte pieces */
 #define IO_MAX_WRITES 520
 enum io_pending {
-	IO_NONE, IO_MMIO_READ, IO_MMIO_WRITE, IO_PORT_IN, IO_PORT_OUT, IO_RDMSR, IO_WRMSR, IO_HYPERCALL,
-	IO_NOTICE		/* user space is only told; nothing to complete */
+	IO_NONE,
+	IO_MMIO_READ,
+	IO_MMIO_WRITE,
+	IO_PORT_IN,
+	IO_PORT_OUT,
+	IO_RDMSR,
+	IO_WRMSR,
+	IO_HYPERCALL,
+	IO_NOTICE /* user space is only told; nothing to complete */
 };
 struct io_piece {
 	u64 gpa;
@@ -65,11 +72,11 @@ struct io_piece {
 	u8 size;
 };
 struct vcpu_io {
-	u8 pending;			/* enum io_pending: what is at user space, or about to go there */
-	bool replay;			/* x86_step() of the instruction that the records belong to is running */
-	bool answered;			/* data of a port or MSR access has come back */
-	bool delivery;			/* not an instruction but the delivery of the event in inject */
-	u64 rip;			/* of that instruction */
+	u8 pending; /* enum io_pending: what is at user space, or about to go there */
+	bool replay; /* x86_step() of the instruction that the records belong to is running */
+	bool answered; /* data of a port or MSR access has come back */
+	bool delivery; /* not an instruction but the delivery of the event in inject */
+	u64 rip; /* of that instruction */
 	/* MMIO reads completed for it, in program order; index of the next to answer. */
 	u32 nr_reads, next_read;
 	struct io_piece *reads;
@@ -88,25 +95,25 @@ struct vcpu_io {
 /* Events that wait (core/event.c; state ioctls KVM_{GET,SET}_VCPU_EVENTS show them). M unless noted. */
 struct vcpu_events {
 	struct {
-		bool pending;		/* raised, not yet injected (may still be merged, has a payload) */
-		bool injected;		/* was being delivered when the vCPU left guest mode: deliver again */
+		bool pending; /* raised, not yet injected (may still be merged, has a payload) */
+		bool injected; /* was being delivered when the vCPU left guest mode: deliver again */
 		bool has_error, has_payload;
 		u8 nr;
-		u8 type;		/* X86_EVENT_EXC, _SOFT_EXC, _PRIV_EXC */
-		u8 insn_len;		/* software exceptions */
+		u8 type; /* X86_EVENT_EXC, _SOFT_EXC, _PRIV_EXC */
+		u8 insn_len; /* software exceptions */
 		u32 error;
-		u64 payload;		/* #PF: CR2; #DB: DR6 bits */
+		u64 payload; /* #PF: CR2; #DB: DR6 bits */
 	} exc;
 	struct {
-		bool injected;		/* taken from KVM_INTERRUPT or the chips, delivery not finished */
+		bool injected; /* taken from KVM_INTERRUPT or the chips, delivery not finished */
 		bool soft;
 		u8 nr;
-		u8 insn_len;		/* soft: INT n */
+		u8 insn_len; /* soft: INT n */
 	} irq;
-	s32 ext_vector;			/* split irqchip: vector of the user-space PIC (KVM_INTERRUPT), -1: none */
+	s32 ext_vector; /* split irqchip: vector of the user-space PIC (KVM_INTERRUPT), -1: none */
 	bool nmi_injected;
-	u8 nmi_pending;			/* 0..2, taken from nmi_queued */
-	u32 nmi_queued;			/* a  NMIs by KVM_NMI, LAPIC, other threads */
+	u8 nmi_pending; /* 0..2, taken from nmi_queued */
+	u32 nmi_queued; /* a  NMIs by KVM_NMI, LAPIC, other threads */
 	bool smi_pending, in_smm, smm_inside_nmi, latched_init;
 	bool triple_fault_pending;
 	u32 sipi_vector;
@@ -115,74 +122,75 @@ struct vcpu_events {
 struct lapic;
 
 struct vcpu {
-	struct vm *vm;			/* I */
-	u32 id;				/* I  KVM_CREATE_VCPU's argument = initial APIC id */
-	u32 index;			/* I  in vm->vcpu[] */
-	u32 refs;			/* a */
+	struct vm *vm; /* I */
+	u32 id; /* I  KVM_CREATE_VCPU's argument = initial APIC id */
+	u32 index; /* I  in vm->vcpu[] */
+	u32 refs; /* a */
 	struct host_mutex mutex;
 
-	struct x86_state state;		/* M */
-	void *engine_vcpu;		/* I  the engine's own data */
+	struct x86_state state; /* M */
+	void *engine_vcpu; /* I  the engine's own data */
 
-	int error;			/* M  what KVM_RUN returns after RUN_ERROR, -errno */
-	u32 requests;			/* a  enum vcpu_request bits */
-	u32 mode;			/* a  enum vcpu_mode */
-	u32 mp_state;			/* a  KVM_MP_STATE_*; changed by the vCPU's thread or under mutex */
-	struct host_wait wait;		/* sleeping in HLT, wait-for-SIPI */
-	u32 pv_unhalted;		/* a  KVM_HC_KICK_CPU arrived */
-	u32 halt_poll_ns;		/* M  how long to spin before sleeping in HLT */
-	bool tpr_reporting;		/* M  KVM_TPR_ACCESS_REPORTING */
-	u64 vapic_addr;			/* M  KVM_SET_VAPIC_ADDR */
+	int error; /* M  what KVM_RUN returns after RUN_ERROR, -errno */
+	u32 requests; /* a  enum vcpu_request bits */
+	u32 mode; /* a  enum vcpu_mode */
+	u32 mp_state; /* a  KVM_MP_STATE_*; changed by the vCPU's thread or under mutex */
+	struct host_wait wait; /* sleeping in HLT, wait-for-SIPI */
+	u32 pv_unhalted; /* a  KVM_HC_KICK_CPU arrived */
+	u32 halt_poll_ns; /* M  how long to spin before sleeping in HLT */
+	bool tpr_reporting; /* M  KVM_TPR_ACCESS_REPORTING */
+	u64 vapic_addr; /* M  KVM_SET_VAPIC_ADDR */
 
-	struct x86_event inject;	/* M  what the next entry delivers */
-	bool inject_valid;		/* M */
-	bool want_irq_window, want_nmi_window;	/* M */
-	u32 exc_intercept;		/* M  bit per vector: exits with VM_EXIT_EXCEPTION instead of delivery */
+	struct x86_event inject; /* M  what the next entry delivers */
+	bool inject_valid; /* M */
+	bool want_irq_window, want_nmi_window; /* M */
+	u32 exc_intercept; /* M  bit per vector: exits with VM_EXIT_EXCEPTION instead of delivery */
 
 	struct vcpu_events ev;
-	struct vcpu_io io;		/* M */
-	struct lapic *lapic;		/* I once set: in-process local APIC, else NULL */
+	struct vcpu_io io; /* M */
+	struct lapic *lapic; /* I once set: in-process local APIC, else NULL */
 
 	/* Guest debugging (core/debug.c). Never mixed with the guest's own DR7 and TF. M */
 	struct {
-		u32 control;		/* KVM_GUESTDBG_*; 0: off */
-		u64 db[4], dr7;		/* the debugger's hardware breakpoints */
-		bool deferred;		/* a debug exit waits until user space has done the instruction's I/O */
+		u32 control; /* KVM_GUESTDBG_*; 0: off */
+		u64 db[4], dr7; /* the debugger's hardware breakpoints */
+		bool deferred; /* a debug exit waits until user space has done the instruction's I/O */
 		u64 deferred_dr6, deferred_pc;
 	} debug;
 	/* What the engine must obey: the debugger's registers where it uses them, else the guest's. M */
 	u64 eff_db[4], eff_dr7;
-	bool single_step;		/* stop after each instruction: VM_EXIT_DEBUG_STEP */
+	bool single_step; /* stop after each instruction: VM_EXIT_DEBUG_STEP */
 
 	/* The memory shared with user space: kvm_run, PIO page, coalesced ring. Only core/ touches it. */
 	struct host_shared *shared;
 	struct kvm_run *run;
 
-	struct kvm_cpuid_entry2 *cpuid;	/* M  table of KVM_SET_CPUID2 */
+	struct kvm_cpuid_entry2 *cpuid; /* M  table of KVM_SET_CPUID2 */
 	u32 nr_cpuid;
 
-	bool sigmask_set;		/* M  KVM_SET_SIGNAL_MASK */
+	bool sigmask_set; /* M  KVM_SET_SIGNAL_MASK */
 	u64 sigmask;
 
-	struct msr_state *msrs;		/* M  MSRs without a field in x86_state (core/msr.c) */
-	struct clock_state *clock;	/* M  kvmclock, TSC offset, steal time (core/clock.c) */
-	s64 tsc_offset;			/* a  guest TSC = scaled host TSC + offset */
-	u64 tsc_ratio;			/* M  32.32 fixed point; 1<<32: no scaling */
-	u32 tsc_khz;			/* M */
-	u64 apic_base;			/* M  IA32_APIC_BASE */
-	void *mce;			/* M  machine-check banks (core/mce.c) */
-	u32 srcu_idx;			/* M  the srcu section of KVM_RUN */
-	bool ran;			/* M  has been run: CPUID may not change any more */
-	u32 pv_features;		/* M  EAX of the guest's KVM feature leaf */
-	bool pv_enforce;		/* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
-	u64 xcr0_supported;		/* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
+	struct msr_state *msrs; /* M  MSRs without a field in x86_state (core/msr.c) */
+	struct clock_state *clock; /* M  kvmclock, TSC offset, steal time (core/clock.c) */
+	s64 tsc_offset; /* a  guest TSC = scaled host TSC + offset */
+	u64 tsc_ratio; /* M  32.32 fixed point; 1<<32: no scaling */
+	u32 tsc_khz; /* M */
+	u64 apic_base; /* M  IA32_APIC_BASE */
+	void *mce; /* M  machine-check banks (core/mce.c) */
+	u32 srcu_idx; /* M  the srcu section of KVM_RUN */
+	bool ran; /* M  has been run: CPUID may not change any more */
+	u32 pv_features; /* M  EAX of the guest's KVM feature leaf */
+	bool pv_enforce; /* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
+	u64 xcr0_supported; /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
 	struct vcpu_stat {
 		u64 exits, signal_exits, request_exits, irq_injections, nmi_injections, irq_window_exits;
-		u64 nmi_window_exits, halt_exits, halt_wakeup, io_exits, mmio_exits, insn_emulation, insn_emulation_fail;
+		u64 nmi_window_exits, halt_exits, halt_wakeup, io_exits, mmio_exits, insn_emulation,
+			insn_emulation_fail;
 		u64 hypercalls, tlb_flush, exceptions, fpu_reload;
 		u64 by_code[VM_EXIT_COUNT];
-	} stat;				/* M, read anywhere */
+	} stat; /* M, read anywhere */
 };
 
 int vcpu_create(struct vm *vm, unsigned long id, struct vcpu **v);
@@ -215,30 +223,30 @@ enum run_result vcpu_handle_exit(struct vcpu *v, struct vm_exit *exit);
 
 /* event.c: the one place of arbitration (SDM, "Priority Among Concurrent Events"). */
 enum run_result vcpu_arbitrate(struct vcpu *v);
-void vcpu_queue_exception(struct vcpu *v, const struct x86_event *ev);	/* merges: #DF, triple fault */
+void vcpu_queue_exception(struct vcpu *v, const struct x86_event *ev); /* merges: #DF, triple fault */
 void vcpu_requeue_vectoring(struct vcpu *v, const struct x86_event *ev);
-int vcpu_queue_interrupt(struct vcpu *v, u32 vector);			/* KVM_INTERRUPT: 0, -EINVAL, -ENXIO, -EEXIST */
+int vcpu_queue_interrupt(struct vcpu *v, u32 vector); /* KVM_INTERRUPT: 0, -EINVAL, -ENXIO, -EEXIST */
 bool vcpu_can_take_interrupt(struct vcpu *v);
-bool vcpu_runnable(struct vcpu *v);		/* would it leave HLT? */
-bool vcpu_ready_for_injection(struct vcpu *v);	/* kvm_run.ready_for_interrupt_injection, but for an in-process PIC */
-bool vcpu_wants_user_window(struct vcpu *v);	/* user space has asked for KVM_EXIT_IRQ_WINDOW_OPEN */
-void vcpu_queue_nmi(struct vcpu *v);		/* any thread */
-void vcpu_collect_nmis(struct vcpu *v);		/* nmi_queued -> nmi_pending */
-void vcpu_deliver_payload(struct vcpu *v);	/* the pending exception's payload into CR2 or DR6 now */
-void vcpu_events_after_entry(struct vcpu *v, const struct vm_exit *exit);	/* what was not delivered waits again */
-void vcpu_events_reset(struct vcpu *v);		/* RESET, INIT: forget everything that waits */
+bool vcpu_runnable(struct vcpu *v); /* would it leave HLT? */
+bool vcpu_ready_for_injection(struct vcpu *v); /* kvm_run.ready_for_interrupt_injection, but for an in-process PIC */
+bool vcpu_wants_user_window(struct vcpu *v); /* user space has asked for KVM_EXIT_IRQ_WINDOW_OPEN */
+void vcpu_queue_nmi(struct vcpu *v); /* any thread */
+void vcpu_collect_nmis(struct vcpu *v); /* nmi_queued -> nmi_pending */
+void vcpu_deliver_payload(struct vcpu *v); /* the pending exception's payload into CR2 or DR6 now */
+void vcpu_events_after_entry(struct vcpu *v, const struct vm_exit *exit); /* what was not delivered waits again */
+void vcpu_events_reset(struct vcpu *v); /* RESET, INIT: forget everything that waits */
 
 /* exit.c: one instruction by the library, with the traps after it; also the end of the replay of one. */
 enum run_result vcpu_emulate(struct vcpu *v);
-enum run_result vcpu_deliver(struct vcpu *v);	/* the waiting event, by the library */
-enum run_result vcpu_retire(struct vcpu *v, u32 insn_len);	/* rip past an instruction that core did itself, traps */
+enum run_result vcpu_deliver(struct vcpu *v); /* the waiting event, by the library */
+enum run_result vcpu_retire(struct vcpu *v, u32 insn_len); /* rip past an instruction that core did itself, traps */
 enum run_result vcpu_internal_error(struct vcpu *v, u32 suberror, const u64 *data, u32 ndata);
-enum run_result vcpu_error(struct vcpu *v, int err);		/* RUN_ERROR */
+enum run_result vcpu_error(struct vcpu *v, int err); /* RUN_ERROR */
 
 /* io.c: the continuation of what user space has done; send queued writes. */
 enum run_result io_complete(struct vcpu *v);
 enum run_result io_send_writes(struct vcpu *v);
-void io_discard(struct vcpu *v);		/* the instruction is gone (reset) */
+void io_discard(struct vcpu *v); /* the instruction is gone (reset) */
 
 /* hypercall.c: KVM's hypercalls. X86_OK with the result in rax, X86_EXIT: user space has to do it. */
 enum x86_result vcpu_hypercall(struct vcpu *v);
@@ -267,22 +275,22 @@ void vcpu_get_debugregs(struct vcpu *v, struct kvm_debugregs *d);
 int vcpu_set_debugregs(struct vcpu *v, const struct kvm_debugregs *d);
 void vcpu_get_fpu(struct vcpu *v, struct kvm_fpu *f);
 void vcpu_set_fpu(struct vcpu *v, const struct kvm_fpu *f);
-int vcpu_get_xsave(struct vcpu *v, void *user, u32 size);	/* 0, -EFAULT, -ENOMEM */
-int vcpu_set_xsave(struct vcpu *v, const void *user);		/* 0, -EFAULT, -EINVAL, -ENOMEM */
+int vcpu_get_xsave(struct vcpu *v, void *user, u32 size); /* 0, -EFAULT, -ENOMEM */
+int vcpu_set_xsave(struct vcpu *v, const void *user); /* 0, -EFAULT, -EINVAL, -ENOMEM */
 void vcpu_get_xcrs(struct vcpu *v, struct kvm_xcrs *x);
 int vcpu_set_xcrs(struct vcpu *v, const struct kvm_xcrs *x);
 void vcpu_translate(struct vcpu *v, struct kvm_translation *t);
-int vcpu_sync_in(struct vcpu *v);		/* kvm_run.s.regs, as kvm_dirty_regs says: 0, -EINVAL */
+int vcpu_sync_in(struct vcpu *v); /* kvm_run.s.regs, as kvm_dirty_regs says: 0, -EINVAL */
 void vcpu_sync_out(struct vcpu *v);
 /* INIT and SIPI that the LAPIC has latched (core/run.c). */
 void vcpu_accept_apic_events(struct vcpu *v);
 
 /* debug.c */
-void vcpu_debug_update(struct vcpu *v);	/* eff_db, eff_dr7, single_step, exc_intercept from debug.* and the guest */
-int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d);	/* 0, -EBUSY */
+void vcpu_debug_update(struct vcpu *v); /* eff_db, eff_dr7, single_step, exc_intercept from debug.* and the guest */
+int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d); /* 0, -EBUSY */
 /* KVM_EXIT_DEBUG: at once, or after the user-space I/O of the instruction before it. dr6: bits set. */
 enum run_result vcpu_report_debug(struct vcpu *v, unsigned vector, u64 dr6);
-enum run_result vcpu_debug_exception(struct vcpu *v, const struct x86_event *exc);	/* VM_EXIT_EXCEPTION of #DB, #BP */
+enum run_result vcpu_debug_exception(struct vcpu *v, const struct x86_event *exc); /* VM_EXIT_EXCEPTION of #DB, #BP */
 /* Traps that follow a retired instruction: tf: RFLAGS.TF before it. */
 enum run_result vcpu_traps_after(struct vcpu *v, bool tf);
 u64 vcpu_linear_rip(const struct vcpu *v);
@@ -301,13 +309,13 @@ void vcpu_destroy(struct vcpu *v);
  * create after v->vm, v->id and v->state.ops are set (the state is reset by x86_reset() before); reset after x86_reset()
  * for RESET and INIT; destroy once, also after a failed create.
  */
-int vcpu_parts_create(struct vcpu *v);		/* 0, -ENOMEM */
+int vcpu_parts_create(struct vcpu *v); /* 0, -ENOMEM */
 void vcpu_parts_reset(struct vcpu *v, bool init);
 void vcpu_parts_destroy(struct vcpu *v);
 
 /* msr.c. host: by an ioctl, with the freer rules that Linux has for it. Filters are not looked at here. */
-enum msr_result { MSR_OK, MSR_INVALID, MSR_UNKNOWN };	/* all but MSR_OK are #GP(0) for the guest */
-int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host);	/* enum msr_result */
+enum msr_result { MSR_OK, MSR_INVALID, MSR_UNKNOWN }; /* all but MSR_OK are #GP(0) for the guest */
+int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host); /* enum msr_result */
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
 /* Do the VM's filters (KVM_X86_SET_MSR_FILTER) let the guest's access pass? In a srcu section. */
 bool vcpu_msr_allowed(struct vcpu *v, u32 index, bool write);
@@ -315,26 +323,26 @@ bool vcpu_msr_allowed(struct vcpu *v, u32 index, bool write);
 long msr_ioctl(struct vcpu *v, unsigned long arg, bool set);
 
 /* cpuid.c */
-void vcpu_cpuid_changed(struct vcpu *v);		/* features, maxphyaddr, vendor into state */
+void vcpu_cpuid_changed(struct vcpu *v); /* features, maxphyaddr, vendor into state */
 void cpuid_execute(struct vcpu *v);
 /* Registers of a leaf as the guest would see them, without changing state. */
 void cpuid_query(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
-int cpuid_set_ioctl(struct vcpu *v, unsigned long arg, bool old_format);	/* KVM_SET_CPUID2, KVM_SET_CPUID */
-int cpuid_get_ioctl(struct vcpu *v, unsigned long arg);			/* KVM_GET_CPUID2 */
-u64 cpuid_supported_xcr0(void);				/* XCR0 bits that any guest may have */
-u32 cpuid_xsave_size(u64 xcr0, bool compacted);		/* bytes of an XSAVE area, at least 576 */
+int cpuid_set_ioctl(struct vcpu *v, unsigned long arg, bool old_format); /* KVM_SET_CPUID2, KVM_SET_CPUID */
+int cpuid_get_ioctl(struct vcpu *v, unsigned long arg); /* KVM_GET_CPUID2 */
+u64 cpuid_supported_xcr0(void); /* XCR0 bits that any guest may have */
+u32 cpuid_xsave_size(u64 xcr0, bool compacted); /* bytes of an XSAVE area, at least 576 */
 #define XSAVE_MAX_SIZE 4096
 
 /* clock.c, pv.c. "In a srcu section": they write guest memory. */
 u64 vcpu_read_tsc(struct vcpu *v);
-int vcpu_set_tsc_khz(struct vcpu *v, u32 khz);		/* KVM_SET_TSC_KHZ on a vCPU: 0, -EINVAL */
-long vcpu_tsc_attr(struct vcpu *v, u32 cmd, unsigned long arg);	/* KVM_{HAS,GET,SET}_DEVICE_ATTR on a vCPU */
-int vcpu_kvmclock_ctrl(struct vcpu *v);			/* KVM_KVMCLOCK_CTRL: 0, -EINVAL */
-void vcpu_clock_update(struct vcpu *v);			/* serve REQ_CLOCK_UPDATE; in a srcu section */
-void vcpu_steal_update(struct vcpu *v);			/* serve REQ_STEAL_UPDATE; in a srcu section */
+int vcpu_set_tsc_khz(struct vcpu *v, u32 khz); /* KVM_SET_TSC_KHZ on a vCPU: 0, -EINVAL */
+long vcpu_tsc_attr(struct vcpu *v, u32 cmd, unsigned long arg); /* KVM_{HAS,GET,SET}_DEVICE_ATTR on a vCPU */
+int vcpu_kvmclock_ctrl(struct vcpu *v); /* KVM_KVMCLOCK_CTRL: 0, -EINVAL */
+void vcpu_clock_update(struct vcpu *v); /* serve REQ_CLOCK_UPDATE; in a srcu section */
+void vcpu_steal_update(struct vcpu *v); /* serve REQ_STEAL_UPDATE; in a srcu section */
 
 /* mce.c */
-int mce_setup(struct vcpu *v, u64 mcg_cap);		/* KVM_X86_SETUP_MCE: 0, -EINVAL */
-int mce_inject(struct vcpu *v, const struct kvm_x86_mce *mce);	/* KVM_X86_SET_MCE: 0, -EINVAL */
+int mce_setup(struct vcpu *v, u64 mcg_cap); /* KVM_X86_SETUP_MCE: 0, -EINVAL */
+int mce_inject(struct vcpu *v, const struct kvm_x86_mce *mce); /* KVM_X86_SET_MCE: 0, -EINVAL */
 
 #endif /* ANYKVM_VCPU_H */

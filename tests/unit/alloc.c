@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The n-th allocation fails, for all n: VM, chips, vCPUs, slots, routes and irqfds either come into being or fail with
- * ENOMEM and leave nothing behind.
+ * The n-th allocation fails, for all n: VM, chips, vCPUs, slots, routes and irqfds either come into being
+ * or fail with ENOMEM and leave nothing behind.
  */
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -37,13 +37,15 @@ static int make_vm(struct parts *p, bool split)
 static int make_slot(struct parts *p)
 {
 	struct kvm_userspace_memory_region r = {
-		.memory_size = GUEST_SIZE, .userspace_addr = (u64)guest, .flags = KVM_MEM_LOG_DIRTY_PAGES,
+		.memory_size = GUEST_SIZE,
+		.userspace_addr = (u64)guest,
+		.flags = KVM_MEM_LOG_DIRTY_PAGES,
 	};
 	int ret = anykvm_ioctl(p->vm, KVM_SET_USER_MEMORY_REGION, &r);
 
 	if (ret)
 		return ret;
-	r.guest_phys_addr = 1 << 20;	/* moved */
+	r.guest_phys_addr = 1 << 20; /* moved */
 	return anykvm_ioctl(p->vm, KVM_SET_USER_MEMORY_REGION, &r);
 }
 

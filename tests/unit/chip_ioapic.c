@@ -62,7 +62,7 @@ static void registers(void **state)
 	expect_eq(read_reg(vm, 2), 0x0f000000);
 	expect_eq(entry(vm, 23), MASKED);
 	set_entry(vm, 23, DEST(0xa5) | MASKED | LEVEL | 0x31 | REMOTE_IRR);
-	expect_eq(entry(vm, 23), DEST(0xa5) | MASKED | LEVEL | 0x31);	/* remote IRR is read-only */
+	expect_eq(entry(vm, 23), DEST(0xa5) | MASKED | LEVEL | 0x31); /* remote IRR is read-only */
 	expect_eq(read_reg(vm, 0x40), ~0u);
 	fake_vm_free(vm);
 }
@@ -74,7 +74,7 @@ static void edge_interrupt(void **state)
 
 	set_entry(vm, 4, 0x34);
 	expect_eq(ioapic_set_irq(vm, 0, 4, 1), 1);
-	expect_eq(ioapic_set_irq(vm, 0, 4, 1), 0);	/* no new edge: coalesced */
+	expect_eq(ioapic_set_irq(vm, 0, 4, 1), 0); /* no new edge: coalesced */
 	expect_eq(take(v), 0x34);
 	expect_eq((unsigned)take(v), (unsigned)-1);
 	fake_apic_write(v, APIC_EOI, 0);
@@ -93,7 +93,7 @@ static void level_interrupt_repeats_until_lowered(void **state)
 	expect_eq(ioapic_set_irq(vm, 0, 9, 1), 1);
 	expect_eq(entry(vm, 9), LEVEL | REMOTE_IRR | 0x51);
 	expect_eq(take(v), 0x51);
-	expect_error(ioapic_set_irq(vm, 0, 9, 1), 1);	/* waits for the EOI */
+	expect_error(ioapic_set_irq(vm, 0, 9, 1), 1); /* waits for the EOI */
 	fake_apic_write(v, APIC_EOI, 0);
 	expect_eq(take(v), 0x51);
 	ioapic_set_irq(vm, 0, 9, 0);
@@ -147,7 +147,7 @@ static void destinations(void **state)
 	expect_eq(take(vm->vcpu[1]), 0x42);
 	expect_eq(take(vm->vcpu[2]), 0x53);
 	set_entry(vm, 5, DEST(7) | 0x55);
-	expect_error(ioapic_set_irq(vm, 0, 5, 1), 1);	/* nobody has that id */
+	expect_error(ioapic_set_irq(vm, 0, 5, 1), 1); /* nobody has that id */
 	fake_vm_free(vm);
 }
 
@@ -185,7 +185,7 @@ static void nmi_and_extint_delivery(void **state)
 	ioapic_set_irq(vm, 0, 3, 1);
 	expect_eq(fake_nmis, 1);
 	set_entry(vm, 0, 7 << 8 | 0x20);
-	expect_eq(ioapic_set_irq(vm, 0, 0, 1), 0);	/* ExtINT: the PIC is asked, not this message */
+	expect_eq(ioapic_set_irq(vm, 0, 0, 1), 0); /* ExtINT: the PIC is asked, not this message */
 	expect_eq((unsigned)take(vm->vcpu[0]), (unsigned)-1);
 	fake_vm_free(vm);
 }
@@ -231,7 +231,7 @@ static void state_goes_out_and_in(void **state)
 	ioapic_set_irq(vm, 0, 9, 1);
 	ioapic_set_irq(vm, 0, 4, 1);
 	expect_eq(irqchip_get(vm, &chip), 0);
-	expect_eq(chip.chip.ioapic.irr, 1u << 9);	/* the edge has been delivered */
+	expect_eq(chip.chip.ioapic.irr, 1u << 9); /* the edge has been delivered */
 	expect_eq(chip.chip.ioapic.base_address, BASE);
 	chip.chip.ioapic.redirtbl[9].bits &= ~MASKED;
 	expect_eq(irqchip_set(other, &chip), 0);

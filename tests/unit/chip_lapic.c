@@ -60,7 +60,7 @@ static void state_after_reset(void **state)
 	expect_eq(fake_apic_read(ap, APIC_DFR), ~0u);
 	expect_eq(fake_apic_read(ap, APIC_LVTT), APIC_LVT_MASKED);
 	expect_eq(fake_apic_read(ap, APIC_LVT0), APIC_LVT_MASKED);
-	expect_eq(fake_apic_read(bsp, APIC_LVT0), 0x700);	/* KVM: virtual wire mode for the boot processor */
+	expect_eq(fake_apic_read(bsp, APIC_LVT0), 0x700); /* KVM: virtual wire mode for the boot processor */
 	expect_true(lapic_is_bsp(bsp) && !lapic_is_bsp(ap));
 	fake_vm_free(vm);
 }
@@ -75,7 +75,7 @@ static void priorities(void **state)
 	send(v, 0x55);
 	expect_eq(take(v), 0x55);
 	expect_eq(fake_apic_read(v, APIC_PPR), 0x50);
-	expect_none(v);		/* 0x51 is of the class in service */
+	expect_none(v); /* 0x51 is of the class in service */
 	send(v, 0x61);
 	expect_eq(take(v), 0x61);
 	fake_apic_write(v, APIC_EOI, 0);
@@ -111,7 +111,7 @@ static void vector_registers(void **state)
 	expect_eq(lapic_deliver(vm, NULL, &m), 1);
 	expect_eq(fake_apic_read(v, APIC_TMR + 0x30), 0);
 	m.trig_level = true;
-	m.level = false;	/* de-assert: nothing */
+	m.level = false; /* de-assert: nothing */
 	take(v);
 	expect_eq(lapic_deliver(vm, NULL, &m), 0);
 	fake_vm_free(vm);
@@ -129,7 +129,7 @@ static void software_disable(void **state)
 	expect_eq(lapic_deliver(vm, NULL, &m), 0);
 	fake_apic_write(v, APIC_LVTERR, 0x43);
 	expect_eq(fake_apic_read(v, APIC_LVTERR), APIC_LVT_MASKED | 0x43);
-	m.delivery = DELIVER_NMI;	/* these still come */
+	m.delivery = DELIVER_NMI; /* these still come */
 	expect_eq(lapic_deliver(vm, NULL, &m), 1);
 	expect_eq(fake_nmis, 1);
 	fake_vm_free(vm);
@@ -144,7 +144,7 @@ static void hardware_disable(void **state)
 	expect_eq(lapic_set_base(v, 0xfee00100, false), 0);
 	expect_error(lapic_deliver(vm, NULL, &m), 1);
 	expect_eq(fake_apic_read(v, APIC_VERSION), ~0u);
-	expect_true(lapic_accepts_extint(v));	/* the PIC's wire goes past it */
+	expect_true(lapic_accepts_extint(v)); /* the PIC's wire goes past it */
 	expect_true(lapic_owns(v, 0xfee00030));
 	vm->disabled_quirks = KVM_X86_QUIRK_LAPIC_MMIO_HOLE;
 	expect_true(!lapic_owns(v, 0xfee00030));
@@ -210,11 +210,11 @@ static void logical_destinations(void **state)
 
 	for (i = 0; i < 3; i++)
 		fake_apic_write(vm->vcpu[i], APIC_LDR, (i < 2 ? 0x10u : 0x20u) << 24 | 1u << (24 + i % 2));
-	m.dest = 0x21;		/* flat: bits of any */
+	m.dest = 0x21; /* flat: bits of any */
 	expect_eq(lapic_deliver(vm, NULL, &m), 2);
 	for (i = 0; i < 3; i++)
 		fake_apic_write(vm->vcpu[i], APIC_DFR, 0x0fffffff);
-	m.dest = 0x21;		/* cluster 2, member 0 */
+	m.dest = 0x21; /* cluster 2, member 0 */
 	expect_eq(lapic_deliver(vm, NULL, &m), 1);
 	m.dest = 0x13;
 	expect_eq(lapic_deliver(vm, NULL, &m), 2);
@@ -234,8 +234,8 @@ static void init_and_sipi(void **state)
 	fake_apic_write(vm->vcpu[0], APIC_ICR2, 1u << 24);
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x6 << 8 | 0x9a);
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x5 << 8 | ICR_ASSERT | 1u << 15);
-	expect_eq(lapic_events(ap), LAPIC_INIT);	/* the SIPI before it is lost */
-	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x5 << 8 | 1u << 15);	/* de-assert */
+	expect_eq(lapic_events(ap), LAPIC_INIT); /* the SIPI before it is lost */
+	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x5 << 8 | 1u << 15); /* de-assert */
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x6 << 8 | 0x9b);
 	expect_true(ap->requests & REQ_APIC);
 	expect_eq(lapic_take_events(ap, &vector), LAPIC_INIT | LAPIC_SIPI);
@@ -266,15 +266,15 @@ static void base_transitions(void **state)
 	struct vm *vm = new_machine(1);
 	struct vcpu *v = vm->vcpu[0];
 
-	expect_eq(lapic_set_base(v, 0xfee00500, false), 1);		/* x2APIC without enable */
-	expect_eq(lapic_set_base(v, 0xfee00901, false), 1);		/* reserved */
-	expect_eq(lapic_set_base(v, 1ull << 40 | 0x900, false), 1);	/* above MAXPHYADDR */
+	expect_eq(lapic_set_base(v, 0xfee00500, false), 1); /* x2APIC without enable */
+	expect_eq(lapic_set_base(v, 0xfee00901, false), 1); /* reserved */
+	expect_eq(lapic_set_base(v, 1ull << 40 | 0x900, false), 1); /* above MAXPHYADDR */
 	expect_eq(lapic_set_base(v, 0xfee00100, false), 0);
-	expect_eq(lapic_set_base(v, 0xfee00d00, false), 1);		/* disabled to x2APIC */
+	expect_eq(lapic_set_base(v, 0xfee00d00, false), 1); /* disabled to x2APIC */
 	expect_eq(lapic_set_base(v, 0xfee00900, false), 0);
 	expect_eq(lapic_set_base(v, 0xfee00d00, false), 0);
-	expect_eq(lapic_set_base(v, 0xfee00900, false), 1);		/* x2APIC to xAPIC */
-	expect_eq(lapic_set_base(v, 0xfee00900, true), 0);		/* but user space may */
+	expect_eq(lapic_set_base(v, 0xfee00900, false), 1); /* x2APIC to xAPIC */
+	expect_eq(lapic_set_base(v, 0xfee00900, true), 0); /* but user space may */
 	fake_cpuid(v, 0);
 	expect_eq(lapic_set_base(v, 0xfee00d00, true), 1);
 	fake_vm_free(vm);
@@ -289,19 +289,19 @@ static void x2apic_registers(void **state)
 	expect_eq(lapic_read_msr(v, 0x802, &val), 1);
 	go_x2apic(v);
 	expect_eq(msr(v, 0x802), 1);
-	expect_eq(msr(v, 0x80d), 2);			/* LDR: cluster 0, bit 1 */
+	expect_eq(msr(v, 0x80d), 2); /* LDR: cluster 0, bit 1 */
 	expect_eq(lapic_write_msr(v, 0x802, 1), 1);
 	expect_eq(lapic_write_msr(v, 0x80d, 1), 1);
-	expect_eq(lapic_read_msr(v, 0x80e, &val), 1);	/* no DFR */
-	expect_eq(lapic_read_msr(v, 0x831, &val), 1);	/* no ICR2 */
-	expect_eq(lapic_read_msr(v, 0x80b, &val), 1);	/* EOI is write-only */
+	expect_eq(lapic_read_msr(v, 0x80e, &val), 1); /* no DFR */
+	expect_eq(lapic_read_msr(v, 0x831, &val), 1); /* no ICR2 */
+	expect_eq(lapic_read_msr(v, 0x80b, &val), 1); /* EOI is write-only */
 	expect_eq(lapic_write_msr(v, 0x808, 1ull << 32), 1);
 	expect_eq(lapic_write_msr(v, 0x808, 0x20), 0);
 	expect_eq(msr(v, 0x808), 0x20);
-	expect_eq(lapic_write_msr(v, 0x828, 1), 1);	/* ESR: only 0 */
+	expect_eq(lapic_write_msr(v, 0x828, 1), 1); /* ESR: only 0 */
 	expect_eq(lapic_write_msr(v, 0x828, 0), 0);
 	expect_eq(lapic_write_msr(v, 0x83f, 0x141), 1);
-	expect_eq(lapic_write_msr(v, 0x83f, 0x41), 0);	/* self IPI */
+	expect_eq(lapic_write_msr(v, 0x83f, 0x41), 0); /* self IPI */
 	expect_eq(take(v), 0x41);
 	expect_eq(lapic_write_msr(v, 0x80b, 0), 0);
 	/* The page is gone. */
@@ -319,7 +319,7 @@ static void x2apic_ipis(void **state)
 	expect_eq(lapic_write_msr(vm->vcpu[0], 0x830, 2ull << 32 | ICR_ASSERT | 0x41), 0);
 	expect_eq(take(vm->vcpu[2]), 0x41);
 	expect_eq(msr(vm->vcpu[0], 0x830), 2ull << 32 | ICR_ASSERT | 0x41);
-	lapic_write_msr(vm->vcpu[0], 0x830, 3ull << 32 | 1u << 11 | ICR_ASSERT | 0x52);	/* logical: 0 and 1 */
+	lapic_write_msr(vm->vcpu[0], 0x830, 3ull << 32 | 1u << 11 | ICR_ASSERT | 0x52); /* logical: 0 and 1 */
 	expect_eq(take(vm->vcpu[0]), 0x52);
 	expect_eq(take(vm->vcpu[1]), 0x52);
 	expect_none(vm->vcpu[2]);

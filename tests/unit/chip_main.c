@@ -4,5 +4,6 @@
 int main(void)
 {
 	return chip_pic_tests() + chip_ioapic_tests() + chip_lapic_tests() + chip_timer_tests() + chip_pit_tests() +
-		       chip_route_tests() != 0;
+		       chip_route_tests() !=
+	       0;
 }

@@ -64,7 +64,7 @@ static void level_stays_until_lowered(void **state)
 	struct vm *vm = new_pair(1);
 
 	fake_out(vm, ELCR + 1, 0xff);
-	expect_eq(fake_in(vm, ELCR + 1), 0xde);	/* the RTC and FPU pins are edges for ever */
+	expect_eq(fake_in(vm, ELCR + 1), 0xde); /* the RTC and FPU pins are edges for ever */
 	fake_out(vm, ELCR, 0xff);
 	expect_eq(fake_in(vm, ELCR), 0xf8);
 	pic_set_irq(vm, 0, 11, 1);
@@ -101,9 +101,9 @@ static void priorities_and_nesting(void **state)
 	pulse(vm, 5);
 	pulse(vm, 1);
 	expect_eq(pic_acknowledge(vm), 0x09);
-	expect_true(!pic_output(vm));	/* 5 waits for the EOI of 1 */
+	expect_true(!pic_output(vm)); /* 5 waits for the EOI of 1 */
 	pulse(vm, 0);
-	expect_true(pic_output(vm));	/* 0 does not */
+	expect_true(pic_output(vm)); /* 0 does not */
 	expect_eq(pic_acknowledge(vm), 0x08);
 	fake_out(vm, MASTER, EOI);
 	fake_out(vm, MASTER, EOI);
@@ -133,7 +133,7 @@ static void rotation(void **state)
 
 	pulse(vm, 3);
 	expect_eq(pic_acknowledge(vm), 0x0b);
-	fake_out(vm, MASTER, 0xa0);	/* rotate on non-specific EOI: 3 becomes the lowest */
+	fake_out(vm, MASTER, 0xa0); /* rotate on non-specific EOI: 3 becomes the lowest */
 	pulse(vm, 3);
 	pulse(vm, 4);
 	pulse(vm, 0);
@@ -142,8 +142,8 @@ static void rotation(void **state)
 	expect_eq(pic_acknowledge(vm), 0x08);
 	fake_out(vm, MASTER, EOI);
 	expect_eq(pic_acknowledge(vm), 0x0b);
-	fake_out(vm, MASTER, 0xe3);	/* rotate on specific EOI of 3 */
-	fake_out(vm, MASTER, 0xc0 | 7);	/* set priority: 7 the lowest again */
+	fake_out(vm, MASTER, 0xe3); /* rotate on specific EOI of 3 */
+	fake_out(vm, MASTER, 0xc0 | 7); /* set priority: 7 the lowest again */
 	pulse(vm, 1);
 	pulse(vm, 4);
 	expect_eq(pic_acknowledge(vm), 0x09);
@@ -191,7 +191,7 @@ static void special_fully_nested_slave(void **state)
 	pulse(vm, 12);
 	expect_eq(pic_acknowledge(vm), 0x74);
 	pulse(vm, 8);
-	expect_true(!pic_output(vm));	/* the cascade pin is in service */
+	expect_true(!pic_output(vm)); /* the cascade pin is in service */
 	fake_vm_free(vm);
 	vm = new_pair(0x11);
 	pulse(vm, 12);
@@ -237,7 +237,7 @@ static void initialization_forgets_edges(void **state)
 	expect_true(pic_output(vm));
 	fake_out(vm, MASTER, 0x11);
 	expect_true(!pic_output(vm));
-	expect_eq(fake_in(vm, MASTER + 1), 0);	/* IMR cleared */
+	expect_eq(fake_in(vm, MASTER + 1), 0); /* IMR cleared */
 	fake_vm_free(vm);
 }
 

@@ -5,7 +5,7 @@
 #include "chip_tests.h"
 
 enum { CONTROL = 0x43, SPEAKER = 0x61 };
-#define PULSE_NS(n) ((u64)(n) * 1000000000 / 1193182 + 1)
+#define PULSE_NS(n) ((u64)(n)*1000000000 / 1193182 + 1)
 
 static struct vm *vm;
 
@@ -41,7 +41,7 @@ static u16 read_count(unsigned channel)
 {
 	u8 lo;
 
-	fake_out(vm, CONTROL, (u8)(channel << 6));	/* latch */
+	fake_out(vm, CONTROL, (u8)(channel << 6)); /* latch */
 	lo = fake_in(vm, (u16)(0x40 + channel));
 	return (u16)(lo | fake_in(vm, (u16)(0x40 + channel)) << 8);
 }
@@ -77,7 +77,7 @@ static void mode2_interrupts_periodically(void **state)
 {
 	unsigned i, n = 0;
 
-	program(0, 2, 11932);	/* 100 Hz */
+	program(0, 2, 11932); /* 100 Hz */
 	for (i = 0; i < 1000; i++) {
 		fake_advance(1000000);
 		n += take_all();
@@ -105,8 +105,8 @@ static void mode0_interrupts_once(void **state)
 static void ticks_are_reinjected(void **state)
 {
 	program(0, 2, 11932);
-	fake_advance(55000000);		/* five periods, none acknowledged */
-	expect_eq(take_all(), 5);	/* each acknowledge brings the next */
+	fake_advance(55000000); /* five periods, none acknowledged */
+	expect_eq(take_all(), 5); /* each acknowledge brings the next */
 	pit_reinject(vm, false);
 	fake_advance(50000000);
 	expect_eq(take_all(), 1);
@@ -134,7 +134,7 @@ static void counting_down(void **state)
 	fake_advance(PULSE_NS(4000));
 	expect_true(out2());
 	fake_advance(PULSE_NS(10) - 1);
-	expect_eq(read_count(2), 0x10000 - 10);	/* goes on through zero */
+	expect_eq(read_count(2), 0x10000 - 10); /* goes on through zero */
 }
 
 static void gate_stops_mode0(void **state)
@@ -161,7 +161,7 @@ static void mode1_waits_for_its_trigger(void **state)
 	fake_advance(PULSE_NS(1000));
 	expect_true(out2());
 	fake_out(vm, SPEAKER, 0);
-	fake_out(vm, SPEAKER, 1);	/* again */
+	fake_out(vm, SPEAKER, 1); /* again */
 	expect_true(!out2());
 }
 
@@ -173,7 +173,7 @@ static void mode3_is_a_square_wave(void **state)
 	program(2, 3, 1000);
 	expect_true(out2());
 	fake_advance(PULSE_NS(250));
-	expect_eq(read_count(2), 500);	/* by two */
+	expect_eq(read_count(2), 500); /* by two */
 	for (i = 0; i < 1000; i++) {
 		fake_advance(10 * PULSE_NS(1));
 		high += out2();
@@ -211,26 +211,26 @@ static void latch_and_read_back(void **state)
 	fake_advance(PULSE_NS(1000));
 	fake_out(vm, CONTROL, 0x80);
 	fake_advance(PULSE_NS(1000));
-	fake_out(vm, CONTROL, 0x80);	/* a second latch does not replace the first */
+	fake_out(vm, CONTROL, 0x80); /* a second latch does not replace the first */
 	lo = fake_in(vm, 0x42);
 	expect_eq(lo | fake_in(vm, 0x42) << 8, 4000);
-	fake_out(vm, CONTROL, 0xc8);	/* read back: count and status of channel 2 */
+	fake_out(vm, CONTROL, 0xc8); /* read back: count and status of channel 2 */
 	expect_eq(fake_in(vm, 0x42), 0x80 | 3 << 4 | 2 << 1);
 	lo = fake_in(vm, 0x42);
 	expect_eq(lo | fake_in(vm, 0x42) << 8, 3000);
 	fake_out(vm, CONTROL, 0xb4);
-	fake_out(vm, CONTROL, 0xe8);	/* status alone: no count yet */
+	fake_out(vm, CONTROL, 0xe8); /* status alone: no count yet */
 	expect_eq(fake_in(vm, 0x42) & 0x7f, 0x40 | 3 << 4 | 2 << 1);
 }
 
 static void single_byte_counts(void **state)
 {
 	fake_out(vm, SPEAKER, 1);
-	fake_out(vm, CONTROL, 0x94);	/* channel 2, low byte, mode 2 */
+	fake_out(vm, CONTROL, 0x94); /* channel 2, low byte, mode 2 */
 	fake_out(vm, 0x42, 100);
 	fake_advance(PULSE_NS(30));
 	expect_eq(fake_in(vm, 0x42), 70);
-	fake_out(vm, CONTROL, 0xa4);	/* high byte */
+	fake_out(vm, CONTROL, 0xa4); /* high byte */
 	fake_out(vm, 0x42, 2);
 	fake_advance(PULSE_NS(1));
 	expect_eq(fake_in(vm, 0x42), 1);
@@ -290,7 +290,7 @@ static void state_survives_nonsense(void **state)
 	s.channels[0].mode = 2;
 	expect_eq(pit_set_state(vm, &s), 0);
 	fake_advance(100000000);
-	expect_eq(take_all(), 1);	/* a count of 0 is 65536: 18.2 Hz */
+	expect_eq(take_all(), 1); /* a count of 0 is 65536: 18.2 Hz */
 	expect_eq(pit_get_state(vm, &s), 0);
 	expect_eq(s.channels[0].count, 0x10000);
 }

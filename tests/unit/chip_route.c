@@ -70,7 +70,7 @@ static void default_routes(void **state)
 		fake_apic_write(vm->vcpu[0], APIC_EOI, 0);
 	}
 	fake_out(vm, 0xa0, 0x0a);
-	expect_eq(fake_in(vm, 0xa0), 0xff);	/* the ISA ones reached the PICs too */
+	expect_eq(fake_in(vm, 0xa0), 0xff); /* the ISA ones reached the PICs too */
 	expect_error(irq_set_line(vm, 0, 24, 1), 1);
 	expect_error(irq_set_line(vm, 0, ~0u, 1), 1);
 	fake_vm_free(vm);
@@ -81,10 +81,10 @@ static void bad_tables(void **state)
 	struct vm *vm = new_machine(IRQCHIP_KERNEL, 1);
 	struct kvm_irq_routing_entry e[2] = { to_chip(5, KVM_IRQCHIP_IOAPIC, 5), to_chip(5, KVM_IRQCHIP_IOAPIC, 6) };
 
-	expect_error(irq_set_routing(vm, e, 2, 0), EINVAL);	/* one chip twice */
-	expect_error(irq_set_routing(vm, e, 1, 1), EINVAL);	/* flags */
+	expect_error(irq_set_routing(vm, e, 2, 0), EINVAL); /* one chip twice */
+	expect_error(irq_set_routing(vm, e, 1, 1), EINVAL); /* flags */
 	e[1] = to_msi(5, MSI_ADDRESS, 0x41);
-	expect_error(irq_set_routing(vm, e, 2, 0), EINVAL);	/* pin and message */
+	expect_error(irq_set_routing(vm, e, 2, 0), EINVAL); /* pin and message */
 	e[0] = to_chip(5, KVM_IRQCHIP_IOAPIC, 24);
 	expect_error(irq_set_routing(vm, e, 1, 0), EINVAL);
 	e[0] = to_chip(5, KVM_IRQCHIP_PIC_SLAVE, 8);
@@ -162,14 +162,14 @@ static void irqfd_raises_an_edge(void **state)
 	fake_apic_write(vm->vcpu[0], APIC_EOI, 0);
 	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
 	irqfd.gsi = 6;
-	expect_eq(irqfd_assign(vm, &irqfd), 0);	/* not this one: no change, no error */
+	expect_eq(irqfd_assign(vm, &irqfd), 0); /* not this one: no change, no error */
 	irqfd.gsi = 5;
 	expect_eq(irqfd_assign(vm, &irqfd), 0);
 	expect_eq(write((int)irqfd.fd, &one, 8), 8);
 	usleep(20000);
 	expect_true(!irq_pending(vm->vcpu[0]));
 	irqfd.flags = 0;
-	expect_eq(irqfd_assign(vm, &irqfd), 0);	/* what was written meanwhile counts */
+	expect_eq(irqfd_assign(vm, &irqfd), 0); /* what was written meanwhile counts */
 	expect_true(soon(vm->vcpu[0]));
 	fake_vm_free(vm);
 	close((int)irqfd.fd);
@@ -207,7 +207,9 @@ static void irqfd_resamples(void **state)
 {
 	struct vm *vm = new_machine(IRQCHIP_KERNEL, 1);
 	struct vcpu *v = vm->vcpu[0];
-	struct kvm_irqfd irqfd = { .fd = (u32)eventfd(0, 0), .gsi = 9, .flags = KVM_IRQFD_FLAG_RESAMPLE,
+	struct kvm_irqfd irqfd = { .fd = (u32)eventfd(0, 0),
+				   .gsi = 9,
+				   .flags = KVM_IRQFD_FLAG_RESAMPLE,
 				   .resamplefd = (u32)eventfd(0, EFD_NONBLOCK) };
 	u64 val = 1;
 
@@ -218,7 +220,7 @@ static void irqfd_resamples(void **state)
 	expect_eq(take(v), 0x59);
 	expect_error(read((int)irqfd.resamplefd, &val, 8), 1);
 	fake_apic_write(v, APIC_EOI, 0);
-	expect_eq(read((int)irqfd.resamplefd, &val, 8), 8);	/* told, and the line is down */
+	expect_eq(read((int)irqfd.resamplefd, &val, 8), 8); /* told, and the line is down */
 	expect_true(!irq_pending(v));
 	val = 1;
 	expect_eq(write((int)irqfd.fd, &val, 8), 8);
@@ -239,9 +241,9 @@ static void split_irqchip_reports_eois(void **state)
 	struct vm *vm = new_machine(IRQCHIP_SPLIT, 1);
 	struct vcpu *v = vm->vcpu[0];
 	struct kvm_irq_routing_entry e[3] = {
-		to_msi(4, MSI_ADDRESS, 0x44),			/* edge */
-		to_msi(9, MSI_ADDRESS, 1 << 15 | 1 << 14 | 0x59),	/* level */
-		to_msi(30, MSI_ADDRESS, 1 << 15 | 1 << 14 | 0x6a),	/* level, but no pin of the IOAPIC */
+		to_msi(4, MSI_ADDRESS, 0x44), /* edge */
+		to_msi(9, MSI_ADDRESS, 1 << 15 | 1 << 14 | 0x59), /* level */
+		to_msi(30, MSI_ADDRESS, 1 << 15 | 1 << 14 | 0x6a), /* level, but no pin of the IOAPIC */
 	};
 	struct kvm_irq_routing_entry chip = to_chip(1, KVM_IRQCHIP_IOAPIC, 1);
 	unsigned i;

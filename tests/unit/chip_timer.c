@@ -18,7 +18,7 @@ static int setup(void **state)
 	fake_cpuid(v, TSC_DEADLINE);
 	fake_apic_enable(v);
 	fake_apic_write(v, APIC_LVT0, APIC_LVT_MASKED);
-	fake_apic_write(v, APIC_TDCR, 0xb);	/* by 1 */
+	fake_apic_write(v, APIC_TDCR, 0xb); /* by 1 */
 	return 0;
 }
 
@@ -120,7 +120,7 @@ static void divider_changes_while_running(void **state)
 	fake_apic_write(v, APIC_LVTT, VECTOR);
 	fake_apic_write(v, APIC_TMICT, 10 * MS);
 	fake_advance(4 * MS);
-	fake_apic_write(v, APIC_TDCR, 0);	/* by 2: the 6 ms that are left become 12 */
+	fake_apic_write(v, APIC_TDCR, 0); /* by 2: the 6 ms that are left become 12 */
 	expect_eq(fake_apic_read(v, APIC_TMCCT), 6 * MS);
 	fake_advance(12 * MS - 1);
 	expect_true(!fired());
@@ -143,21 +143,21 @@ static void tsc_deadline(void **state)
 	u64 tsc = vcpu_read_tsc(v);
 
 	lapic_set_tsc_deadline(v, tsc + 20 * MS);
-	expect_eq(lapic_get_tsc_deadline(v), 0);	/* not in that mode */
+	expect_eq(lapic_get_tsc_deadline(v), 0); /* not in that mode */
 	fake_apic_write(v, APIC_LVTT, VECTOR | APIC_TIMER_TSC_DEADLINE);
-	lapic_set_tsc_deadline(v, tsc + 20 * MS);	/* 10 ms at two ticks in a nanosecond */
+	lapic_set_tsc_deadline(v, tsc + 20 * MS); /* 10 ms at two ticks in a nanosecond */
 	expect_eq(lapic_get_tsc_deadline(v), tsc + 20 * MS);
-	fake_apic_write(v, APIC_TMICT, 1000);		/* ignored */
+	fake_apic_write(v, APIC_TMICT, 1000); /* ignored */
 	expect_eq(fake_apic_read(v, APIC_TMCCT), 0);
 	fake_advance(10 * MS - 1);
 	expect_true(!fired());
 	fake_advance(2);
 	expect_true(fired());
 	expect_eq(lapic_get_tsc_deadline(v), 0);
-	lapic_set_tsc_deadline(v, tsc);			/* in the past: at once */
+	lapic_set_tsc_deadline(v, tsc); /* in the past: at once */
 	expect_true(fired());
 	lapic_set_tsc_deadline(v, vcpu_read_tsc(v) + 2 * MS);
-	lapic_set_tsc_deadline(v, 0);			/* disarm */
+	lapic_set_tsc_deadline(v, 0); /* disarm */
 	fake_advance(10 * MS);
 	expect_true(!fired());
 	lapic_set_tsc_deadline(v, ~0ull);

@@ -47,7 +47,7 @@ static struct bus_dev *find(struct vm *vm, enum vm_bus bus, u64 addr)
 	for (i = 0; i < nr_devices; i++)
 		if (devices[i].vm == vm && devices[i].bus == bus && addr - devices[i].addr < devices[i].len)
 			return devices[i].dev;
-	abort();	/* the chip that the test wants is not there */
+	abort(); /* the chip that the test wants is not there */
 }
 
 void vcpu_kick(struct vcpu *v)

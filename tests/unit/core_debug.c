@@ -95,7 +95,7 @@ static void guests_own_tf_is_kept_under_single_step(void **state)
 static void step_over_io_reports_the_io_first(void **state)
 {
 	set_debug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL);
-	CODE_BYTES(0xe6, 0x42);				/* out 0x42, al */
+	CODE_BYTES(0xe6, 0x42); /* out 0x42, al */
 	fake_script(step_emulate, NULL);
 	fake_run_exits(KVM_EXIT_IO);
 	fake_run_exits(KVM_EXIT_DEBUG);

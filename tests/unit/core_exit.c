@@ -85,7 +85,8 @@ static void cpuid_is_answered_in_place_from_the_table(void **state)
 	struct {
 		struct kvm_cpuid2 head;
 		struct kvm_cpuid_entry2 entry[2];
-	} table = { { .nent = 2 }, { { .function = 0, .eax = 1, .ebx = 0x11223344 }, { .function = 1, .eax = 0x600 } } };
+	} table = { { .nent = 2 },
+		    { { .function = 0, .eax = 1, .ebx = 0x11223344 }, { .function = 1, .eax = 0x600 } } };
 
 	assert_int_equal(fake_ioctl(KVM_SET_CPUID2, &table), 0);
 	fake.v->state.gpr[X86_RAX] = 0;

@@ -15,7 +15,7 @@
 
 #define RAM_SIZE 0x100000u
 #define CODE 0x1000u
-#define MMIO 0x200000u		/* DS.base after fake_data_at_mmio() */
+#define MMIO 0x200000u /* DS.base after fake_data_at_mmio() */
 
 typedef void fake_step(struct vcpu *v, struct vm_exit *exit);
 
@@ -32,14 +32,14 @@ extern struct fake fake;
 extern const struct engine_ops fake_engine;
 
 int fake_setup(void **state);
-int fake_setup_irqchip(void **state);	/* with PIC, IOAPIC and LAPICs in the process */
-int fake_setup_split(void **state);	/* LAPICs only */
+int fake_setup_irqchip(void **state); /* with PIC, IOAPIC and LAPICs in the process */
+int fake_setup_split(void **state); /* LAPICs only */
 int fake_teardown(void **state);
 
 /* The script, NULL-terminated; an entry beyond it fails the test. */
 void fake_script(fake_step *first, ...);
 /* Steps that need no code of their own. */
-void step_emulate(struct vcpu *v, struct vm_exit *exit);	/* let the library execute the instruction at rip */
+void step_emulate(struct vcpu *v, struct vm_exit *exit); /* let the library execute the instruction at rip */
 void step_hlt(struct vcpu *v, struct vm_exit *exit);
 void step_none(struct vcpu *v, struct vm_exit *exit);
 /* The engine delivers what it was given: takes v->inject and remembers it. */
@@ -53,7 +53,7 @@ long fake_run(void);
 void fake_run_exits(u32 reason);
 void fake_code(const void *bytes, size_t n);
 #define CODE_BYTES(...) fake_code((const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))
-void fake_data_at_mmio(void);		/* DS and ES point to MMIO, limit 4 GiB */
+void fake_data_at_mmio(void); /* DS and ES point to MMIO, limit 4 GiB */
 void fake_set_rflags(u64 rflags);
 
 #endif /* CORE_FAKE_H */

@@ -22,7 +22,7 @@ static void expect_mmio(u64 gpa, u32 len, bool write)
 
 static void out_has_its_data_in_the_pio_page(void **state)
 {
-	CODE_BYTES(0xe6, 0x42);				/* out 0x42, al */
+	CODE_BYTES(0xe6, 0x42); /* out 0x42, al */
 	fake.v->state.gpr[X86_RAX] = 0x1234a5;
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_IO);
@@ -60,7 +60,7 @@ static void out_to_7e_has_advanced_rip_already(void **state)
 
 static void in_is_completed_at_the_next_run(void **state)
 {
-	CODE_BYTES(0x66, 0xe5, 0x70);			/* in eax, 0x70 */
+	CODE_BYTES(0x66, 0xe5, 0x70); /* in eax, 0x70 */
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_IO);
 	assert_int_equal(fake.run->io.direction, KVM_EXIT_IO_IN);
@@ -74,7 +74,7 @@ static void in_is_completed_at_the_next_run(void **state)
 
 static void in_is_completed_even_with_immediate_exit(void **state)
 {
-	CODE_BYTES(0xec);				/* in al, dx */
+	CODE_BYTES(0xec); /* in al, dx */
 	fake.v->state.gpr[X86_RDX] = 0x3f8;
 	fake_script(step_emulate, NULL);
 	fake_run_exits(KVM_EXIT_IO);
@@ -91,7 +91,7 @@ static void answer_of_an_instruction_that_is_gone_is_dropped(void **state)
 {
 	struct kvm_regs regs;
 
-	CODE_BYTES(0xe4, 0x10, 0xf4);			/* in al, 0x10; hlt */
+	CODE_BYTES(0xe4, 0x10, 0xf4); /* in al, 0x10; hlt */
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_IO);
 	assert_int_equal(fake_ioctl(KVM_GET_REGS, &regs), 0);
@@ -109,7 +109,7 @@ static void string_input_goes_in_batches(void **state)
 {
 	unsigned done = 0, exits = 0, n;
 
-	CODE_BYTES(0xf3, 0x6c);				/* rep insb */
+	CODE_BYTES(0xf3, 0x6c); /* rep insb */
 	fake.v->state.gpr[X86_RCX] = 9;
 	fake.v->state.gpr[X86_RDX] = 0x80;
 	fake.v->state.gpr[X86_RDI] = 0x4000;
@@ -135,7 +135,7 @@ static void string_output_goes_in_batches(void **state)
 {
 	unsigned done = 0, exits = 0;
 
-	CODE_BYTES(0xf3, 0x6e);				/* rep outsb */
+	CODE_BYTES(0xf3, 0x6e); /* rep outsb */
 	memcpy(fake.ram + 0x4000, "goodbye", 7);
 	fake.v->state.gpr[X86_RCX] = 7;
 	fake.v->state.gpr[X86_RDX] = 0x80;
@@ -180,7 +180,7 @@ static void registers_may_change_under_a_string_input(void **state)
 static void mmio_read_is_completed_at_the_next_run(void **state)
 {
 	fake_data_at_mmio();
-	CODE_BYTES(0xa1, 0x10, 0x00);			/* mov ax, [0x10] */
+	CODE_BYTES(0xa1, 0x10, 0x00); /* mov ax, [0x10] */
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_MMIO);
 	expect_mmio(MMIO + 0x10, 2, false);
@@ -193,7 +193,7 @@ static void mmio_read_is_completed_at_the_next_run(void **state)
 static void mmio_read_is_completed_even_with_immediate_exit(void **state)
 {
 	fake_data_at_mmio();
-	CODE_BYTES(0xa0, 0x10, 0x00);			/* mov al, [0x10] */
+	CODE_BYTES(0xa0, 0x10, 0x00); /* mov al, [0x10] */
 	fake_script(step_emulate, NULL);
 	fake_run_exits(KVM_EXIT_MMIO);
 	fake.run->mmio.data[0] = 0x99;
@@ -237,7 +237,7 @@ static void mmio_read_is_completed_before_a_signal_ends_the_run(void **state)
 static void read_over_two_mmio_pages_is_two_exits(void **state)
 {
 	fake_data_at_mmio();
-	CODE_BYTES(0x66, 0xa1, 0xfd, 0x0f);		/* mov eax, [0xffd] */
+	CODE_BYTES(0x66, 0xa1, 0xfd, 0x0f); /* mov eax, [0xffd] */
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_MMIO);
 	expect_mmio(MMIO + 0xffd, 3, false);
@@ -269,7 +269,7 @@ static void read_over_ram_and_mmio_asks_only_for_the_rest(void **state)
 static void write_over_two_mmio_pages_is_two_exits_before_the_guest_goes_on(void **state)
 {
 	fake_data_at_mmio();
-	CODE_BYTES(0x66, 0xa3, 0xfd, 0x0f);		/* mov [0xffd], eax */
+	CODE_BYTES(0x66, 0xa3, 0xfd, 0x0f); /* mov [0xffd], eax */
 	fake.v->state.gpr[X86_RAX] = 0x44332211;
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_MMIO);
@@ -289,7 +289,7 @@ static void write_over_two_mmio_pages_is_two_exits_before_the_guest_goes_on(void
 static void read_modify_write_reads_once_and_writes_once(void **state)
 {
 	fake_data_at_mmio();
-	CODE_BYTES(0x01, 0x06, 0x20, 0x00);		/* add [0x20], ax */
+	CODE_BYTES(0x01, 0x06, 0x20, 0x00); /* add [0x20], ax */
 	fake.v->state.gpr[X86_RAX] = 0x0101;
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_MMIO);
@@ -307,7 +307,7 @@ static void repeated_store_reaches_user_space_in_order(void **state)
 	unsigned n;
 
 	fake_data_at_mmio();
-	CODE_BYTES(0xf3, 0xab);				/* rep stosw */
+	CODE_BYTES(0xf3, 0xab); /* rep stosw */
 	fake.v->state.gpr[X86_RAX] = 0xbeef;
 	fake.v->state.gpr[X86_RCX] = 3;
 	fake.v->state.gpr[X86_RDI] = 0x40;
@@ -328,7 +328,7 @@ static void repeated_move_between_devices_alternates(void **state)
 	unsigned n;
 
 	fake_data_at_mmio();
-	CODE_BYTES(0xf3, 0xa4);				/* rep movsb */
+	CODE_BYTES(0xf3, 0xa4); /* rep movsb */
 	fake.v->state.gpr[X86_RCX] = 2;
 	fake.v->state.gpr[X86_RSI] = 0x100;
 	fake.v->state.gpr[X86_RDI] = 0x200;
@@ -351,7 +351,7 @@ static void a_second_read_by_the_same_instruction_is_a_new_one(void **state)
 	unsigned n;
 
 	fake_data_at_mmio();
-	CODE_BYTES(0xa0, 0x10, 0x00, 0xeb, 0xfb);	/* again: mov al, [0x10]; jmp again */
+	CODE_BYTES(0xa0, 0x10, 0x00, 0xeb, 0xfb); /* again: mov al, [0x10]; jmp again */
 	for (n = 0; n < 3; n++) {
 		fake_script(step_emulate, step_emulate, NULL);
 		fake_run_exits(KVM_EXIT_MMIO);
@@ -367,7 +367,7 @@ static void a_second_read_by_the_same_instruction_is_a_new_one(void **state)
 static void msr_that_user_space_wants_is_completed_by_it(void **state)
 {
 	fake.vm->user_msr_mask = KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL;
-	CODE_BYTES(0x0f, 0x32);				/* rdmsr */
+	CODE_BYTES(0x0f, 0x32); /* rdmsr */
 	fake.v->state.gpr[X86_RCX] = 0xdeadbeef;
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_X86_RDMSR);
@@ -382,7 +382,7 @@ static void msr_that_user_space_wants_is_completed_by_it(void **state)
 static void msr_that_user_space_refuses_is_gp(void **state)
 {
 	fake.vm->user_msr_mask = KVM_MSR_EXIT_REASON_UNKNOWN;
-	CODE_BYTES(0x0f, 0x30);				/* wrmsr */
+	CODE_BYTES(0x0f, 0x30); /* wrmsr */
 	fake.v->state.gpr[X86_RCX] = 0xdeadbeef;
 	fake.v->state.gpr[X86_RAX] = 5;
 	fake_script(step_emulate, step_deliver, step_hlt, NULL);
@@ -405,7 +405,7 @@ static void unknown_msr_is_gp_by_itself(void **state)
 
 static void hypercall_without_a_number_is_enosys(void **state)
 {
-	CODE_BYTES(0x0f, 0x01, 0xc1);			/* vmcall */
+	CODE_BYTES(0x0f, 0x01, 0xc1); /* vmcall */
 	fake.v->state.gpr[X86_RAX] = 9999;
 	fake_script(step_emulate, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_HLT);

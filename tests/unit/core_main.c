@@ -4,5 +4,6 @@
 int main(void)
 {
 	return core_exit_tests() + core_event_tests() + core_io_tests() + core_debug_tests() + core_state_tests() +
-		core_irqchip_tests() != 0;
+		       core_irqchip_tests() !=
+	       0;
 }

@@ -194,16 +194,16 @@ static void xsave_is_checked(void **state)
 	static struct kvm_xsave x;
 
 	assert_int_equal(fake_ioctl(KVM_GET_XSAVE, &x), 0);
-	assert_int_equal(x.region[128] & 3, 3);		/* XSTATE_BV */
-	assert_int_equal(x.region[6], 0x1f80);		/* MXCSR */
+	assert_int_equal(x.region[128] & 3, 3); /* XSTATE_BV */
+	assert_int_equal(x.region[6], 0x1f80); /* MXCSR */
 	assert_int_equal(fake_ioctl(KVM_SET_XSAVE, &x), 0);
 	x.region[129] |= 1u << 30;
 	assert_int_equal(fake_ioctl(KVM_SET_XSAVE, &x), -EINVAL);
 	x.region[129] = 0;
-	x.region[130] = 1;				/* XCOMP_BV */
+	x.region[130] = 1; /* XCOMP_BV */
 	assert_int_equal(fake_ioctl(KVM_SET_XSAVE, &x), -EINVAL);
 	x.region[130] = 0;
-	x.region[133] = 1;				/* reserved part of the header */
+	x.region[133] = 1; /* reserved part of the header */
 	assert_int_equal(fake_ioctl(KVM_SET_XSAVE, &x), -EINVAL);
 	x.region[133] = 0;
 	x.region[6] = 1u << 20;
@@ -232,12 +232,12 @@ static void synchronised_registers_go_both_ways(void **state)
 static void bad_addresses_are_efault(void **state)
 {
 	const u32 cmds[] = {
-		KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_SREGS2, KVM_SET_SREGS2, KVM_GET_FPU,
-		KVM_SET_FPU, KVM_GET_XSAVE, KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS, KVM_GET_VCPU_EVENTS,
-		KVM_SET_VCPU_EVENTS, KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_GET_MP_STATE, KVM_SET_MP_STATE,
-		KVM_SET_GUEST_DEBUG, KVM_TRANSLATE, KVM_GET_MSRS, KVM_SET_MSRS, KVM_SET_CPUID2, KVM_GET_CPUID2,
-		KVM_INTERRUPT, KVM_X86_SETUP_MCE, KVM_X86_SET_MCE, KVM_SET_SIGNAL_MASK, KVM_ENABLE_CAP,
-		KVM_TPR_ACCESS_REPORTING,
+		KVM_GET_REGS,      KVM_SET_REGS,     KVM_GET_SREGS,       KVM_SET_SREGS,       KVM_GET_SREGS2,
+		KVM_SET_SREGS2,    KVM_GET_FPU,      KVM_SET_FPU,         KVM_GET_XSAVE,       KVM_SET_XSAVE,
+		KVM_GET_XCRS,      KVM_SET_XCRS,     KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_GET_DEBUGREGS,
+		KVM_SET_DEBUGREGS, KVM_GET_MP_STATE, KVM_SET_MP_STATE,    KVM_SET_GUEST_DEBUG, KVM_TRANSLATE,
+		KVM_GET_MSRS,      KVM_SET_MSRS,     KVM_SET_CPUID2,      KVM_GET_CPUID2,      KVM_INTERRUPT,
+		KVM_X86_SETUP_MCE, KVM_X86_SET_MCE,  KVM_SET_SIGNAL_MASK, KVM_ENABLE_CAP,      KVM_TPR_ACCESS_REPORTING,
 	};
 	unsigned n;
 

@@ -56,11 +56,11 @@ static void signal_adds_one_and_never_blocks(void **state)
 	expect_eq(val, 2);
 	val = ~0ull - 1;
 	expect_eq(write(fd, &val, 8), 8);
-	host_eventfd_signal(e);	/* full */
+	host_eventfd_signal(e); /* full */
 	expect_eq(read(fd, &val, 8), 8);
 	expect_eq(val, ~0ull - 1);
 	close(fd);
-	host_eventfd_signal(e);	/* the program has closed it: still there for us */
+	host_eventfd_signal(e); /* the program has closed it: still there for us */
 	host_eventfd_put(e);
 }
 
@@ -80,7 +80,7 @@ static bool reaches(u32 *n, u32 want)
 
 static void watch_sees_writes(void **state)
 {
-	int fd = eventfd(1, EFD_NONBLOCK);	/* ready before it is watched */
+	int fd = eventfd(1, EFD_NONBLOCK); /* ready before it is watched */
 	struct host_eventfd *e;
 	struct host_watch *w;
 	u64 one = 1, val;
@@ -93,7 +93,7 @@ static void watch_sees_writes(void **state)
 		expect_eq(write(fd, &one, 8), 8);
 	}
 	expect_true(reaches(&n, i));
-	expect_error(read(fd, &val, 8), 1);	/* the counter has been taken */
+	expect_error(read(fd, &val, 8), 1); /* the counter has been taken */
 	host_eventfd_unwatch(w);
 	expect_eq(write(fd, &one, 8), 8);
 	usleep(20000);

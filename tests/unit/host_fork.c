@@ -77,7 +77,7 @@ static void child_starts_afresh(void **state)
 	pid_t pid;
 
 #ifdef __SANITIZE_THREAD__
-	skip();		/* it ends a child that starts threads */
+	skip(); /* it ends a child that starts threads */
 #endif
 	signal_activate();
 	expect_true(timer_works());

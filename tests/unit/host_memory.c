@@ -86,7 +86,7 @@ static void shared_memory_cannot_be_truncated(void **state)
 	munmap(q, 3 * PAGE);
 }
 
-/* --- the caller's memory -------------------------------------------------------------------------------- */
+/* --- the caller's memory ---------------------------------------------------------------------- */
 
 /* Two pages, the second not accessible. */
 static u8 *half_mapped(void)
@@ -110,7 +110,7 @@ static void user_copies_fail_with_efault(void **state)
 	expect_error(host_copy_to_user(p + PAGE - 63, buf, 64), EFAULT);
 	expect_error(host_copy_from_user(buf, p + PAGE - 1, 64), EFAULT);
 	expect_error(host_copy_from_user(buf, NULL, 1), EFAULT);
-	expect_error(host_copy_from_user(buf, (void *)0x8000000000000000ull, 8), EFAULT);	/* not canonical: #GP */
+	expect_error(host_copy_from_user(buf, (void *)0x8000000000000000ull, 8), EFAULT); /* not canonical: #GP */
 	expect_error(host_copy_to_user((void *)0xffffffff80000000ull, buf, 8), EFAULT);
 	expect_eq(errno, 77);
 	expect_eq(host_copy_from_user(buf, NULL, 0), 0);
@@ -156,7 +156,7 @@ static void user_ranges(void **state)
 	expect_true(!host_user_range_ok(4096, ~0ull));
 }
 
-/* --- guarded calls ---------------------------------------------------------------------------------------- */
+/* --- guarded calls ---------------------------------------------------------------------------- */
 
 struct touch {
 	volatile u8 *p;

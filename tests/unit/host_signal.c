@@ -163,7 +163,7 @@ static void ignored_and_blocked_signals_do_not(void **state)
 	inside = 1;
 	raise(SIGUSR1);
 	raise(SIGUSR2);
-	raise(SIGCHLD);		/* ignored by default */
+	raise(SIGCHLD); /* ignored by default */
 	expect_true(!host_signal_pending());
 	inside = 0;
 	host_run_end(v);
@@ -220,7 +220,7 @@ static void many_signals_at_once(void **state)
 	signal(SIGRTMIN, SIG_DFL);
 }
 
-/* --- KVM_SET_SIGNAL_MASK --------------------------------------------------------------------------------- */
+/* --- KVM_SET_SIGNAL_MASK ---------------------------------------------------------------------- */
 
 static void stays_pending(int sig)
 {
@@ -273,7 +273,7 @@ static void mask_blocks_inside(void **state)
 	expect_eq(calls, 1);
 }
 
-/* --- none is lost -------------------------------------------------------------------------------------------- */
+/* --- none is lost ----------------------------------------------------------------------------- */
 
 #define STRESS 3000
 
@@ -323,8 +323,8 @@ static void masked_signals_are_never_lost(void **state)
 }
 
 /*
- * Without a mask a signal between the test of calls and host_run_begin is the program's own race (what immediate_exit is
- * for); the runs are short, so that it costs little.
+ * Without a mask a signal between the test of calls and host_run_begin is the program's own race (what
+ * immediate_exit is for); the runs are short, so that it costs little.
  */
 static void signals_are_never_lost(void **state)
 {
@@ -352,7 +352,7 @@ static void signals_are_never_lost(void **state)
 	signal(SIGRTMIN, SIG_DFL);
 }
 
-/* --- what the program sees of its handlers ---------------------------------------------------------------------- */
+/* --- what the program sees of its handlers ---------------------------------------------------- */
 
 static void simple_handler(int sig)
 {
@@ -439,7 +439,7 @@ static void raw_handler_can_tell_us(void **state)
 	expect_true(host_signal_pending());
 	expect_true(v->requests & REQ_SIGNAL);
 	host_run_end(v);
-	anykvm_signal_arrived();	/* nothing runs: nothing happens */
+	anykvm_signal_arrived(); /* nothing runs: nothing happens */
 	host_run_begin(v, NULL);
 	expect_true(!host_signal_pending());
 	host_run_end(v);
@@ -455,7 +455,7 @@ static void *cancelled_runner(void *arg)
 	run_result = host_wait_until(&idle, never, NULL, host_now_ns() + 20 * SEC);
 	inside = 0;
 	host_run_end(v);
-	calls++;	/* not reached */
+	calls++; /* not reached */
 	return NULL;
 }
 
@@ -477,7 +477,7 @@ static void cancellation_ends_a_run(void **state)
 	expect_eq(calls, 0);
 }
 
-/* --- faults of the program itself ------------------------------------------------------------------------------------ */
+/* --- faults of the program itself ------------------------------------------------------------- */
 
 static sigjmp_buf out;
 static volatile uintptr_t bad_address = 16;
@@ -487,11 +487,10 @@ static void escape(int sig, siginfo_t *info, void *uc)
 	siglongjmp(out, info->si_addr == (void *)16 ? 1 : 2);
 }
 
-__attribute__((no_sanitize("undefined")))
-static void programs_fault_handler_works(void **state)
+__attribute__((no_sanitize("undefined"))) static void programs_fault_handler_works(void **state)
 {
 	struct sigaction sa = { .sa_sigaction = escape, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-	struct sigaction segv, fpe;	/* cmocka's */
+	struct sigaction segv, fpe; /* cmocka's */
 	volatile int zero = 0, seven = 7;
 	int how;
 
@@ -516,7 +515,7 @@ static int child_status(void (*fn)(void))
 
 	if (!pid) {
 		alarm(20);
-		signal(SIGSEGV, SIG_DFL);	/* cmocka's */
+		signal(SIGSEGV, SIG_DFL); /* cmocka's */
 		fn();
 		_exit(1);
 	}

@@ -90,13 +90,13 @@ static void srcu_waits_for_an_old_reader(void **state)
 	host_srcu_destroy(&srcu);
 }
 
-/* --- waiting ------------------------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 #define PINGS 20000
 
 struct ping {
 	struct host_wait wait[2];
-	u32 turn;		/* whose turn it is: 0 or 1 */
+	u32 turn; /* whose turn it is: 0 or 1 */
 };
 
 static bool pong_turn(void *arg)

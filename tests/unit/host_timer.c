@@ -58,7 +58,7 @@ static void many_timers_fire_in_order(void **state)
 		host_timer_start(&many[i].t, many[i].due + 5 * MS);
 	}
 	for (i = 0; i < MANY; i++) {
-		host_timer_start(&many[i].t, many[i].due);	/* moved */
+		host_timer_start(&many[i].t, many[i].due); /* moved */
 		if (i % 3 == 0) {
 			host_timer_cancel(&many[i].t);
 			cancelled++;
