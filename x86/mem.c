@@ -21,16 +21,21 @@ static void forget_large_pages(struct x86_tlb *tlb)
 	tlb->large[0].last = tlb->large[1].last = 0;
 }
 
+void x86_tlb_init_zeroed(struct x86_tlb *tlb)
+{
+	tlb->generation = 1;
+	forget_large_pages(tlb);
+}
+
 void x86_tlb_init(struct x86_tlb *tlb)
 {
-	tlb->generation = 0;
-	forget_large_pages(tlb);
 	drop_tags(tlb, false);
+	x86_tlb_init_zeroed(tlb);
 }
 
 void x86_tlb_flush(struct x86_tlb *tlb)
 {
-	if (++tlb->generation == X86_PAGE_SIZE - 1)
+	if (++tlb->generation == X86_PAGE_SIZE)
 		x86_tlb_init(tlb);
 	forget_large_pages(tlb);
 }

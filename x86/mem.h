@@ -40,10 +40,10 @@ struct x86_tlb_entry {
 
 #define TLB_BITS 12
 #define TLB_SIZE (1u << TLB_BITS)
-#define TLB_NO_TAG (~0ull)	/* page of the last byte of the address space: never cached */
+#define TLB_NO_TAG 0ull		/* no generation is 0: zeroed memory is an empty TLB */
 
 struct x86_tlb {
-	u64 generation;		/* 0..0xffe; a flush of everything increments it */
+	u64 generation;		/* 1..0xfff; a flush of everything increments it */
 	/*
 	 * Large pages are cached in 4 KiB pieces. For each half of the address space, the range that covers all
 	 * those cached now: flushing a page inside it flushes everything. first > last: none.
@@ -61,7 +61,9 @@ void x86_tlb_flush(struct x86_tlb *tlb);
 void x86_tlb_flush_page(struct x86_tlb *tlb, u64 lin);
 /* Drop the write permission of every entry: pages may have become code or dirty-logged. */
 void x86_tlb_flush_write(struct x86_tlb *tlb);
+/* Start empty: with memory of any content, or, without touching it, with memory that is all zero. */
 void x86_tlb_init(struct x86_tlb *tlb);
+void x86_tlb_init_zeroed(struct x86_tlb *tlb);
 
 /*
  * Host memory behind one guest-physical page, as ops->ram() finds it.

@@ -21,6 +21,7 @@ void soft_blocks_free(struct soft_vcpu *sv)
 void soft_flush_blocks(struct soft_vcpu *sv)
 {
 	memset(sv->bucket, 0, sizeof(sv->bucket));
+	memset(sv->page_bucket, 0, sizeof(sv->page_bucket));
 	sv->arena_used = 0;
 	sv->flush_wanted = false;
 	sv->context++;
@@ -32,6 +33,11 @@ void soft_flush_blocks(struct soft_vcpu *sv)
 static u32 hash_gpa(u64 gpa, u8 mode)
 {
 	return (u32)((gpa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15ull >> (64 - BLOCK_HASH_BITS));
+}
+
+static struct soft_block **page_bucket(struct soft_vcpu *sv, u64 gpa)
+{
+	return &sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
 }
 
 static bool same_bytes(const u8 *a, const u8 *b, unsigned len)
@@ -59,6 +65,21 @@ X86_RACY static bool block_valid(struct soft_vcpu *sv, struct soft_block *b)
 	return true;
 }
 
+bool soft_check_page(struct soft_vcpu *sv, struct soft_block *b)
+{
+	struct soft_block *o;
+
+	for (o = *page_bucket(sv, b->gpa); o; o = o->page_next) {
+		if (!o->tr || o->page != b->page || o->generation != b->generation || o->epoch == sv->epoch)
+			continue;
+		if (!block_valid(sv, o)) {
+			soft_invalidate_page(sv->vcpu, b->page);
+			return false;
+		}
+	}
+	return true;
+}
+
 static void *arena_take(struct soft_vcpu *sv, size_t size)
 {
 	void *p;
@@ -79,6 +100,10 @@ static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 		p = &(*p)->next;
 	if (*p)
 		*p = b->next;
+	for (p = page_bucket(sv, b->gpa); *p && *p != b; p = &(*p)->page_next)
+		;
+	if (*p)
+		*p = b->page_next;
 	sv->stat.blocks_stale++;
 }
 
@@ -135,6 +160,8 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 	arena_take(sv, len);
 	b->next = sv->bucket[bucket];
 	sv->bucket[bucket] = b;
+	b->page_next = *page_bucket(sv, gpa);
+	*page_bucket(sv, gpa) = b;
 	sv->stat.blocks_made++;
 	return b;
 }

@@ -99,6 +99,15 @@ static void code_changed(struct vcpu *self)
 			vcpu_request(self->vm->vcpu[i], REQ_PAUSE);
 }
 
+void soft_invalidate_page(struct vcpu *v, struct code_page *p)
+{
+	lock_page(p);
+	p->lines = 0;
+	__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
+	unlock_page(p);
+	code_changed(v);
+}
+
 /*
  * The store is done when this is called; soft_mark_code sets its lines and takes the generation under the same lock
  * before the bytes are read. So either the bytes read are the new ones, or the generation moves afterwards.

@@ -218,10 +218,8 @@ static int soft_vcpu_create(struct vcpu *v)
 		soft_vcpu_destroy(v);
 		return err;
 	}
-	/* Where the host has not what the translator needs, the interpreter does all. */
-	if (((struct soft_vm *)v->vm->engine_vm)->translate)
-		tr_init(sv);
-	x86_tlb_init(&sv->tlb);
+	sv->tr.wanted = ((struct soft_vm *)v->vm->engine_vm)->translate;
+	x86_tlb_init_zeroed(&sv->tlb);
 	/* Creation of vCPUs is serialised by vm->lock only within one VM, but all write the same values. */
 	if (!soft_ops.ram)
 		make_ops();

@@ -234,7 +234,7 @@ static bool run_one_block(struct soft_vcpu *sv, struct vm_exit *exit)
 		return r == X86_UNHANDLED ? step_one(v, exit) : not_retired(v, r, exit);
 	if (unlikely(s->mode != X86_MODE_LONG) && !block_in_segment(s, b))
 		return step_one(v, exit);
-	if (sv->tr.ready && tr_context_ok(sv) && tr_usable(sv, b))
+	if (sv->tr.wanted && tr_context_ok(sv) && tr_usable(sv, b) && soft_check_page(sv, b))
 		return run_generated(sv, b, exit);
 	return run_block(v, b, exit);
 }
@@ -318,6 +318,8 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 		tr_forget_targets(sv);
 	sv->code_changes = changes;
 	sv->in_enter = true;
+	if (unlikely(sv->tr.start))
+		tr_init(sv);
 	if (sv->tr.ready)
 		sv->host_gs_base = swap_gs_base((u64)(unsigned long)s);
 	sv->leave = false;
@@ -331,6 +333,8 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 		if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_RELAXED)))
 			break;
 		if (unlikely(v->want_irq_window || v->want_nmi_window) && window_open(v, exit))
+			break;
+		if (unlikely(sv->tr.start))
 			break;
 		done = unlikely(must_step(v)) ? step_one(v, exit) : run_one_block(sv, exit);
 	}

@@ -62,6 +62,8 @@ void soft_slot_free(struct vm *vm, struct memslot *slot);
  * unnoticed. *generation is the one under which bytes read from now on are valid. NULL: not RAM.
  */
 struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *generation);
+/* What v has decoded in the page is not what memory holds: every block of the page becomes invalid. */
+void soft_invalidate_page(struct vcpu *v, struct code_page *p);
 /* Forget all permissions to write. */
 void soft_drop_writes(struct vcpu *v);
 /* struct x86_ops: ram and ram_written. */
@@ -83,6 +85,7 @@ struct soft_block {
 	u16 len;			/* bytes of guest code */
 	u8 mode;
 	struct soft_block *next;	/* same hash bucket */
+	struct soft_block *page_next;	/* same page bucket */
 	u8 *code;			/* copy of the bytes, len long */
 	struct tr_block *tr;		/* generated code, or NULL */
 	u8 heat;			/* executions by the interpreter */
@@ -90,6 +93,7 @@ struct soft_block {
 };
 
 #define BLOCK_HASH_BITS 14
+#define PAGE_HASH_BITS 12
 #define JUMP_CACHE_BITS 12
 
 /* Where rip leads in the current context; valid while key == soft_vcpu.key. */
@@ -110,6 +114,7 @@ struct soft_vcpu {
 
 	struct jump_entry jump[1 << JUMP_CACHE_BITS];
 	struct soft_block *bucket[1 << BLOCK_HASH_BITS];
+	struct soft_block *page_bucket[1 << PAGE_HASH_BITS];	/* by page, for soft_check_page */
 	u8 *arena;			/* blocks; all dropped when full */
 	size_t arena_used, arena_size;
 
@@ -143,6 +148,11 @@ static inline struct soft_vcpu *soft_of(struct x86_state *s)
  * X86_UNHANDLED: no block can be made here (an instruction that crosses the page, MMIO, #UD): take a single step.
  */
 enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **b);
+/*
+ * Before generated code is entered at b by a look-up: blocks of a page are linked to each other and are not looked at again,
+ * so all that have generated code must be what memory holds. False: one is not; all of the page are invalid now.
+ */
+bool soft_check_page(struct soft_vcpu *sv, struct soft_block *b);
 void soft_flush_blocks(struct soft_vcpu *sv);
 int soft_blocks_init(struct soft_vcpu *sv);
 void soft_blocks_free(struct soft_vcpu *sv);

@@ -98,18 +98,18 @@ static int alloc_all(struct soft_vcpu *sv)
 	return flat_init(sv);
 }
 
-int tr_init(struct soft_vcpu *sv)
+void tr_init(struct soft_vcpu *sv)
 {
 	struct tr_state *tr = &sv->tr;
 	unsigned k, n;
 	int err;
 
-	if (!host_can())
-		return -ENOSYS;
-	err = alloc_all(sv);
+	tr->start = false;
+	err = host_can() ? alloc_all(sv) : -ENOSYS;
 	if (err) {
-		tr_free(sv);
-		return err;
+		host_log(LOG_INFO, "no translation on this host (%d): interpreting", err);
+		tr_free(sv);	/* clears wanted too */
+		return;
 	}
 	for (k = 0; k < 2; k++)
 		for (n = 0; n < HASH_ENTRIES; n++)
@@ -117,7 +117,6 @@ int tr_init(struct soft_vcpu *sv)
 	tr_make_stubs(tr);
 	tr->ready = true;
 	tr_reset(sv);
-	return 0;
 }
 
 void tr_free(struct soft_vcpu *sv)
@@ -156,7 +155,7 @@ bool tr_context_ok(struct soft_vcpu *sv)
 	struct tr_state *tr = &sv->tr;
 	u8 level;
 
-	if (!tr->ready || s->mode != X86_MODE_LONG || s->watch_dr7)
+	if (!tr->wanted || s->mode != X86_MODE_LONG || s->watch_dr7)
 		return false;
 	level = fpu_level(s);
 	if (unlikely(level != tr->fpu_level)) {
@@ -174,6 +173,10 @@ bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
 	if (++b->heat < TR_HOT)
 		return false;
 	b->heat = 0;
+	if (unlikely(!sv->tr.ready)) {
+		sv->tr.start = true;
+		return false;
+	}
 	return tr_translate(sv, b);
 }
 
@@ -307,7 +310,7 @@ static struct soft_block *next_block(struct soft_vcpu *sv)
 		return NULL;
 	if (soft_find_block(sv, s->rip, &b) != X86_OK || sv->flush_wanted)
 		return NULL;	/* faults are raised by the caller, who looks again */
-	return tr_usable(sv, b) ? b : NULL;
+	return tr_usable(sv, b) && soft_check_page(sv, b) ? b : NULL;
 }
 
 /* Generated code left at a site. */

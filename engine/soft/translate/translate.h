@@ -126,7 +126,9 @@ struct tr_site {
 enum tr_exit { TR_EXIT_LOOKUP = 0xfffffff0, TR_EXIT_UNWOUND };
 
 struct tr_state {
-	bool ready;			/* usable on this host */
+	bool wanted;			/* start it when the first block is hot; cleared where the host cannot */
+	bool ready;			/* started */
+	bool start;			/* a block is hot: start at the next entry */
 	struct host_code code;
 	size_t used, stubs_end;
 	u8 *meta;			/* struct tr_block one after the other */
@@ -159,7 +161,11 @@ struct tr_state {
 	} stat;
 };
 
-int tr_init(struct soft_vcpu *sv);
+/*
+ * Start the translator for a vCPU that has hot code (not earlier: it takes tables and code memory). Where the host has
+ * not what it needs the interpreter does all.
+ */
+void tr_init(struct soft_vcpu *sv);
 void tr_free(struct soft_vcpu *sv);
 /* All blocks are being dropped: forget everything generated. */
 void tr_reset(struct soft_vcpu *sv);
