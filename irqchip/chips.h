@@ -7,11 +7,11 @@
 
 #define PIC_PINS 16
 #define IOAPIC_PINS KVM_IOAPIC_NUM_PINS
-#define MAX_GSI 4096		/* KVM_CAP_IRQ_ROUTING */
+#define MAX_GSI 4096 /* KVM_CAP_IRQ_ROUTING */
 
 /*
- * A chip's input line is the OR of its sources (two PCI devices, the PIT, resampling irqfds share pins). *sources is the
- * set of those that assert it.
+ * A chip's input line is the OR of its sources (two PCI devices, the PIT, resampling irqfds share pins).
+ * *sources is the set of those that assert it.
  */
 static inline bool line_update(u32 *sources, unsigned source, int level)
 {
@@ -34,16 +34,35 @@ static inline u64 mul_div(u64 a, u64 b, u64 c)
 	return lo;
 }
 
-/* --- local APIC ----------------------------------------------------------------------------------------- */
+/* --- local APIC ------------------------------------------------------------------------------- */
 
 /* Register offsets in the xAPIC page (SDM, "Local APIC Register Address Map"). */
-enum {
-	APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_APR = 0x90, APIC_PPR = 0xa0, APIC_EOI = 0xb0,
-	APIC_LDR = 0xd0, APIC_DFR = 0xe0, APIC_SPIV = 0xf0, APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_IRR = 0x200,
-	APIC_ESR = 0x280, APIC_CMCI = 0x2f0, APIC_ICR = 0x300, APIC_ICR2 = 0x310, APIC_LVTT = 0x320,
-	APIC_LVTTHMR = 0x330, APIC_LVTPC = 0x340, APIC_LVT0 = 0x350, APIC_LVT1 = 0x360, APIC_LVTERR = 0x370,
-	APIC_TMICT = 0x380, APIC_TMCCT = 0x390, APIC_TDCR = 0x3e0, APIC_SELF_IPI = 0x3f0,
-};
+#define APIC_ID 0x20
+#define APIC_VERSION 0x30
+#define APIC_TPR 0x80
+#define APIC_APR 0x90
+#define APIC_PPR 0xa0
+#define APIC_EOI 0xb0
+#define APIC_LDR 0xd0
+#define APIC_DFR 0xe0
+#define APIC_SPIV 0xf0
+#define APIC_ISR 0x100
+#define APIC_TMR 0x180
+#define APIC_IRR 0x200
+#define APIC_ESR 0x280
+#define APIC_CMCI 0x2f0
+#define APIC_ICR 0x300
+#define APIC_ICR2 0x310
+#define APIC_LVTT 0x320
+#define APIC_LVTTHMR 0x330
+#define APIC_LVTPC 0x340
+#define APIC_LVT0 0x350
+#define APIC_LVT1 0x360
+#define APIC_LVTERR 0x370
+#define APIC_TMICT 0x380
+#define APIC_TMCCT 0x390
+#define APIC_TDCR 0x3e0
+#define APIC_SELF_IPI 0x3f0
 
 #define APIC_SPIV_ENABLE (1u << 8)
 #define APIC_SPIV_NO_EOI_BROADCAST (1u << 12)
@@ -63,30 +82,30 @@ enum {
 #define APIC_DEFAULT_BASE 0xfee00000ull
 
 /*
- * The timer counts nanoseconds (a bus clock of 1 GHz, as KVM has it). Protected by lock, but owner fields that only
- * the vCPU's thread writes are read by it without.
+ * The timer counts nanoseconds (a bus clock of 1 GHz, as KVM has it). Protected by lock, but owner fields
+ * that only the vCPU's thread writes are read by it without.
  */
 struct lapic_timer {
 	struct host_lock lock;
 	struct host_timer timer;
 	bool armed;
-	u32 mode;		/* APIC_TIMER_* */
-	u32 divide;		/* 1 .. 128 */
-	u64 period;		/* ns; 0: stopped */
-	u64 target;		/* host_now_ns() time of the next expiry, while armed */
-	u64 tsc_deadline;	/* 0: not armed */
+	u32 mode; /* APIC_TIMER_* */
+	u32 divide; /* 1 .. 128 */
+	u64 period; /* ns; 0: stopped */
+	u64 target; /* host_now_ns() time of the next expiry, while armed */
+	u64 tsc_deadline; /* 0: not armed */
 };
 
 struct lapic {
 	struct vcpu *v;
 	/* a  As KVM_GET_LAPIC shows them. IRR and TMR change in any context, the rest on the vCPU's thread. */
 	u32 reg[KVM_APIC_REG_SIZE / 4];
-	u32 events;		/* a  LAPIC_INIT, LAPIC_SIPI */
-	u32 sipi_vector;	/* a */
-	u32 arb;		/* a  lowest-priority deliveries taken */
-	u32 errors;		/* a  ESR bits since the guest last wrote it */
-	u32 lvt_count;		/* 6; 7 with the CMCI entry */
-	u64 eoi_exits[4];	/* a  split irqchip: vectors whose EOI user space must see */
+	u32 events; /* a  LAPIC_INIT, LAPIC_SIPI */
+	u32 sipi_vector; /* a */
+	u32 arb; /* a  lowest-priority deliveries taken */
+	u32 errors; /* a  ESR bits since the guest last wrote it */
+	u32 lvt_count; /* 6; 7 with the CMCI entry */
+	u64 eoi_exits[4]; /* a  split irqchip: vectors whose EOI user space must see */
 	struct lapic_timer timer;
 };
 
@@ -140,16 +159,16 @@ void lapic_write_icr(struct lapic *a, u32 low, u32 high);
 /* lapic_timer.c */
 void lapic_timer_create(struct lapic *a);
 void lapic_timer_destroy(struct lapic *a);
-void lapic_timer_stop(struct lapic *a);		/* forget what is armed; registers stay */
-void lapic_timer_set_lvt(struct lapic *a);	/* APIC_LVTT has been written */
-void lapic_timer_set_divide(struct lapic *a);	/* APIC_TDCR has been written */
-void lapic_timer_start(struct lapic *a);	/* APIC_TMICT has been written */
-void lapic_timer_restore(struct lapic *a);	/* after KVM_SET_LAPIC: go on from APIC_TMCCT */
-u32 lapic_timer_count(struct lapic *a);		/* APIC_TMCCT */
+void lapic_timer_stop(struct lapic *a); /* forget what is armed; registers stay */
+void lapic_timer_set_lvt(struct lapic *a); /* APIC_LVTT has been written */
+void lapic_timer_set_divide(struct lapic *a); /* APIC_TDCR has been written */
+void lapic_timer_start(struct lapic *a); /* APIC_TMICT has been written */
+void lapic_timer_restore(struct lapic *a); /* after KVM_SET_LAPIC: go on from APIC_TMCCT */
+u32 lapic_timer_count(struct lapic *a); /* APIC_TMCCT */
 /* Timer mode bits that the guest's CPUID allows. */
 u32 lapic_timer_modes(struct lapic *a);
 
-/* --- chips' internal seams ------------------------------------------------------------------------------- */
+/* --- chips' internal seams -------------------------------------------------------------------- */
 
 /* lapic: an interrupt may have become deliverable for v. */
 static inline void wake_vcpu(struct vcpu *v)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The I/O APIC (Intel 82093AA data sheet), 24 pins at fec00000. Polarity is ignored, as KVM does: a line is asserted or
- * not. irr remembers asserted level lines and edges that a mask has held back.
+ * The I/O APIC (Intel 82093AA data sheet), 24 pins at fec00000. Polarity is ignored, as KVM does: a line
+ * is asserted or not. irr remembers asserted level lines and edges that a mask has held back.
  */
 #include "chips.h"
 
@@ -19,8 +19,9 @@ enum { REG_ID, REG_VERSION, REG_ARB, REG_TABLE = 0x10 };
 #define ENTRY_MASKED (1ull << 16)
 
 /*
- * A level line that is not served although the guest acknowledges it would interrupt it for ever, at once after each EOI.
- * After so many in a row the next waits, so that a guest with a broken handler gets on slowly.
+ * A level line that is not served although the guest acknowledges it would interrupt it for ever, at once
+ * after each EOI. After so many in a row the next waits, so that a guest with a broken handler gets on
+ * slowly.
  */
 #define EOI_STORM 10000
 #define EOI_STORM_PAUSE_NS 10000000ull
@@ -31,11 +32,11 @@ struct ioapic {
 	/* Under lock: */
 	u64 entry[IOAPIC_PINS];
 	u32 sources[IOAPIC_PINS];
-	u32 eois[IOAPIC_PINS];		/* in a row with the line still up */
+	u32 eois[IOAPIC_PINS]; /* in a row with the line still up */
 	u32 irr, irr_delivered;
-	u32 paused;			/* pins that wait for the timer */
+	u32 paused; /* pins that wait for the timer */
 	u8 select, id;
-	u64 vectors[4];			/* a  written under lock: vectors in the table, so that most EOIs pass by */
+	u64 vectors[4]; /* a  written under lock: vectors in the table, so that most EOIs pass by */
 	struct host_timer timer;
 	struct bus_dev dev;
 };
@@ -56,15 +57,19 @@ static void update_vectors(struct ioapic *io)
 		__atomic_store_n(&io->vectors[i], set[i], __ATOMIC_RELEASE);
 }
 
-/* --- delivery (under lock) ---------------------------------------------------------------------------------------- */
+/* --- delivery (under lock) -------------------------------------------------------------------- */
 
 /* Send the pin's message if its entry lets it. Acceptors, or -1. */
 static int service(struct ioapic *io, unsigned pin)
 {
 	u64 e = io->entry[pin];
 	struct lapic_message m = {
-		.dest = e >> 56, .vector = entry_vector(e), .delivery = e >> 8 & 7, .logical = e >> 11 & 1,
-		.level = true, .trig_level = e & ENTRY_LEVEL,
+		.dest = e >> 56,
+		.vector = entry_vector(e),
+		.delivery = e >> 8 & 7,
+		.logical = e >> 11 & 1,
+		.level = true,
+		.trig_level = e & ENTRY_LEVEL,
 	};
 	int ret;
 
@@ -105,7 +110,7 @@ int ioapic_set_irq(struct vm *vm, unsigned source, unsigned pin, int level)
 	return ret;
 }
 
-/* --- end of interrupt ------------------------------------------------------------------------------------------------ */
+/* --- end of interrupt ------------------------------------------------------------------------- */
 
 /* Under lock: a level pin whose interrupt has ended. */
 static void end_level(struct ioapic *io, unsigned pin)
@@ -159,7 +164,7 @@ void ioapic_eoi(struct vm *vm, struct vcpu *v, unsigned vector)
 	host_lock_release(&io->lock, state);
 }
 
-/* --- registers (under lock) --------------------------------------------------------------------------------------------- */
+/* --- registers (under lock) ------------------------------------------------------------------- */
 
 static u32 read_selected(const struct ioapic *io)
 {
@@ -167,10 +172,8 @@ static u32 read_selected(const struct ioapic *io)
 
 	switch (io->select) {
 	case REG_ID:
-	case REG_ARB:
-		return (u32)(io->id & 0xf) << 24;
-	case REG_VERSION:
-		return (IOAPIC_PINS - 1) << 16 | IOAPIC_VERSION;
+	case REG_ARB: return (u32)(io->id & 0xf) << 24;
+	case REG_VERSION: return (IOAPIC_PINS - 1) << 16 | IOAPIC_VERSION;
 	}
 	if (io->select < REG_TABLE || index >= IOAPIC_PINS)
 		return ~0u;
@@ -189,13 +192,13 @@ static bool write_entry(struct ioapic *io, unsigned pin, bool high, u32 val)
 		new = (old & ~0xffffffffull) | val;
 	new = (new & ~read_only) | (old & read_only);
 	/* Guests rely on a switch to edge mode to clear a stuck remote IRR, as the chips do. */
-	if (!(new & ENTRY_LEVEL))
+	if (!(new &ENTRY_LEVEL))
 		new &= ~ENTRY_REMOTE_IRR;
 	io->entry[pin] = new;
 	update_vectors(io);
-	if (new & ENTRY_LEVEL && io->irr & BIT(pin) && !(io->paused & BIT(pin)))
+	if (new &ENTRY_LEVEL && io->irr &BIT(pin) && !(io->paused & BIT(pin)))
 		service(io, pin);
-	return old & ENTRY_MASKED && !(new & ENTRY_MASKED);
+	return old & ENTRY_MASKED && !(new &ENTRY_MASKED);
 }
 
 /* The pin that was unmasked, or -1. */
@@ -252,7 +255,7 @@ static int page_write(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, cons
 
 static const struct bus_dev_ops page_ops = { .read = page_read, .write = page_write };
 
-/* --- state and life ---------------------------------------------------------------------------------------------------------- */
+/* --- state and life --------------------------------------------------------------------------- */
 
 void ioapic_get_state(struct vm *vm, struct kvm_ioapic_state *s)
 {

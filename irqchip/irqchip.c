@@ -60,12 +60,8 @@ int irqchip_get(struct vm *vm, struct kvm_irqchip *chip)
 {
 	switch (chip->chip_id) {
 	case KVM_IRQCHIP_PIC_MASTER:
-	case KVM_IRQCHIP_PIC_SLAVE:
-		pic_get_state(vm, chip->chip_id, &chip->chip.pic);
-		return 0;
-	case KVM_IRQCHIP_IOAPIC:
-		ioapic_get_state(vm, &chip->chip.ioapic);
-		return 0;
+	case KVM_IRQCHIP_PIC_SLAVE: pic_get_state(vm, chip->chip_id, &chip->chip.pic); return 0;
+	case KVM_IRQCHIP_IOAPIC: ioapic_get_state(vm, &chip->chip.ioapic); return 0;
 	}
 	return -EINVAL;
 }
@@ -74,12 +70,8 @@ int irqchip_set(struct vm *vm, const struct kvm_irqchip *chip)
 {
 	switch (chip->chip_id) {
 	case KVM_IRQCHIP_PIC_MASTER:
-	case KVM_IRQCHIP_PIC_SLAVE:
-		pic_set_state(vm, chip->chip_id, &chip->chip.pic);
-		return 0;
-	case KVM_IRQCHIP_IOAPIC:
-		ioapic_set_state(vm, &chip->chip.ioapic);
-		return 0;
+	case KVM_IRQCHIP_PIC_SLAVE: pic_set_state(vm, chip->chip_id, &chip->chip.pic); return 0;
+	case KVM_IRQCHIP_IOAPIC: ioapic_set_state(vm, &chip->chip.ioapic); return 0;
 	}
 	return -EINVAL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * irqfds: eventfds that raise interrupts. The plain kind gives an edge. The resampling kind raises a level line, which the guest's
- * acknowledge lowers; user space is then told by a second eventfd and raises it again if the device still wants it.
+ * irqfds: eventfds that raise interrupts. The plain kind gives an edge. The resampling kind raises a
+ * level line, which the guest's acknowledge lowers; user space is then told by a second eventfd and
+ * raises it again if the device still wants it.
  *
  * The list is an immutable snapshot in vm->irqfds: writers hold vm->irq_lock, readers a vm->srcu section.
  */
@@ -11,7 +12,7 @@ struct irqfd {
 	struct vm *vm;
 	u32 gsi;
 	struct host_eventfd *event;
-	struct host_eventfd *resample;	/* NULL: plain */
+	struct host_eventfd *resample; /* NULL: plain */
 	struct host_watch *watch;
 };
 
@@ -20,7 +21,7 @@ struct irqfd_list {
 	struct irqfd *fd[];
 };
 
-/* --- signals --------------------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 static void signalled(void *arg)
 {
@@ -50,7 +51,7 @@ void irqfd_ack(struct vm *vm, u32 gsi)
 	}
 }
 
-/* --- the list (under vm->irq_lock) -------------------------------------------------------------------------------- */
+/* --- the list (under vm->irq_lock) ------------------------------------------------------------ */
 
 static struct irqfd_list *list_of(struct vm *vm)
 {
@@ -116,7 +117,7 @@ static void irqfd_free(struct irqfd *fd)
 	host_free(fd);
 }
 
-/* --- ioctl ------------------------------------------------------------------------------------------------------------- */
+/* --- ioctl ------------------------------------------------------------------------------------ */
 
 static int make(struct vm *vm, const struct kvm_irqfd *arg, struct irqfd **out)
 {

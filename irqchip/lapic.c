@@ -4,13 +4,13 @@
 
 #define VERSION_INTEGRATED 0x14u
 #define LVT_COUNT 6
-#define LVT_BASE_MASK (APIC_LVT_MASKED | (1u << 12) | 0xffu)	/* mask, delivery status, vector */
+#define LVT_BASE_MASK (APIC_LVT_MASKED | (1u << 12) | 0xffu) /* mask, delivery status, vector */
 #define LVT_MODE_MASK 0x700u
-#define LVT_PIN_MASK (LVT_MODE_MASK | (7u << 13))		/* polarity, remote IRR, trigger mode */
+#define LVT_PIN_MASK (LVT_MODE_MASK | (7u << 13)) /* polarity, remote IRR, trigger mode */
 #define LVT_RESET_EXTINT (DELIVER_EXTINT << 8)
 #define X2APIC_MSR_BASE 0x800
 
-/* --- priorities -------------------------------------------------------------------------------------------- */
+/* --- priorities ------------------------------------------------------------------------------- */
 
 static int highest_vector(struct lapic *a, unsigned base)
 {
@@ -144,18 +144,15 @@ void lapic_set_tpr(struct vcpu *v, u64 cr8)
 	set_tpr(v->lapic, (u32)(cr8 & 0xf) << 4);
 }
 
-/* --- local vector table ------------------------------------------------------------------------------------------ */
+/* --- local vector table ----------------------------------------------------------------------- */
 
 static const struct {
 	u16 reg;
-	u32 mask;	/* bits that can be written */
+	u32 mask; /* bits that can be written */
 } lvts[] = {
-	{ APIC_LVTT, LVT_BASE_MASK | APIC_TIMER_MODE_MASK },
-	{ APIC_LVTTHMR, LVT_BASE_MASK | LVT_MODE_MASK },
-	{ APIC_LVTPC, LVT_BASE_MASK | LVT_MODE_MASK },
-	{ APIC_LVT0, LVT_BASE_MASK | LVT_PIN_MASK },
-	{ APIC_LVT1, LVT_BASE_MASK | LVT_PIN_MASK },
-	{ APIC_LVTERR, LVT_BASE_MASK },
+	{ APIC_LVTT, LVT_BASE_MASK | APIC_TIMER_MODE_MASK }, { APIC_LVTTHMR, LVT_BASE_MASK | LVT_MODE_MASK },
+	{ APIC_LVTPC, LVT_BASE_MASK | LVT_MODE_MASK },       { APIC_LVT0, LVT_BASE_MASK | LVT_PIN_MASK },
+	{ APIC_LVT1, LVT_BASE_MASK | LVT_PIN_MASK },         { APIC_LVTERR, LVT_BASE_MASK },
 	{ APIC_CMCI, LVT_BASE_MASK | LVT_MODE_MASK },
 };
 
@@ -192,7 +189,7 @@ static int write_lvt(struct lapic *a, unsigned reg, u32 val)
 	apic_set(a, reg, val);
 	if (reg == APIC_LVTT)
 		lapic_timer_set_lvt(a);
-	if (reg == APIC_LVT0)	/* a PIC interrupt may get through now */
+	if (reg == APIC_LVT0) /* a PIC interrupt may get through now */
 		vcpu_request(a->v, REQ_EVENT);
 	return 0;
 }
@@ -214,7 +211,7 @@ void lapic_raise_cmci(struct vcpu *v)
 		lapic_local(v->lapic, APIC_CMCI);
 }
 
-/* --- registers ------------------------------------------------------------------------------------------------------ */
+/* --- registers -------------------------------------------------------------------------------- */
 
 static void write_spiv(struct lapic *a, u32 val)
 {
@@ -234,18 +231,10 @@ static int write_xapic_only(struct lapic *a, unsigned reg, u32 val)
 	if (apic_x2apic(a))
 		return 1;
 	switch (reg) {
-	case APIC_ID:
-		apic_set(a, reg, val & 0xff000000u);
-		break;
-	case APIC_LDR:
-		apic_set(a, reg, val & 0xff000000u);
-		break;
-	case APIC_DFR:
-		apic_set(a, reg, val | 0x0fffffffu);
-		break;
-	case APIC_ICR2:
-		apic_set(a, reg, val & 0xff000000u);
-		break;
+	case APIC_ID: apic_set(a, reg, val & 0xff000000u); break;
+	case APIC_LDR: apic_set(a, reg, val & 0xff000000u); break;
+	case APIC_DFR: apic_set(a, reg, val | 0x0fffffffu); break;
+	case APIC_ICR2: apic_set(a, reg, val & 0xff000000u); break;
 	}
 	return 0;
 }
@@ -276,20 +265,11 @@ static int write_register(struct lapic *a, unsigned reg, u32 val)
 	case APIC_ID:
 	case APIC_LDR:
 	case APIC_DFR:
-	case APIC_ICR2:
-		return write_xapic_only(a, reg, val);
-	case APIC_TPR:
-		set_tpr(a, val & 0xff);
-		return 0;
-	case APIC_EOI:
-		end_of_interrupt(a);
-		return 0;
-	case APIC_SPIV:
-		write_spiv(a, val);
-		return 0;
-	case APIC_ICR:
-		lapic_write_icr(a, val, apic_get(a, APIC_ICR2));
-		return 0;
+	case APIC_ICR2: return write_xapic_only(a, reg, val);
+	case APIC_TPR: set_tpr(a, val & 0xff); return 0;
+	case APIC_EOI: end_of_interrupt(a); return 0;
+	case APIC_SPIV: write_spiv(a, val); return 0;
+	case APIC_ICR: lapic_write_icr(a, val, apic_get(a, APIC_ICR2)); return 0;
 	case APIC_TMICT:
 		if (a->timer.mode != APIC_TIMER_TSC_DEADLINE) {
 			apic_set(a, reg, val);
@@ -300,23 +280,29 @@ static int write_register(struct lapic *a, unsigned reg, u32 val)
 		apic_set(a, reg, val & 0xb);
 		lapic_timer_set_divide(a);
 		return 0;
-	case APIC_ESR:
-		return write_esr(a, val);
-	case APIC_SELF_IPI:
-		return write_self_ipi(a, val);
-	default:
-		return write_lvt(a, reg, val);
+	case APIC_ESR: return write_esr(a, val);
+	case APIC_SELF_IPI: return write_self_ipi(a, val);
+	default: return write_lvt(a, reg, val);
 	}
 }
 
 static bool is_readable(struct lapic *a, unsigned reg)
 {
 	switch (reg) {
-	case APIC_ID: case APIC_VERSION: case APIC_TPR: case APIC_PPR: case APIC_LDR: case APIC_SPIV: case APIC_ESR:
-	case APIC_ICR: case APIC_TMICT: case APIC_TMCCT: case APIC_TDCR:
-		return true;
-	case APIC_APR: case APIC_DFR: case APIC_ICR2:
-		return !apic_x2apic(a);
+	case APIC_ID:
+	case APIC_VERSION:
+	case APIC_TPR:
+	case APIC_PPR:
+	case APIC_LDR:
+	case APIC_SPIV:
+	case APIC_ESR:
+	case APIC_ICR:
+	case APIC_TMICT:
+	case APIC_TMCCT:
+	case APIC_TDCR: return true;
+	case APIC_APR:
+	case APIC_DFR:
+	case APIC_ICR2: return !apic_x2apic(a);
 	}
 	if (reg >= APIC_ISR && reg < APIC_ESR)
 		return true;
@@ -326,18 +312,14 @@ static bool is_readable(struct lapic *a, unsigned reg)
 static u32 read_register(struct lapic *a, unsigned reg)
 {
 	switch (reg) {
-	case APIC_APR:
-		return 0;
-	case APIC_PPR:
-		return update_ppr(a);
-	case APIC_TMCCT:
-		return lapic_timer_count(a);
-	default:
-		return apic_get(a, reg);
+	case APIC_APR: return 0;
+	case APIC_PPR: return update_ppr(a);
+	case APIC_TMCCT: return lapic_timer_count(a);
+	default: return apic_get(a, reg);
 	}
 }
 
-/* --- x2APIC: registers as MSRs ---------------------------------------------------------------------------------------- */
+/* --- x2APIC: registers as MSRs ---------------------------------------------------------------- */
 
 int lapic_read_msr(struct vcpu *v, u32 msr, u64 *val)
 {
@@ -368,7 +350,7 @@ int lapic_write_msr(struct vcpu *v, u32 msr, u64 val)
 	return write_register(a, reg, (u32)val);
 }
 
-/* --- xAPIC: registers in memory ------------------------------------------------------------------------------------------ */
+/* --- xAPIC: registers in memory --------------------------------------------------------------- */
 
 /* Does the page show registers, or only take the room (disabled, x2APIC)? */
 static bool page_active(const struct lapic *a)
@@ -415,7 +397,7 @@ int lapic_mmio_write(struct vcpu *v, u64 gpa, u32 len, const void *val)
 	return 0;
 }
 
-/* --- IA32_APIC_BASE -------------------------------------------------------------------------------------------------------- */
+/* --- IA32_APIC_BASE --------------------------------------------------------------------------- */
 
 static u32 x2apic_ldr(u32 id)
 {
@@ -432,11 +414,11 @@ static void base_changed(struct lapic *a, u64 old, u64 new)
 {
 	u64 changed = old ^ new;
 
-	if (changed & new & APIC_BASE_ENABLE)
+	if (changed & new &APIC_BASE_ENABLE)
 		apic_set(a, APIC_ID, a->v->id << 24);
-	if (changed & new & APIC_BASE_X2APIC)
+	if (changed & new &APIC_BASE_X2APIC)
 		set_x2apic_id(a);
-	if (changed & ~new & APIC_BASE_X2APIC && new & APIC_BASE_ENABLE)
+	if (changed & ~new &APIC_BASE_X2APIC &&new &APIC_BASE_ENABLE)
 		apic_set(a, APIC_ID, a->v->id << 24);
 	/* While it is disabled the PIC goes past it. */
 	vcpu_request(a->v, REQ_EVENT);
@@ -454,8 +436,8 @@ int lapic_set_base(struct vcpu *v, u64 val, bool host)
 	if (val & reserved || (val & mode) == APIC_BASE_X2APIC)
 		return 1;
 	/* SDM, "x2APIC State Transitions": x2APIC is entered from xAPIC, and left by disabling the APIC. */
-	if (!host && (((old & mode) == mode && (val & mode) == APIC_BASE_ENABLE) ||
-		      (!(old & mode) && (val & mode) == mode)))
+	if (!host &&
+	    (((old & mode) == mode && (val & mode) == APIC_BASE_ENABLE) || (!(old & mode) && (val & mode) == mode)))
 		return 1;
 	__atomic_store_n(&v->apic_base, val, __ATOMIC_RELEASE);
 	if (v->lapic)
@@ -468,7 +450,7 @@ bool lapic_is_bsp(struct vcpu *v)
 	return v->id == v->vm->boot_cpu_id;
 }
 
-/* --- INIT and SIPI ----------------------------------------------------------------------------------------------------------- */
+/* --- INIT and SIPI ---------------------------------------------------------------------------- */
 
 bool lapic_has_events(struct vcpu *v)
 {
@@ -501,7 +483,7 @@ void lapic_set_sipi_vector(struct vcpu *v, u8 vector)
 	__atomic_store_n(&v->lapic->sipi_vector, vector, __ATOMIC_RELEASE);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void set_version(struct lapic *a)
 {
@@ -533,8 +515,9 @@ void lapic_reset(struct vcpu *v, bool init)
 	unsigned i;
 
 	if (!init)
-		__atomic_store_n(&v->apic_base, APIC_DEFAULT_BASE | APIC_BASE_ENABLE |
-				 (lapic_is_bsp(v) ? APIC_BASE_BSP : 0), __ATOMIC_RELEASE);
+		__atomic_store_n(&v->apic_base,
+				 APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (lapic_is_bsp(v) ? APIC_BASE_BSP : 0),
+				 __ATOMIC_RELEASE);
 	if (!a)
 		return;
 	lapic_timer_stop(a);
@@ -579,7 +562,7 @@ void lapic_destroy(struct vcpu *v)
 	host_free(a);
 }
 
-/* --- state ioctls --------------------------------------------------------------------------------------------------------------------- */
+/* --- state ioctls ----------------------------------------------------------------------------- */
 
 static u32 state_get(const struct kvm_lapic_state *s, unsigned off)
 {

@@ -10,7 +10,7 @@
 
 enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 
-/* --- destinations ------------------------------------------------------------------------------------------- */
+/* --- destinations ----------------------------------------------------------------------------- */
 
 static bool is_broadcast(const struct lapic *a, u32 dest)
 {
@@ -37,12 +37,9 @@ static bool matches_logical(struct lapic *a, u32 dest)
 		return ldr >> 16 == dest >> 16 && ldr & dest & 0xffff;
 	ldr >>= 24;
 	switch (apic_get(a, APIC_DFR) >> 28) {
-	case DFR_FLAT:
-		return ldr & dest;
-	case DFR_CLUSTER:
-		return ldr >> 4 == dest >> 4 && ldr & dest & 0xf;
-	default:
-		return false;
+	case DFR_FLAT: return ldr & dest;
+	case DFR_CLUSTER: return ldr >> 4 == dest >> 4 && ldr & dest & 0xf;
+	default: return false;
 	}
 }
 
@@ -61,12 +58,9 @@ bool lapic_matches(struct lapic *a, const struct lapic *from, const struct lapic
 	u32 dest;
 
 	switch (m->shorthand) {
-	case SHORTHAND_SELF:
-		return a == from;
-	case SHORTHAND_ALL:
-		return true;
-	case SHORTHAND_OTHERS:
-		return a != from;
+	case SHORTHAND_SELF: return a == from;
+	case SHORTHAND_ALL: return true;
+	case SHORTHAND_OTHERS: return a != from;
 	}
 	dest = effective_dest(a, from, m->dest);
 	return m->logical ? matches_logical(a, dest) : matches_physical(a, dest);
@@ -85,7 +79,7 @@ struct vcpu *lapic_find(struct vm *vm, u32 apic_id)
 	return NULL;
 }
 
-/* --- acceptance ----------------------------------------------------------------------------------------------- */
+/* --- acceptance ------------------------------------------------------------------------------- */
 
 void lapic_error(struct lapic *a, u32 bit)
 {
@@ -128,21 +122,16 @@ static void latch(struct lapic *a, u32 keep, u32 event)
 static bool accept(struct lapic *a, const struct lapic_message *m)
 {
 	switch (m->delivery) {
-	case DELIVER_LOWEST:
-		__atomic_fetch_add(&a->arb, 1, __ATOMIC_RELAXED);
-		return accept_fixed(a, m);
-	case DELIVER_FIXED:
-		return accept_fixed(a, m);
+	case DELIVER_LOWEST: __atomic_fetch_add(&a->arb, 1, __ATOMIC_RELAXED); return accept_fixed(a, m);
+	case DELIVER_FIXED: return accept_fixed(a, m);
 	case DELIVER_SMI:
 		vcpu_request(a->v, REQ_SMI);
 		vcpu_kick(a->v);
 		return true;
-	case DELIVER_NMI:
-		vcpu_queue_nmi(a->v);
-		return true;
+	case DELIVER_NMI: vcpu_queue_nmi(a->v); return true;
 	case DELIVER_INIT:
 		if (m->trig_level && !m->level)
-			return false;	/* the de-assert of old processors: nothing to do */
+			return false; /* the de-assert of old processors: nothing to do */
 		/* A start-up message that came before the INIT is lost. */
 		latch(a, 0, LAPIC_INIT);
 		return true;
@@ -150,8 +139,7 @@ static bool accept(struct lapic *a, const struct lapic_message *m)
 		__atomic_store_n(&a->sipi_vector, m->vector, __ATOMIC_RELEASE);
 		latch(a, ~0u, LAPIC_SIPI);
 		return true;
-	default:
-		return false;	/* ExtINT: the PIC is asked by irq_pending(); 3 is reserved */
+	default: return false; /* ExtINT: the PIC is asked by irq_pending(); 3 is reserved */
 	}
 }
 
@@ -205,7 +193,9 @@ bool lapic_local(struct lapic *a, unsigned lvt)
 {
 	u32 entry = apic_get(a, lvt);
 	struct lapic_message m = {
-		.vector = entry & 0xff, .delivery = APIC_LVT_MODE(entry), .level = true,
+		.vector = entry & 0xff,
+		.delivery = APIC_LVT_MODE(entry),
+		.level = true,
 		.trig_level = entry & APIC_LVT_LEVEL,
 	};
 	bool accepted;
@@ -219,7 +209,7 @@ bool lapic_local(struct lapic *a, unsigned lvt)
 	return accepted;
 }
 
-/* --- inter-processor interrupts -------------------------------------------------------------------------------------- */
+/* --- inter-processor interrupts --------------------------------------------------------------- */
 
 #define ICR_LOGICAL (1u << 11)
 #define ICR_BUSY (1u << 12)
@@ -230,8 +220,12 @@ void lapic_write_icr(struct lapic *a, u32 low, u32 high)
 {
 	struct lapic_message m = {
 		.dest = apic_x2apic(a) ? high : high >> 24,
-		.vector = low & 0xff, .delivery = low >> 8 & 7, .logical = low & ICR_LOGICAL,
-		.level = low & ICR_ASSERT, .trig_level = low & ICR_LEVEL, .shorthand = low >> 18 & 3,
+		.vector = low & 0xff,
+		.delivery = low >> 8 & 7,
+		.logical = low & ICR_LOGICAL,
+		.level = low & ICR_ASSERT,
+		.trig_level = low & ICR_LEVEL,
+		.shorthand = low >> 18 & 3,
 	};
 
 	/* Delivery is immediate: the busy bit never shows. */

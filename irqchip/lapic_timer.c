@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The local APIC's timer: one-shot, periodic, TSC deadline (SDM, "APIC Timer"). The callback of the host's timer may be
- * late, or have been overtaken by a stop or a new start: it does nothing unless the timer is armed and its target
- * is reached, so nobody needs to wait for it with the lock held.
+ * The local APIC's timer: one-shot, periodic, TSC deadline (SDM, "APIC Timer"). The callback of the
+ * host's timer may be late, or have been overtaken by a stop or a new start: it does nothing unless the
+ * timer is armed and its target is reached, so nobody needs to wait for it with the lock held.
  */
 #include "chips.h"
 
-#define MIN_PERIOD_NS 200000	/* a periodic guest timer must not eat the host; KVM's min_timer_period_us */
+#define MIN_PERIOD_NS 200000 /* a periodic guest timer must not eat the host; KVM's min_timer_period_us */
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
 
 static bool tsc_deadline_mode(const struct lapic *a)
@@ -25,7 +25,7 @@ u32 lapic_timer_modes(struct lapic *a)
 	return APIC_TIMER_PERIODIC;
 }
 
-/* --- arming ------------------------------------------------------------------------------------------------ */
+/* --- arming ----------------------------------------------------------------------------------- */
 
 /* Under the lock. */
 static void arm(struct lapic_timer *t, u64 target)
@@ -41,7 +41,7 @@ static void disarm(struct lapic_timer *t)
 	t->armed = false;
 }
 
-/* --- counting ------------------------------------------------------------------------------------------------ */
+/* --- counting --------------------------------------------------------------------------------- */
 
 /* Under the lock. */
 static void set_period(struct lapic *a)
@@ -106,7 +106,7 @@ static u32 divide_by(u32 tdcr)
 {
 	u32 shift = ((tdcr & 3) | (tdcr >> 1 & 4)) + 1;
 
-	return 1u << (shift & 7);	/* 111b: by 1 */
+	return 1u << (shift & 7); /* 111b: by 1 */
 }
 
 void lapic_timer_set_divide(struct lapic *a)
@@ -123,7 +123,7 @@ void lapic_timer_set_divide(struct lapic *a)
 	host_lock_release(&t->lock, state);
 }
 
-/* --- TSC deadline ---------------------------------------------------------------------------------------------- */
+/* --- TSC deadline ----------------------------------------------------------------------------- */
 
 /* Under the lock. */
 static void arm_deadline(struct lapic *a)
@@ -189,7 +189,7 @@ void lapic_tsc_changed(struct vcpu *v)
 	host_lock_release(&a->timer.lock, state);
 }
 
-/* --- expiry ------------------------------------------------------------------------------------------------ */
+/* --- expiry ----------------------------------------------------------------------------------- */
 
 static void expired(void *arg)
 {
@@ -218,7 +218,7 @@ static void expired(void *arg)
 		lapic_local(a, APIC_LVTT);
 }
 
-/* --- mode, state, life -------------------------------------------------------------------------------------------- */
+/* --- mode, state, life ------------------------------------------------------------------------ */
 
 void lapic_timer_set_lvt(struct lapic *a)
 {
@@ -272,7 +272,7 @@ void lapic_timer_create(struct lapic *a)
 {
 	host_lock_init(&a->timer.lock);
 	host_timer_init(&a->timer.timer, expired, a);
-	a->timer.divide = 2;	/* TDCR = 0 */
+	a->timer.divide = 2; /* TDCR = 0 */
 }
 
 void lapic_timer_destroy(struct lapic *a)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Two 8259A in cascade, with the edge/level control registers of PC chip sets (Intel 8259A data sheet; 82371SB
- * data sheet, "ELCR"). The state is struct kvm_pic_state, so that user space can read and set it as it is.
+ * Two 8259A in cascade, with the edge/level control registers of PC chip sets (Intel 8259A data sheet;
+ * 82371SB data sheet, "ELCR"). The state is struct kvm_pic_state, so that user space can read and set it
+ * as it is.
  */
 #include "chips.h"
 
@@ -27,16 +28,16 @@ enum { INIT_DONE, INIT_ICW2, INIT_ICW3, INIT_ICW4 };
 struct pic {
 	struct vm *vm;
 	struct host_lock lock;
-	struct kvm_pic_state chip[2];	/* under lock */
-	u32 sources[PIC_PINS];		/* under lock */
-	bool output;			/* a  INTR of the master; written under lock */
+	struct kvm_pic_state chip[2]; /* under lock */
+	u32 sources[PIC_PINS]; /* under lock */
+	bool output; /* a  INTR of the master; written under lock */
 	/* Pins whose in-service bit was cleared under the lock, to be told when it is released. */
 	u32 acked;
-	bool unmasked;			/* pin 0 was unmasked: likewise */
-	struct bus_dev ports[3];	/* master, slave, ELCR */
+	bool unmasked; /* pin 0 was unmasked: likewise */
+	struct bus_dev ports[3]; /* master, slave, ELCR */
 };
 
-/* --- priority resolver ----------------------------------------------------------------------------------------- */
+/* --- priority resolver ------------------------------------------------------------------------ */
 
 /* Rank of the highest-priority bit: 0 is the highest. */
 static unsigned rank(const struct kvm_pic_state *c, u8 bits)
@@ -106,7 +107,7 @@ static void clear_in_service(struct pic *p, unsigned which, unsigned pin)
 	p->acked |= BIT(which * 8 + pin);
 }
 
-/* --- lock with what follows its release ---------------------------------------------------------------------------- */
+/* --- lock with what follows its release ------------------------------------------------------- */
 
 static void wake_takers(struct vm *vm)
 {
@@ -153,7 +154,7 @@ bool pic_output(struct vm *vm)
 	return __atomic_load_n(&vm->pic->output, __ATOMIC_ACQUIRE);
 }
 
-/* --- acknowledge ------------------------------------------------------------------------------------------------------ */
+/* --- acknowledge ------------------------------------------------------------------------------ */
 
 static void take(struct pic *p, unsigned which, unsigned pin)
 {
@@ -194,7 +195,7 @@ int pic_acknowledge(struct vm *vm)
 	return vector;
 }
 
-/* --- command words ------------------------------------------------------------------------------------------------------- */
+/* --- command words ---------------------------------------------------------------------------- */
 
 static void write_icw1(struct pic *p, unsigned which, u8 val)
 {
@@ -266,7 +267,7 @@ static void write_data(struct pic *p, unsigned which, u8 val)
 		c->irq_base = val & 0xf8;
 		c->init_state = INIT_ICW3;
 		break;
-	case INIT_ICW3:		/* how the pair is wired does not change */
+	case INIT_ICW3: /* how the pair is wired does not change */
 		c->init_state = c->init4 ? INIT_ICW4 : INIT_DONE;
 		break;
 	case INIT_ICW4:
@@ -312,7 +313,7 @@ static u8 read_port(struct pic *p, unsigned which, bool data)
 	return c->read_reg_select ? c->isr : c->irr;
 }
 
-/* --- ports ------------------------------------------------------------------------------------------------------------------ */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static struct pic *pic_of(struct bus_dev *d, u64 addr)
 {
@@ -364,7 +365,7 @@ static int ports_write(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, con
 
 static const struct bus_dev_ops port_ops = { .read = ports_read, .write = ports_write };
 
-/* --- life and state ------------------------------------------------------------------------------------------------------------- */
+/* --- life and state --------------------------------------------------------------------------- */
 
 void pic_get_state(struct vm *vm, unsigned which, struct kvm_pic_state *s)
 {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The 8254 interval timer (Intel 8254 data sheet) and port 61h. Counters are not stepped: their values follow from the
- * time since they were loaded. Channel 0 has a host timer that raises GSI 0.
+ * The 8254 interval timer (Intel 8254 data sheet) and port 61h. Counters are not stepped: their values
+ * follow from the time since they were loaded. Channel 0 has a host timer that raises GSI 0.
  *
- * Reinjection (KVM_REINJECT_CONTROL): each tick waits for the guest's acknowledge of the one before, and none is lost, for
- * guests that keep time by counting ticks.
+ * Reinjection (KVM_REINJECT_CONTROL): each tick waits for the guest's acknowledge of the one before, and
+ * none is lost, for guests that keep time by counting ticks.
  */
 #include "chips.h"
 
 #define PIT_HZ 1193182ull
 #define NSEC 1000000000ull
-#define MIN_PERIODIC_TICKS 239		/* 200 us, as KVM limits it */
-#define MODE_NONE 0xff			/* no control word yet */
+#define MIN_PERIODIC_TICKS 239 /* 200 us, as KVM limits it */
+#define MODE_NONE 0xff /* no control word yet */
 #define PIT_GSI 0
 
 enum { RW_LATCH, RW_LSB, RW_MSB, RW_WORD, RW_WORD_HIGH };
@@ -19,24 +19,24 @@ enum { RW_LATCH, RW_LSB, RW_MSB, RW_WORD, RW_WORD_HIGH };
 struct pit {
 	struct vm *vm;
 	struct host_lock lock;
-	struct kvm_pit_state2 s;	/* under lock */
+	struct kvm_pit_state2 s; /* under lock */
 	struct {
-		bool idle;		/* modes 1, 5: no trigger since the count was loaded */
-		bool null_count;	/* control word written, count not yet */
-		u64 stopped;		/* modes 0, 4: gate low since this time; 0: counting */
-	} extra[3];			/* under lock */
-	u64 ticks;			/* under lock: periods of channel 0 that have passed since its load */
-	bool armed;			/* under lock */
+		bool idle; /* modes 1, 5: no trigger since the count was loaded */
+		bool null_count; /* control word written, count not yet */
+		u64 stopped; /* modes 0, 4: gate low since this time; 0: counting */
+	} extra[3]; /* under lock */
+	u64 ticks; /* under lock: periods of channel 0 that have passed since its load */
+	bool armed; /* under lock */
 	struct host_timer timer;
 	/* Reinjection: */
-	u32 reinject;			/* a */
-	u32 pending;			/* a  ticks not yet acknowledged */
-	u32 acked;			/* a  the guest has seen the last one */
+	u32 reinject; /* a */
+	u32 pending; /* a  ticks not yet acknowledged */
+	u32 acked; /* a  the guest has seen the last one */
 	struct bus_dev ports, speaker;
 	bool has_speaker;
 };
 
-/* --- interrupts (no lock held) -------------------------------------------------------------------------------- */
+/* --- interrupts (no lock held) ---------------------------------------------------------------- */
 
 static void raise_irq(struct pit *pit)
 {
@@ -55,8 +55,7 @@ static void raise_irq(struct pit *pit)
 
 static void inject(struct pit *pit)
 {
-	if (__atomic_load_n(&pit->reinject, __ATOMIC_RELAXED) &&
-	    !__atomic_exchange_n(&pit->acked, 0, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&pit->reinject, __ATOMIC_RELAXED) && !__atomic_exchange_n(&pit->acked, 0, __ATOMIC_SEQ_CST))
 		return;
 	raise_irq(pit);
 }
@@ -91,7 +90,7 @@ void pit_unmasked(struct vm *vm)
 		reset_reinjection(pit);
 }
 
-/* --- the timer of channel 0 -------------------------------------------------------------------------------------- */
+/* --- the timer of channel 0 ------------------------------------------------------------------- */
 
 static bool is_periodic(const struct kvm_pit_channel_state *c)
 {
@@ -152,7 +151,7 @@ static void expired(void *arg)
 	inject(pit);
 }
 
-/* --- counters (under lock) ------------------------------------------------------------------------------------------ */
+/* --- counters (under lock) -------------------------------------------------------------------- */
 
 static u32 from_bcd(u32 v)
 {
@@ -180,14 +179,9 @@ static u16 read_counter(const struct pit *pit, unsigned n)
 	u64 d = pit->extra[n].idle ? 0 : pulses(pit, n);
 
 	switch (c->mode) {
-	case 2:
-		left = c->count - (u32)(d % c->count);
-		break;
-	case 3:	/* counts down by two, twice a period */
-		left = c->count - (u32)(2 * d % c->count);
-		break;
-	default:
-		left = (u32)((c->count + modulus - d % modulus) % modulus);
+	case 2: left = c->count - (u32)(d % c->count); break;
+	case 3: /* counts down by two, twice a period */ left = c->count - (u32)(2 * d % c->count); break;
+	default: left = (u32)((c->count + modulus - d % modulus) % modulus);
 	}
 	left %= modulus;
 	return (u16)(c->bcd ? to_bcd(left) : left);
@@ -201,18 +195,12 @@ static bool output(const struct pit *pit, unsigned n)
 	if (pit->extra[n].null_count)
 		return c->mode != 0;
 	switch (c->mode) {
-	case 0:
-		return d >= c->count;
-	case 1:
-		return pit->extra[n].idle || d >= c->count;
-	case 2:
-		return !c->gate || d % c->count != c->count - 1;
-	case 3:
-		return !c->gate || d % c->count < (c->count + 1) / 2;
-	case 4:
-		return d != c->count;
-	case 5:
-		return pit->extra[n].idle || d != c->count;
+	case 0: return d >= c->count;
+	case 1: return pit->extra[n].idle || d >= c->count;
+	case 2: return !c->gate || d % c->count != c->count - 1;
+	case 3: return !c->gate || d % c->count < (c->count + 1) / 2;
+	case 4: return d != c->count;
+	case 5: return pit->extra[n].idle || d != c->count;
 	}
 	return false;
 }
@@ -250,7 +238,7 @@ static void set_gate(struct pit *pit, unsigned n, bool gate)
 			c->count_load_time += (s64)(now - pit->extra[n].stopped);
 		pit->extra[n].stopped = gate ? 0 : now;
 		break;
-	default:	/* the rising edge triggers or reloads */
+	default: /* the rising edge triggers or reloads */
 		if (gate) {
 			c->count_load_time = (s64)now;
 			pit->extra[n].idle = false;
@@ -274,7 +262,8 @@ static void latch_status(struct pit *pit, unsigned n)
 
 	if (c->status_latched)
 		return;
-	c->status = (u8)(output(pit, n) << 7 | pit->extra[n].null_count << 6 | c->rw_mode << 4 | (c->mode & 7) << 1 | c->bcd);
+	c->status = (u8)(output(pit, n) << 7 | pit->extra[n].null_count << 6 | c->rw_mode << 4 | (c->mode & 7) << 1 |
+			 c->bcd);
 	c->status_latched = 1;
 }
 
@@ -317,9 +306,7 @@ static void write_counter(struct pit *pit, unsigned n, u8 val)
 	struct kvm_pit_channel_state *c = &pit->s.channels[n];
 
 	switch (c->write_state) {
-	case RW_MSB:
-		load(pit, n, (u32)val << 8);
-		break;
+	case RW_MSB: load(pit, n, (u32)val << 8); break;
 	case RW_WORD:
 		c->write_latch = val;
 		c->write_state = RW_WORD_HIGH;
@@ -328,8 +315,7 @@ static void write_counter(struct pit *pit, unsigned n, u8 val)
 		c->write_state = RW_WORD;
 		load(pit, n, c->write_latch | (u32)val << 8);
 		break;
-	default:
-		load(pit, n, val);
+	default: load(pit, n, val);
 	}
 }
 
@@ -354,20 +340,14 @@ static u8 read_channel(struct pit *pit, unsigned n)
 		return read_latched(c);
 	count = read_counter(pit, n);
 	switch (c->read_state) {
-	case RW_MSB:
-		return (u8)(count >> 8);
-	case RW_WORD:
-		c->read_state = RW_WORD_HIGH;
-		return (u8)count;
-	case RW_WORD_HIGH:
-		c->read_state = RW_WORD;
-		return (u8)(count >> 8);
-	default:
-		return (u8)count;
+	case RW_MSB: return (u8)(count >> 8);
+	case RW_WORD: c->read_state = RW_WORD_HIGH; return (u8)count;
+	case RW_WORD_HIGH: c->read_state = RW_WORD; return (u8)(count >> 8);
+	default: return (u8)count;
 	}
 }
 
-/* --- ports --------------------------------------------------------------------------------------------------------------- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static int pit_read(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, void *val)
 {
@@ -430,7 +410,7 @@ static int speaker_write(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, c
 static const struct bus_dev_ops pit_ops = { .read = pit_read, .write = pit_write };
 static const struct bus_dev_ops speaker_ops = { .read = speaker_read, .write = speaker_write };
 
-/* --- state ------------------------------------------------------------------------------------------------------------------ */
+/* --- state ------------------------------------------------------------------------------------ */
 
 int pit_get_state(struct vm *vm, struct kvm_pit_state2 *s)
 {
@@ -486,7 +466,7 @@ int pit_reinject(struct vm *vm, bool on)
 	return 0;
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void reset(struct pit *pit)
 {

@@ -1,34 +1,38 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * GSI routing: from numbered lines to chip pins and messages. The table is an immutable snapshot in vm->routes;
- * writers hold vm->irq_lock, readers a vm->srcu section.
+ * GSI routing: from numbered lines to chip pins and messages. The table is an immutable snapshot in
+ * vm->routes; writers hold vm->irq_lock, readers a vm->srcu section.
  */
 #include "chips.h"
 
 #define NO_ROUTE 0xffffu
 
 struct route {
-	u32 type;			/* KVM_IRQ_ROUTING_IRQCHIP or _MSI */
-	u16 next;			/* index of the next one of the same GSI, or NO_ROUTE */
-	u8 chip, pin;			/* pin within the chip; 0..15 for the PIC pair */
+	u32 type; /* KVM_IRQ_ROUTING_IRQCHIP or _MSI */
+	u16 next; /* index of the next one of the same GSI, or NO_ROUTE */
+	u8 chip, pin; /* pin within the chip; 0..15 for the PIC pair */
 	u32 address_lo, address_hi, data;
 };
 
 struct irq_routes {
 	u32 nr_gsi, nr;
-	s16 gsi_of[3][IOAPIC_PINS];	/* by KVM_IRQCHIP_* and pin (PIC pair: 0..15); -1: none */
-	struct route *route;		/* nr of them, behind first[] */
-	u16 first[];			/* nr_gsi: index of the first route, or NO_ROUTE */
+	s16 gsi_of[3][IOAPIC_PINS]; /* by KVM_IRQCHIP_* and pin (PIC pair: 0..15); -1: none */
+	struct route *route; /* nr of them, behind first[] */
+	u16 first[]; /* nr_gsi: index of the first route, or NO_ROUTE */
 };
 
-/* --- messages -------------------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 /* SDM, "Message Signalled Interrupts". With 32-bit ids the upper address holds the upper 24 bits. */
 struct lapic_message msi_message(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 {
 	struct lapic_message m = {
-		.dest = address_lo >> 12 & 0xff, .vector = data & 0xff, .delivery = data >> 8 & 7,
-		.logical = address_lo >> 2 & 1, .level = true, .trig_level = data >> 15 & 1,
+		.dest = address_lo >> 12 & 0xff,
+		.vector = data & 0xff,
+		.delivery = data >> 8 & 7,
+		.logical = address_lo >> 2 & 1,
+		.level = true,
+		.trig_level = data >> 15 & 1,
 		.redir_hint = address_lo >> 3 & 1,
 	};
 
@@ -59,7 +63,7 @@ int irq_send_msi(struct vm *vm, const struct kvm_msi *msi)
 	return send_msi(vm, msi->address_lo, msi->address_hi, msi->data);
 }
 
-/* --- lines -------------------------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static int set_route(struct vm *vm, const struct route *r, unsigned source, int level)
 {
@@ -134,7 +138,7 @@ bool irq_split_handles_vector(struct vcpu *v, unsigned vector)
 	return handles;
 }
 
-/* --- building a table ------------------------------------------------------------------------------------------------ */
+/* --- building a table ------------------------------------------------------------------------- */
 
 static struct irq_routes *table_alloc(u32 nr_gsi, u32 nr)
 {
@@ -152,8 +156,7 @@ static struct irq_routes *table_alloc(u32 nr_gsi, u32 nr)
 	return t;
 }
 
-static int fill_irqchip(struct vm *vm, struct irq_routes *t, struct route *r,
-			const struct kvm_irq_routing_entry *e)
+static int fill_irqchip(struct vm *vm, struct irq_routes *t, struct route *r, const struct kvm_irq_routing_entry *e)
 {
 	u32 chip = e->u.irqchip.irqchip, pin = e->u.irqchip.pin;
 
@@ -170,8 +173,7 @@ static int fill_irqchip(struct vm *vm, struct irq_routes *t, struct route *r,
 		if (pin >= IOAPIC_PINS)
 			return -EINVAL;
 		break;
-	default:
-		return -EINVAL;
+	default: return -EINVAL;
 	}
 	r->chip = (u8)chip;
 	r->pin = (u8)pin;
@@ -208,14 +210,9 @@ static int add_route(struct vm *vm, struct irq_routes *t, const struct kvm_irq_r
 		return -EINVAL;
 	r->type = e->type;
 	switch (e->type) {
-	case KVM_IRQ_ROUTING_IRQCHIP:
-		ret = e->flags ? -EINVAL : fill_irqchip(vm, t, r, e);
-		break;
-	case KVM_IRQ_ROUTING_MSI:
-		ret = e->flags & ~KVM_MSI_VALID_DEVID ? -EINVAL : fill_msi(vm, r, e);
-		break;
-	default:
-		return -EINVAL;
+	case KVM_IRQ_ROUTING_IRQCHIP: ret = e->flags ? -EINVAL : fill_irqchip(vm, t, r, e); break;
+	case KVM_IRQ_ROUTING_MSI: ret = e->flags & ~KVM_MSI_VALID_DEVID ? -EINVAL : fill_msi(vm, r, e); break;
+	default: return -EINVAL;
 	}
 	r->next = t->first[e->gsi];
 	t->first[e->gsi] = (u16)t->nr++;

@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * pthread_cancel() of a thread that is in KVM_RUN. With asynchronous cancellation libc's handler of its own signal would
- * end the thread in the middle of the library. So that signal is deferred like the others (signal.c), for which
- * libc must have installed its handler: it does at the first cancellation, so there is one, of a thread that does
- * nothing else.
+ * pthread_cancel() of a thread that is in KVM_RUN. With asynchronous cancellation libc's handler of its
+ * own signal would end the thread in the middle of the library. So that signal is deferred like the
+ * others (signal.c), for which libc must have installed its handler: it does at the first cancellation,
+ * so there is one, of a thread that does nothing else.
  */
 #include <sys/auxv.h>
 #include "posix.h"
 
 /*
- * To cancel a thread libc loads the unwinder, and aborts the process if there is none. It is in one of these places on all
- * distributions; asking dlopen() would make every static link warn.
+ * To cancel a thread libc loads the unwinder, and aborts the process if there is none. It is in one of
+ * these places on all distributions; asking dlopen() would make every static link warn.
  */
 static const char *const unwinders[] = {
-	"/lib/x86_64-linux-gnu/libgcc_s.so.1", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1", "/lib64/libgcc_s.so.1",
-	"/usr/lib64/libgcc_s.so.1", "/usr/lib/libgcc_s.so.1",
+	"/lib/x86_64-linux-gnu/libgcc_s.so.1",
+	"/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
+	"/lib64/libgcc_s.so.1",
+	"/usr/lib64/libgcc_s.so.1",
+	"/usr/lib/libgcc_s.so.1",
 };
 
 static bool can_unwind(void)
 {
 	unsigned i;
 
-	if (!getauxval(AT_BASE))	/* no dynamic loader: it is linked in */
+	if (!getauxval(AT_BASE)) /* no dynamic loader: it is linked in */
 		return true;
 	for (i = 0; i < ARRAY_SIZE(unwinders); i++)
 		if (syscall(SYS_access, unwinders[i], R_OK) == 0)

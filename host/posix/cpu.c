@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Host CPUID, each leaf executed once: in a virtual machine it traps, at 4 to 70 microseconds apiece. Fields that differ
- * between processors (APIC ids) are those of the one that happened to be asked.
+ * Host CPUID, each leaf executed once: in a virtual machine it traps, at 4 to 70 microseconds apiece.
+ * Fields that differ between processors (APIC ids) are those of the one that happened to be asked.
  */
 #include "posix.h"
 
-#define MAX_LEAVES 256	/* more than any processor has; beyond them nothing is remembered */
+#define MAX_LEAVES 256 /* more than any processor has; beyond them nothing is remembered */
 
 struct leaf {
 	u32 leaf, subleaf, out[4];
 };
 
 static struct leaf leaves[MAX_LEAVES];
-static u32 nr_leaves;	/* entries below are complete (release) */
+static u32 nr_leaves; /* entries below are complete (release) */
 static pthread_mutex_t leaves_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void cpuid(u32 leaf, u32 subleaf, u32 out[4])
@@ -56,7 +56,7 @@ u64 host_xcr0(void)
 	u32 r[4], lo, hi;
 
 	host_cpuid(1, 0, r);
-	if (!(r[2] & BIT(27)))	/* OSXSAVE */
+	if (!(r[2] & BIT(27))) /* OSXSAVE */
 		return 3;
 	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 	return lo | (u64)hi << 32;

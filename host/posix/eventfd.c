@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Eventfds of the program, held by a duplicate of the fd. The duplicate keeps the eventfd alive, so its last close by
- * the program cannot be seen: what watches it stays until it is deassigned or the VM ends.
+ * Eventfds of the program, held by a duplicate of the fd. The duplicate keeps the eventfd alive, so its
+ * last close by the program cannot be seen: what watches it stays until it is deassigned or the VM ends.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -15,11 +15,11 @@
 
 struct host_eventfd {
 	int fd;
-	int program_fd;		/* the number it came by */
-	bool blocking;		/* a write could sleep when the counter is full */
+	int program_fd; /* the number it came by */
+	bool blocking; /* a write could sleep when the counter is full */
 };
 
-/* --- small tools without libc's string functions (vector registers) ------------------------------------------- */
+/* --- small tools without libc's string functions (vector registers) --------------------------- */
 
 static unsigned put_number(char *at, unsigned n)
 {
@@ -93,7 +93,7 @@ static long eventfd_id(int fd)
 	return -1;
 }
 
-/* --- holding ----------------------------------------------------------------------------------------------------- */
+/* --- holding ---------------------------------------------------------------------------------- */
 
 static int duplicate(int fd)
 {
@@ -143,7 +143,7 @@ bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *
 	pid_t pid = (pid_t)syscall(SYS_getpid);
 	long r = syscall(SYS_kcmp, pid, pid, KCMP_FILE, a->fd, b->fd), ida, idb;
 
-	if (r < 0) {	/* kcmp is often forbidden in containers */
+	if (r < 0) { /* kcmp is often forbidden in containers */
 		ida = eventfd_id(a->fd);
 		idb = eventfd_id(b->fd);
 		r = ida < 0 || idb < 0 ? a->program_fd != b->program_fd : ida != idb;
@@ -176,13 +176,13 @@ void host_eventfd_signal(struct host_eventfd *e)
 	errno = saved;
 }
 
-/* --- watching ---------------------------------------------------------------------------------------------------------- */
+/* --- watching --------------------------------------------------------------------------------- */
 
 struct host_watch {
 	struct host_eventfd *e;
 	void (*fn)(void *arg);
 	void *arg;
-	u64 id;			/* never used twice: events of the past name nobody */
+	u64 id; /* never used twice: events of the past name nobody */
 	struct host_watch *next;
 };
 
@@ -193,7 +193,7 @@ static struct host_watch *watches[WATCH_BUCKETS];
 static struct host_watch *watch_running;
 static u64 next_id;
 static int epoll_fd = -1;
-static u32 watch_finished;	/* a  futex word of host_eventfd_unwatch */
+static u32 watch_finished; /* a  futex word of host_eventfd_unwatch */
 
 static __thread bool on_watch_thread __attribute__((tls_model("initial-exec")));
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * fork(): the child has the library's memory but not its threads. As with the kernel, VMs stay with the process that
- * made them: handles made before the fork fail with -EIO in the child (handle.c); a handle made
- * in the child starts threads of its own.
+ * fork(): the child has the library's memory but not its threads. As with the kernel, VMs stay with the
+ * process that made them: handles made before the fork fail with -EIO in the child (handle.c); a handle
+ * made in the child starts threads of its own.
  */
 #include "posix.h"
 

@@ -8,9 +8,9 @@
 
 struct anykvm_handle {
 	const struct engine_ops *engine;
-	bool system;		/* else object */
+	bool system; /* else object */
 	struct object object;
-	u32 forks;		/* host_fork_count when it was made */
+	u32 forks; /* host_fork_count when it was made */
 };
 
 const char *anykvm_version(void)
@@ -38,8 +38,7 @@ static int check_options(const struct anykvm_options *o)
 	switch (o->engine) {
 	case ANYKVM_ENGINE_AUTO:
 	case ANYKVM_ENGINE_INTERPRETER:
-	case ANYKVM_ENGINE_TRANSLATOR:
-		return 0;
+	case ANYKVM_ENGINE_TRANSLATOR: return 0;
 	}
 	return -EINVAL;
 }
@@ -71,12 +70,9 @@ static long dispatch(struct anykvm_handle *h, u32 cmd, unsigned long arg, struct
 	if (h->system)
 		return system_ioctl(h->engine, cmd, arg, made);
 	switch (h->object.type) {
-	case OBJ_VM:
-		return vm_ioctl(h->object.vm, cmd, arg, made);
-	case OBJ_VCPU:
-		return vcpu_ioctl(h->object.vcpu, cmd, arg, made);
-	default:
-		return -ENOTTY;
+	case OBJ_VM: return vm_ioctl(h->object.vm, cmd, arg, made);
+	case OBJ_VCPU: return vcpu_ioctl(h->object.vcpu, cmd, arg, made);
+	default: return -ENOTTY;
 	}
 }
 

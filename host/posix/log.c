@@ -45,7 +45,7 @@ void host_log(enum host_log_level level, const char *fmt, ...)
 			n += m < (int)sizeof(line) - n - 2 ? m : (int)sizeof(line) - n - 2;
 		line[n++] = '\n';
 		if (sys_write(STDERR_FILENO, line, (size_t)n) < 0)
-			n = 0;	/* nowhere to say so */
+			n = 0; /* nowhere to say so */
 	}
 	vector_restore(&vectors);
 	errno = saved;

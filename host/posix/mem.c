@@ -7,7 +7,7 @@
 
 typedef u64 any_u64 __attribute__((may_alias, aligned(1)));
 
-#define SMALL 64	/* below this a loop beats the start-up cost of rep movsb */
+#define SMALL 64 /* below this a loop beats the start-up cost of rep movsb */
 
 /* Keeps the compiler from turning the loop around it into a call of the very function it is in. */
 #define not_an_idiom() __asm__ volatile("" ::: "memory")
@@ -67,13 +67,13 @@ int memcmp(const void *a, const void *b, size_t n)
 	return 0;
 }
 
-/* --- the vector registers around libc ------------------------------------------------------------------- */
+/* --- the vector registers around libc --------------------------------------------------------- */
 
-#define VECTOR_PARTS 0xe7ull	/* x87, SSE, AVX, AVX-512: all that libc may touch */
+#define VECTOR_PARTS 0xe7ull /* x87, SSE, AVX, AVX-512: all that libc may touch */
 
 static u64 vector_mask(void)
 {
-	static u64 mask;	/* 0: not known yet; 1: no XSAVE */
+	static u64 mask; /* 0: not known yet; 1: no XSAVE */
 	u64 m = __atomic_load_n(&mask, __ATOMIC_RELAXED);
 	u32 r[4];
 
@@ -95,7 +95,7 @@ void vector_save(struct vector_state *s)
 		__asm__ volatile("fxsave64 %0" : "=m"(*s));
 		return;
 	}
-	memset(s->area + 512, 0, 64);	/* XRSTOR faults on stray bits in the header */
+	memset(s->area + 512, 0, 64); /* XRSTOR faults on stray bits in the header */
 	__asm__ volatile("xsave64 %0" : "+m"(*s) : "a"((u32)m), "d"((u32)(m >> 32)));
 }
 
@@ -109,9 +109,9 @@ void vector_restore(struct vector_state *s)
 		__asm__ volatile("xrstor64 %0" : : "m"(*s), "a"((u32)m), "d"((u32)(m >> 32)));
 }
 
-/* --- allocation -------------------------------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------- */
 
-static u64 fail_at;	/* 0: never; else this many allocations from now */
+static u64 fail_at; /* 0: never; else this many allocations from now */
 static pthread_once_t fail_once = PTHREAD_ONCE_INIT;
 
 static void fail_from_environment(void)
@@ -194,7 +194,7 @@ void host_free_pages(void *p, size_t size)
 	errno = saved;
 }
 
-/* --- memory shared with user space ------------------------------------------------------------------------ */
+/* --- memory shared with user space ------------------------------------------------------------ */
 
 struct host_shared {
 	int fd;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * posix.h - shared by the files of host/posix. Include it last: code after it is compiled without vector
- * registers, because KVM_RUN keeps the guest's in the processor while it calls host services. What must call into
- * libc beyond thin system call wrappers brackets that with vector_save() and vector_restore().
+ * registers, because KVM_RUN keeps the guest's in the processor while it calls host services. What must
+ * call into libc beyond thin system call wrappers brackets that with vector_save() and vector_restore().
  */
 #ifndef HOST_POSIX_H
 #define HOST_POSIX_H
@@ -17,7 +17,7 @@
 
 #pragma GCC target("general-regs-only")
 
-/* --- mem.c ------------------------------------------------------------------------------------------ */
+/* --- mem.c ------------------------------------------------------------------------------------ */
 
 /* Room for the x87, SSE, AVX and AVX-512 state in standard XSAVE form. */
 struct vector_state {
@@ -36,25 +36,25 @@ size_t host_shared_size(const struct host_shared *m);
  */
 void host_fail_alloc(u64 n);
 
-/* --- time.c ------------------------------------------------------------------------------------------ */
+/* --- time.c ----------------------------------------------------------------------------------- */
 
 struct timespec host_timespec(u64 ns);
 
-/* --- signal.c ---------------------------------------------------------------------------------------- */
+/* --- signal.c --------------------------------------------------------------------------------- */
 
 /* What the library does on this thread. Read and written by its own signal handlers. */
 struct host_thread {
-	u32 depth;		/* > 0: inside the library: handlers wait until it is left */
-	bool ending;		/* the outer mask is being put back */
-	bool masked;		/* the mask of KVM_SET_SIGNAL_MASK is in force */
-	bool deferred;		/* a signal was put back as pending and blocked */
-	bool mask_known;	/* mask_blocks is up to date */
-	bool mask_blocks;	/* the thread blocks fault signals when it enters */
-	u32 pending;		/* a signal arrived since host_run_begin */
-	u64 outer;		/* the signal mask to put back (masked or deferred) */
-	struct vcpu *vcpu;	/* in KVM_RUN */
-	u32 *wait_seq;		/* futex word this thread may be sleeping on */
-	void *guard;		/* innermost host_guarded */
+	u32 depth; /* > 0: inside the library: handlers wait until it is left */
+	bool ending; /* the outer mask is being put back */
+	bool masked; /* the mask of KVM_SET_SIGNAL_MASK is in force */
+	bool deferred; /* a signal was put back as pending and blocked */
+	bool mask_known; /* mask_blocks is up to date */
+	bool mask_blocks; /* the thread blocks fault signals when it enters */
+	u32 pending; /* a signal arrived since host_run_begin */
+	u64 outer; /* the signal mask to put back (masked or deferred) */
+	struct vcpu *vcpu; /* in KVM_RUN */
+	u32 *wait_seq; /* futex word this thread may be sleeping on */
+	void *guard; /* innermost host_guarded */
 };
 extern __thread struct host_thread host_thread __attribute__((tls_model("initial-exec")));
 
@@ -66,16 +66,16 @@ void signal_leave(void);
 /* Start a thread of the library's own: no program signals, small stack. 0 or -EAGAIN. */
 int host_thread_start(void *(*fn)(void *), void *arg);
 
-/* --- fork: threads of the library do not exist in a child ---------------------------------------------- */
+/* --- fork: threads of the library do not exist in a child ------------------------------------- */
 
 /* Number of forks between the start of the first process and this one. */
 extern u32 host_fork_count;
-void fork_watch(void);		/* install the handlers below, once */
+void fork_watch(void); /* install the handlers below, once */
 void timer_after_fork(void);
 void eventfd_after_fork(void);
 void signal_after_fork(void);
 
-/* --- system calls -------------------------------------------------------------------------------------------
+/* --- system calls --------------------------------------------------------------------------------
  * libc's wrappers of these are cancellation points: a thread could end inside the library with its locks held.
  */
 static inline ssize_t sys_read(int fd, void *buf, size_t n)
@@ -94,7 +94,7 @@ static inline int sys_close(int fd)
 /* cancel.c: see there. */
 void cancel_prepare(void);
 
-/* --- futex ----------------------------------------------------------------------------------------------- */
+/* --- futex ------------------------------------------------------------------------------------ */
 
 /* deadline_ns: 0 for none. Returns when woken, when *word is not val, on a signal or timeout (errno kept). */
 void futex_wait(u32 *word, u32 val, u64 deadline_ns);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Signals. A system call like KVM_RUN is ended by a signal, and the program's handler runs when it has returned to
- * user space. The library gives its callers the same: while a thread is inside the library, a signal that arrives is
- * noted (KVM_RUN ends with -EINTR), put back as pending and blocked, and its handler runs when the thread leaves,
- * by restoring its mask. So handlers find no library lock held, may leave by siglongjmp or cancel the thread, and signals that
- * only the mask of KVM_SET_SIGNAL_MASK lets through simply stay pending.
+ * Signals. A system call like KVM_RUN is ended by a signal, and the program's handler runs when it has
+ * returned to user space. The library gives its callers the same: while a thread is inside the library, a
+ * signal that arrives is noted (KVM_RUN ends with -EINTR), put back as pending and blocked, and its
+ * handler runs when the thread leaves, by restoring its mask. So handlers find no library lock held, may
+ * leave by siglongjmp or cancel the thread, and signals that only the mask of KVM_SET_SIGNAL_MASK lets
+ * through simply stay pending.
  *
  * For that, handlers that the program installs by sigaction(), signal() and their kin are reached through
  * signal_entry(), from the first anykvm_open() on; before it these functions do just what libc's do.
@@ -18,14 +19,14 @@
 #define NSIG_KERNEL 64
 #define SIGSET_BYTES 8
 #define KERNEL_SA_RESTORER 0x04000000ul
-#define sigbit(sig) (1ull << ((sig) - 1))
+#define sigbit(sig) (1ull << ((sig)-1))
 /* Used by libc's threads; libc's sigaction refuses them as well. */
 #define SIGCANCEL 32
 #define LIBC_SIGNALS (sigbit(SIGCANCEL) | sigbit(33))
 #define FAULT_SIGNALS (sigbit(SIGSEGV) | sigbit(SIGBUS) | sigbit(SIGFPE))
 /* Raised by an instruction of the thread itself when si_code > 0: cannot wait. */
 #define SYNC_SIGNALS (FAULT_SIGNALS | sigbit(SIGILL) | sigbit(SIGTRAP) | sigbit(SIGSYS))
-#define LOWEST_GUEST_ADDRESS 0x10000ull	/* faults below are null pointers: bugs, not guest memory */
+#define LOWEST_GUEST_ADDRESS 0x10000ull /* faults below are null pointers: bugs, not guest memory */
 
 struct kernel_sigaction {
 	void *handler;
@@ -35,18 +36,18 @@ struct kernel_sigaction {
 };
 
 /*
- * What the program has installed, where the kernel has signal_entry. Everything else (flags, mask) is read back
- * from the kernel. Written under actions_lock with all signals blocked.
+ * What the program has installed, where the kernel has signal_entry. Everything else (flags, mask) is
+ * read back from the kernel. Written under actions_lock with all signals blocked.
  */
 static struct {
-	void *handler;		/* a */
+	void *handler; /* a */
 	bool siginfo;
-	bool resethand;		/* a  fault signals: done by signal_entry, the kernel must keep the library's */
+	bool resethand; /* a  fault signals: done by signal_entry, the kernel must keep the library's */
 } actions[NSIG_KERNEL + 1];
-static u64 entry_set;		/* a  signals for which the kernel has signal_entry */
-static bool active;		/* a */
-static pid_t owner_pid;		/* process that the tables describe */
-static u32 actions_lock;	/* a  0 or 1; spun on: held for two system calls at most */
+static u64 entry_set; /* a  signals for which the kernel has signal_entry */
+static bool active; /* a */
+static pid_t owner_pid; /* process that the tables describe */
+static u32 actions_lock; /* a  0 or 1; spun on: held for two system calls at most */
 
 __thread struct host_thread host_thread __attribute__((tls_model("initial-exec")));
 
@@ -59,7 +60,7 @@ void anykvm_restorer(void);
 /* The soft engine's fix-up of faults in its vector and x87 stubs, where it is linked (engine/soft/fpu.h). */
 extern bool soft_fixup(const struct host_fault *f) __attribute__((weak));
 
-/* --- system calls ------------------------------------------------------------------------------------------ */
+/* --- system calls ----------------------------------------------------------------------------- */
 
 static int kernel_sigaction(int sig, const struct kernel_sigaction *new, struct kernel_sigaction *old)
 {
@@ -71,7 +72,7 @@ static void kernel_sigmask(int how, u64 set, u64 *old)
 	syscall(SYS_rt_sigprocmask, how, &set, old, SIGSET_BYTES);
 }
 
-/* --- arrival --------------------------------------------------------------------------------------------------- */
+/* --- arrival ---------------------------------------------------------------------------------- */
 
 /* Make the KVM_RUN of this thread, if any, notice. */
 static void note_arrival(struct host_thread *t)
@@ -112,8 +113,9 @@ static void defer(struct host_thread *t, int sig, siginfo_t *info, ucontext_t *u
 
 	kernel_sigmask(SIG_BLOCK, ~0ull, NULL);
 	/*
-	 * A second signal may have been deferred between the kernel's delivery of this one and here, with this one
-	 * blocked by its delivery; the interrupted code's own mask is what both contexts have in common.
+	 * A second signal may have been deferred between the kernel's delivery of this one and here, with
+	 * this one blocked by its delivery; the interrupted code's own mask is what both contexts have in
+	 * common.
 	 */
 	if (!t->masked)
 		t->outer = t->deferred ? t->outer & *mask : *mask;
@@ -123,7 +125,7 @@ static void defer(struct host_thread *t, int sig, siginfo_t *info, ucontext_t *u
 	note_arrival(t);
 }
 
-/* --- fault signals ------------------------------------------------------------------------------------------------ */
+/* --- fault signals ---------------------------------------------------------------------------- */
 
 struct vcpu *host_running_vcpu(void)
 {
@@ -148,16 +150,18 @@ static bool fixup_guarded(struct host_thread *t, int sig, const siginfo_t *info,
 	if (!t->guard || sig == SIGFPE || (u64)info->si_addr < LOWEST_GUEST_ADDRESS)
 		return false;
 	regs[REG_RIP] = (greg_t)anykvm_guard_abandon;
-	regs[REG_RSP] = (greg_t)*(u64 *)t->guard;
-	regs[REG_EFL] &= ~(greg_t)0x400;	/* DF: the C calling convention wants it clear */
+	regs[REG_RSP] = (greg_t) * (u64 *)t->guard;
+	regs[REG_EFL] &= ~(greg_t)0x400; /* DF: the C calling convention wants it clear */
 	return true;
 }
 
 static bool fixup_fault(struct host_thread *t, int sig, const siginfo_t *info, ucontext_t *uc)
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
-	struct host_fault f = { .rip = (u64 *)&regs[REG_RIP], .rsp = (u64 *)&regs[REG_RSP],
-				.rbp = (u64 *)&regs[REG_RBP], .r12 = (u64 *)&regs[REG_R12],
+	struct host_fault f = { .rip = (u64 *)&regs[REG_RIP],
+				.rsp = (u64 *)&regs[REG_RSP],
+				.rbp = (u64 *)&regs[REG_RBP],
+				.r12 = (u64 *)&regs[REG_R12],
 				.arithmetic = sig == SIGFPE };
 
 	if (fixup_user_access(regs))
@@ -180,7 +184,7 @@ int host_guarded(void (*fn)(void *arg), void *arg)
 	return r ? -EFAULT : 0;
 }
 
-/* --- the entry ---------------------------------------------------------------------------------------------------- */
+/* --- the entry -------------------------------------------------------------------------------- */
 
 /* What the kernel would have done, for a program that has no handler. */
 static void default_action(int sig, siginfo_t *info, bool sync)
@@ -242,7 +246,7 @@ static void signal_entry(int sig, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-/* --- installing ------------------------------------------------------------------------------------------------------ */
+/* --- installing ------------------------------------------------------------------------------- */
 
 static u64 lock_actions(void)
 {
@@ -418,7 +422,7 @@ void signal_after_fork(void)
 	owner_pid = (pid_t)syscall(SYS_getpid);
 }
 
-/* --- bracketing -------------------------------------------------------------------------------------------------------- */
+/* --- bracketing ------------------------------------------------------------------------------- */
 
 /* Replace the thread's mask until signal_leave(). A mask that is already in force keeps the outer one. */
 static void impose_mask(struct host_thread *t, u64 outer, u64 inner)
@@ -479,7 +483,7 @@ void host_run_begin(struct vcpu *v, const u64 *sigmask)
 	__atomic_store_n(&t->pending, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->vcpu, v, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (t->deferred)	/* since the ioctl was entered, before it was known to be KVM_RUN */
+	if (t->deferred) /* since the ioctl was entered, before it was known to be KVM_RUN */
 		note_arrival(t);
 	kernel_sigmask(SIG_BLOCK, sigmask ? ~0ull : 0, &outer);
 	if (t->masked || t->deferred)
@@ -525,7 +529,7 @@ int host_thread_start(void *(*fn)(void *), void *arg)
 	return error ? -EAGAIN : 0;
 }
 
-/* --- libc's names ---------------------------------------------------------------------------------------------------------- */
+/* --- libc's names ----------------------------------------------------------------------------- */
 
 #define EXPORT __attribute__((visibility("default")))
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Sleepable read-copy-update: readers count themselves in and out under the current phase; a writer turns the phase
- * and waits until the counters of the old one are zero.
+ * Sleepable read-copy-update: readers count themselves in and out under the current phase; a writer turns
+ * the phase and waits until the counters of the old one are zero.
  *
- * A reader may read the phase, be delayed, and count itself under a phase that has been turned meanwhile. The
- * writer that did not wait for it had published before; the next writer first waits for such stragglers in the phase that
- * it is about to make current.
+ * A reader may read the phase, be delayed, and count itself under a phase that has been turned meanwhile.
+ * The writer that did not wait for it had published before; the next writer first waits for such
+ * stragglers in the phase that it is about to make current.
  */
 #include <limits.h>
 #include "posix.h"

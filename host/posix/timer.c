@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Timers: one thread for the process sleeps until the earliest of them. They are nodes of a pairing heap, so that arming
- * allocates nothing. The thread starts with the first host_timer_init(): vCPU threads may later be forbidden to
- * make threads.
+ * Timers: one thread for the process sleeps until the earliest of them. They are nodes of a pairing heap,
+ * so that arming allocates nothing. The thread starts with the first host_timer_init(): vCPU threads may
+ * later be forbidden to make threads.
  */
 #include <limits.h>
 #include <sys/prctl.h>
@@ -13,12 +13,12 @@ static pthread_mutex_t timers_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct host_timer *heap;
 static struct host_timer *running;
 static bool started;
-static u32 changed;	/* a  futex word of the thread: the earliest timer is another one */
-static u32 finished;	/* a  futex word of cancellers: running is another one */
+static u32 changed; /* a  futex word of the thread: the earliest timer is another one */
+static u32 finished; /* a  futex word of cancellers: running is another one */
 
 static __thread bool on_timer_thread __attribute__((tls_model("initial-exec")));
 
-/* --- the heap --------------------------------------------------------------------------------------------- */
+/* --- the heap --------------------------------------------------------------------------------- */
 
 static struct host_timer *meld(struct host_timer *a, struct host_timer *b)
 {
@@ -92,7 +92,7 @@ static void heap_remove(struct host_timer *t)
 	t->queued = false;
 }
 
-/* --- the thread ---------------------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 /* Under timers_lock, which is given up meanwhile. */
 static void run_timer(struct host_timer *t)
@@ -146,7 +146,7 @@ void timer_after_fork(void)
 	started = false;
 }
 
-/* --- host.h ----------------------------------------------------------------------------------------------------- */
+/* --- host.h ----------------------------------------------------------------------------------- */
 
 void host_timer_init(struct host_timer *t, void (*fn)(void *arg), void *arg)
 {
@@ -164,7 +164,7 @@ void host_timer_start(struct host_timer *t, u64 expires_ns)
 	start_thread();
 	if (t->queued)
 		heap_remove(t);
-	t->expires = expires_ns ? expires_ns : 1;	/* 0 means no deadline to futex_wait */
+	t->expires = expires_ns ? expires_ns : 1; /* 0 means no deadline to futex_wait */
 	heap_insert(t);
 	first = heap == t;
 	if (first)

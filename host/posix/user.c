@@ -18,7 +18,7 @@ int host_copy_to_user(void *user, const void *src, size_t n)
 
 bool host_user_range_ok(u64 addr, u64 size)
 {
-	const u64 end = (1ull << 47) - 4096;	/* TASK_SIZE_MAX of four-level hosts */
+	const u64 end = (1ull << 47) - 4096; /* TASK_SIZE_MAX of four-level hosts */
 
 	return size <= end && addr <= end - size;
 }

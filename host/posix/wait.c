@@ -35,9 +35,9 @@ void host_wait_destroy(struct host_wait *w)
 }
 
 /*
- * The order is what makes it safe: the sleeper announces itself, reads seq, then looks at the condition. A waker that
- * comes later changes seq and sees the announcement; a signal handler of this thread changes seq as well
- * (signal.c), so a futex_wait that starts after it returns at once.
+ * The order is what makes it safe: the sleeper announces itself, reads seq, then looks at the condition.
+ * A waker that comes later changes seq and sees the announcement; a signal handler of this thread changes
+ * seq as well (signal.c), so a futex_wait that starts after it returns at once.
  */
 int host_wait_until(struct host_wait *w, bool (*cond)(void *arg), void *arg, u64 deadline_ns)
 {

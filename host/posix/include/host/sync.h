@@ -21,8 +21,8 @@ struct host_wait {
 };
 
 /*
- * Readers count themselves in one of several cells, chosen by thread, each on a cache line of its own; each cell
- * has one counter for each phase. See srcu.c.
+ * Readers count themselves in one of several cells, chosen by thread, each on a cache line of its own;
+ * each cell has one counter for each phase. See srcu.c.
  */
 #define HOST_SRCU_CELLS 8
 struct host_srcu_cell {
@@ -31,9 +31,9 @@ struct host_srcu_cell {
 
 struct host_srcu {
 	u32 phase;
-	u32 waiting;		/* a writer sleeps on a counter */
+	u32 waiting; /* a writer sleeps on a counter */
 	pthread_mutex_t writers;
-	void (*kick)(void *arg);	/* makes readers leave; NULL: they do so by themselves */
+	void (*kick)(void *arg); /* makes readers leave; NULL: they do so by themselves */
 	void *kick_arg;
 	struct host_srcu_cell cell[HOST_SRCU_CELLS];
 };
@@ -43,7 +43,7 @@ struct host_timer {
 	void (*fn)(void *arg);
 	void *arg;
 	u64 expires;
-	struct host_timer *child, *next, *prev;	/* prev: the left sibling, or the parent of a first child */
+	struct host_timer *child, *next, *prev; /* prev: the left sibling, or the parent of a first child */
 	bool queued;
 };
 
