@@ -14,15 +14,15 @@
 #include "devices.h"
 #include "message.h"
 
-#define IOAPIC_ADDRESS	0xfec00000u
-#define LAPIC_ADDRESS	0xfee00000u
-#define TABLE_ALIGN	64	/* what the FACS needs */
+#define IOAPIC_ADDRESS 0xfec00000u
+#define LAPIC_ADDRESS 0xfee00000u
+#define TABLE_ALIGN 64 /* what the FACS needs */
 
 #define packed __attribute__((packed))
 
 struct packed acpi_rsdp {
 	char signature[8];
-	uint8_t checksum;		/* of the first 20 bytes */
+	uint8_t checksum; /* of the first 20 bytes */
 	char oem_id[6];
 	uint8_t revision;
 	uint32_t rsdt;
@@ -45,10 +45,10 @@ struct packed acpi_header {
 };
 
 struct packed acpi_address {
-	uint8_t space;			/* 1: port */
+	uint8_t space; /* 1: port */
 	uint8_t bit_width;
 	uint8_t bit_offset;
-	uint8_t access_size;		/* 1: byte, 2: word, 3: double word */
+	uint8_t access_size; /* 1: byte, 2: word, 3: double word */
 	uint64_t address;
 };
 
@@ -129,14 +129,14 @@ enum {
 	FADT_TIMER_32 = 1 << 8,
 	FADT_RESET = 1 << 10,
 	FADT_HEADLESS = 1 << 12,
-	BOOT_LEGACY_DEVICES = 1 << 0,	/* the clock and the serial port; no 8042 flag: no keyboard */
+	BOOT_LEGACY_DEVICES = 1 << 0, /* the clock and the serial port; no 8042 flag: no keyboard */
 	BOOT_NO_VGA = 1 << 2,
-	LATENCY_NEVER = 0xfff,		/* C2 and C3 do not exist */
+	LATENCY_NEVER = 0xfff, /* C2 and C3 do not exist */
 };
 
 enum {
 	MADT_REVISION = 5,
-	MADT_PCAT = 1,			/* there are 8259s too */
+	MADT_PCAT = 1, /* there are 8259s too */
 	MADT_LAPIC = 0,
 	MADT_IOAPIC = 1,
 	MADT_OVERRIDE = 2,
@@ -148,7 +148,7 @@ enum {
 
 struct writer {
 	struct machine *machine;
-	uint64_t at;			/* next free address */
+	uint64_t at; /* next free address */
 };
 
 static uint8_t checksum(const void *bytes, size_t size)
@@ -190,8 +190,8 @@ static uint64_t finish(struct writer *w, const char *signature, uint8_t revision
 	return address;
 }
 
-static void describe_port_device(struct aml *aml, const char *name, const char *pnp_id, const char *hid,
-				 uint16_t port, uint8_t count, int irq)
+static void describe_port_device(struct aml *aml, const char *name, const char *pnp_id, const char *hid, uint16_t port,
+				 uint8_t count, int irq)
 {
 	size_t device = aml_open_device(aml, name);
 
@@ -203,7 +203,7 @@ static void describe_port_device(struct aml *aml, const char *name, const char *
 	aml_name(aml, "_UID");
 	aml_integer(aml, 0);
 	aml_name(aml, "_STA");
-	aml_integer(aml, 0x0f);		/* present, enabled, shown, working */
+	aml_integer(aml, 0x0f); /* present, enabled, shown, working */
 	aml_port_resources(aml, port, count, irq);
 	aml_close(aml, device);
 }
@@ -229,8 +229,7 @@ static uint64_t write_dsdt(struct writer *w)
 
 	if (!table)
 		return 0;
-	aml = (struct aml){ .buffer = table, .size = BOOT_HIGH_START - w->at,
-			    .used = sizeof(struct acpi_header) };
+	aml = (struct aml){ .buffer = table, .size = BOOT_HIGH_START - w->at, .used = sizeof(struct acpi_header) };
 	aml_name(&aml, "\\_S5_");
 	package = aml_open_package(&aml, 4);
 	aml_integer(&aml, PM_SLEEP_OFF);
@@ -264,8 +263,7 @@ static uint64_t write_facs(struct writer *w)
 
 static struct acpi_address port_address(uint16_t port, uint8_t bits, uint8_t access_size)
 {
-	return (struct acpi_address){ .space = 1, .bit_width = bits, .access_size = access_size,
-				      .address = port };
+	return (struct acpi_address){ .space = 1, .bit_width = bits, .access_size = access_size, .address = port };
 }
 
 static uint64_t write_fadt(struct writer *w, uint64_t dsdt, uint64_t facs)
@@ -288,8 +286,8 @@ static uint64_t write_fadt(struct writer *w, uint64_t dsdt, uint64_t facs)
 		.c3_latency = LATENCY_NEVER,
 		.century = RTC_CENTURY,
 		.boot_flags = BOOT_LEGACY_DEVICES | BOOT_NO_VGA,
-		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON |
-			 FADT_TIMER_32 | FADT_RESET | FADT_HEADLESS,
+		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON | FADT_TIMER_32 |
+			 FADT_RESET | FADT_HEADLESS,
 		.reset = port_address(RESET_PORT, 8, 1),
 		.reset_value = RESET_VALUE,
 		.minor_revision = FADT_MINOR,
@@ -305,26 +303,27 @@ static uint64_t write_fadt(struct writer *w, uint64_t dsdt, uint64_t facs)
 static uint64_t write_madt(struct writer *w)
 {
 	unsigned int cpus = w->machine->cpu_count;
-	size_t size = sizeof(struct acpi_madt) + cpus * sizeof(struct madt_lapic) +
-		      sizeof(struct madt_ioapic) + sizeof(struct madt_override) + sizeof(struct madt_nmi);
+	size_t size = sizeof(struct acpi_madt) + cpus * sizeof(struct madt_lapic) + sizeof(struct madt_ioapic) +
+		      sizeof(struct madt_override) + sizeof(struct madt_nmi);
 	struct acpi_madt *madt = place(w, size);
-	uint8_t *at = (uint8_t *)(madt + 1);
+	uint8_t *at;
 
 	if (!madt)
 		return 0;
+	at = (uint8_t *)(madt + 1);
 	*madt = (struct acpi_madt){ .lapic = LAPIC_ADDRESS, .flags = MADT_PCAT };
 	for (unsigned int i = 0; i < cpus; i++, at += sizeof(struct madt_lapic))
-		*(struct madt_lapic *)at = (struct madt_lapic){ MADT_LAPIC, sizeof(struct madt_lapic), i, i,
-								MADT_CPU_ENABLED };
-	*(struct madt_ioapic *)at = (struct madt_ioapic){ MADT_IOAPIC, sizeof(struct madt_ioapic), 0, 0,
-							  IOAPIC_ADDRESS, 0 };
+		*(struct madt_lapic *)at =
+			(struct madt_lapic){ MADT_LAPIC, sizeof(struct madt_lapic), i, i, MADT_CPU_ENABLED };
+	*(struct madt_ioapic *)at =
+		(struct madt_ioapic){ MADT_IOAPIC, sizeof(struct madt_ioapic), 0, 0, IOAPIC_ADDRESS, 0 };
 	at += sizeof(struct madt_ioapic);
-	*(struct madt_override *)at = (struct madt_override){ MADT_OVERRIDE, sizeof(struct madt_override), 0,
-							      PM_SCI_IRQ, PM_SCI_IRQ,
-							      MADT_ACTIVE_HIGH_LEVEL };
+	*(struct madt_override *)at =
+		(struct madt_override){ MADT_OVERRIDE, sizeof(struct madt_override), 0, PM_SCI_IRQ,
+					PM_SCI_IRQ,    MADT_ACTIVE_HIGH_LEVEL };
 	at += sizeof(struct madt_override);
-	*(struct madt_nmi *)at = (struct madt_nmi){ MADT_LAPIC_NMI, sizeof(struct madt_nmi),
-						    MADT_ALL_PROCESSORS, 0, 1 };
+	*(struct madt_nmi *)at =
+		(struct madt_nmi){ MADT_LAPIC_NMI, sizeof(struct madt_nmi), MADT_ALL_PROCESSORS, 0, 1 };
 	return finish(w, "APIC", MADT_REVISION, size);
 }
 

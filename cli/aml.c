@@ -18,7 +18,7 @@ enum {
 };
 
 enum {
-	RESOURCE_IRQ_NO_FLAGS = 0x22,	/* edge, active high */
+	RESOURCE_IRQ_NO_FLAGS = 0x22, /* edge, active high */
 	RESOURCE_PORTS = 0x47,
 	RESOURCE_END = 0x79,
 };
@@ -70,7 +70,7 @@ void aml_name(struct aml *aml, const char *name)
 void aml_integer(struct aml *aml, uint32_t value)
 {
 	if (value <= 1) {
-		byte(aml, value);	/* ZeroOp and OneOp */
+		byte(aml, value); /* ZeroOp and OneOp */
 	} else if (value <= UINT8_MAX) {
 		byte(aml, OP_BYTE);
 		aml_bytes(aml, &value, 1);
@@ -98,8 +98,10 @@ void aml_eisa_id(struct aml *aml, const char *id)
 {
 	uint16_t letters = (id[0] - '@') << 10 | (id[1] - '@') << 5 | (id[2] - '@');
 	uint8_t packed[4] = {
-		letters >> 8, letters,
-		hex_digit(id[3]) << 4 | hex_digit(id[4]), hex_digit(id[5]) << 4 | hex_digit(id[6]),
+		letters >> 8,
+		letters,
+		hex_digit(id[3]) << 4 | hex_digit(id[4]),
+		hex_digit(id[5]) << 4 | hex_digit(id[6]),
 	};
 
 	byte(aml, OP_DWORD);
@@ -139,8 +141,7 @@ size_t aml_open_package(struct aml *aml, unsigned int elements)
 
 void aml_port_resources(struct aml *aml, uint16_t port, uint8_t count, int irq)
 {
-	const uint8_t ports[] = { RESOURCE_PORTS, 1 /* 16-bit decode */, port, port >> 8, port, port >> 8,
-				  1, count };
+	const uint8_t ports[] = { RESOURCE_PORTS, 1 /* 16-bit decode */, port, port >> 8, port, port >> 8, 1, count };
 	const uint8_t interrupt[] = { RESOURCE_IRQ_NO_FLAGS, irq < 8 ? 1 << (irq & 7) : 0,
 				      irq < 8 ? 0 : 1 << (irq & 7) };
 	const uint8_t end[] = { RESOURCE_END, 0 };

@@ -22,11 +22,11 @@ static void print_help(FILE *out)
 {
 	fputs("usage: anykvm COMMAND [ARGUMENTS]\n"
 	      "KVM on any machine: runs virtual machines with or without hardware virtualization.\n\n"
-	      "commands:\n", out);
+	      "commands:\n",
+	      out);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n'anykvm COMMAND --help' describes a command; 'anykvm --version' prints the version.\n",
-	      out);
+	fputs("\n'anykvm COMMAND --help' describes a command; 'anykvm --version' prints the version.\n", out);
 }
 
 /*

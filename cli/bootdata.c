@@ -3,20 +3,20 @@
 
 #include <string.h>
 
-#define PAGE_PRESENT	0x01ull
-#define PAGE_WRITABLE	0x02ull
-#define PAGE_LARGE	0x80ull
-#define LARGE_PAGE	(2ull << 20)
-#define PAGE_BYTES	0x1000
+#define PAGE_PRESENT 0x01ull
+#define PAGE_WRITABLE 0x02ull
+#define PAGE_LARGE 0x80ull
+#define LARGE_PAGE (2ull << 20)
+#define PAGE_BYTES 0x1000
 
 /* The KVM pages below 4 GiB and the interrupt chips: nothing that the guest may move devices to. */
-#define CHIPS_START	0xfec00000ull
-#define CHIPS_END	0x100000000ull
+#define CHIPS_START 0xfec00000ull
+#define CHIPS_END 0x100000000ull
 
-#define GDT_CODE_64	0x00af9b000000ffffull
-#define GDT_CODE_32	0x00cf9b000000ffffull
-#define GDT_DATA	0x00cf93000000ffffull
-#define GDT_TSS		0x00008b0000000067ull
+#define GDT_CODE_64 0x00af9b000000ffffull
+#define GDT_CODE_32 0x00cf9b000000ffffull
+#define GDT_DATA 0x00cf93000000ffffull
+#define GDT_TSS 0x00008b0000000067ull
 
 #define LOADER_UNDEFINED 0xff
 
@@ -98,8 +98,7 @@ void boot_write_tables(struct machine *m, enum entry_mode mode)
 		write_page_tables(m->ram + BOOT_PAGE_TABLES);
 }
 
-void boot_write_params(struct machine *m, struct boot_params *params, const struct initrd *initrd,
-		       uint64_t rsdp)
+void boot_write_params(struct machine *m, struct boot_params *params, const struct initrd *initrd, uint64_t rsdp)
 {
 	struct memory_range map[MEMORY_RANGES_MAX];
 	unsigned int ranges = boot_memory_map(m, map);

@@ -6,15 +6,15 @@
 #include "load.h"
 #include "message.h"
 
-#define HEADER_OFFSET		0x1f1
-#define SECTOR			512
-#define BOOT_FLAG		0xaa55
-#define HEADER_MAGIC		0x53726448	/* "HdrS" */
-#define ENTRY_64_OFFSET		0x200
+#define HEADER_OFFSET 0x1f1
+#define SECTOR 512
+#define BOOT_FLAG 0xaa55
+#define HEADER_MAGIC 0x53726448 /* "HdrS" */
+#define ENTRY_64_OFFSET 0x200
 
-#define VERSION_OLDEST		0x0206		/* the first with cmdline_size */
-#define VERSION_PREF_ADDRESS	0x020a
-#define VERSION_XLOADFLAGS	0x020c
+#define VERSION_OLDEST 0x0206 /* the first with cmdline_size */
+#define VERSION_PREF_ADDRESS 0x020a
+#define VERSION_XLOADFLAGS 0x020c
 
 bool bzimage_matches(const struct image *image)
 {
@@ -56,8 +56,8 @@ static uint64_t align_up(uint64_t value, uint64_t alignment)
  * Where the kernel likes to be, or just above 1 MiB if it fits only there and can be moved. The
  * returned range [address, *end) includes the space in which it unpacks itself.
  */
-static uint64_t choose_address(const struct machine *m, const struct setup_header *header,
-			       uint64_t file_size, uint64_t *end)
+static uint64_t choose_address(const struct machine *m, const struct setup_header *header, uint64_t file_size,
+			       uint64_t *end)
 {
 	uint64_t address = BOOT_HIGH_START;
 	uint64_t space = file_size;
@@ -68,8 +68,8 @@ static uint64_t choose_address(const struct machine *m, const struct setup_heade
 			space = header->init_size;
 		address = header->pref_address;
 	}
-	if (header->relocatable_kernel && (address < BOOT_HIGH_START || address > m->ram_low ||
-					   space > m->ram_low - address))
+	if (header->relocatable_kernel &&
+	    (address < BOOT_HIGH_START || address > m->ram_low || space > m->ram_low - address))
 		address = align_up(BOOT_HIGH_START, alignment);
 	*end = address + space;
 	return address;
@@ -87,8 +87,8 @@ bool bzimage_load(struct machine *m, const struct image *image, struct kernel *k
 	size = (uint64_t)header->syssize * 16;
 	/* syssize counts in 16 bytes: the file may end up to 15 bytes earlier. */
 	if (setup >= image->size || size > image->size - setup + 15) {
-		message("the kernel %s is cut short: %zu bytes, its header promises %" PRIu64,
-			image->path, image->size, setup + size);
+		message("the kernel %s is cut short: %zu bytes, its header promises %" PRIu64, image->path, image->size,
+			setup + size);
 		return false;
 	}
 	size = image->size - setup;
@@ -100,8 +100,8 @@ bool bzimage_load(struct machine *m, const struct image *image, struct kernel *k
 
 	header->code32_start = address;
 	kernel->initrd_max = header->initrd_addr_max;
-	kernel->command_line_max = header->cmdline_size < BOOT_COMMAND_LINE_MAX ?
-				   header->cmdline_size : BOOT_COMMAND_LINE_MAX - 1;
+	kernel->command_line_max =
+		header->cmdline_size < BOOT_COMMAND_LINE_MAX ? header->cmdline_size : BOOT_COMMAND_LINE_MAX - 1;
 	kernel->entry.rsi = BOOT_PARAMS;
 	kernel->entry.rip = address;
 	if (header->version >= VERSION_XLOADFLAGS && (header->xloadflags & XLF_KERNEL_64)) {

@@ -18,9 +18,9 @@
 #include "terminal.h"
 #include "vcpu.h"
 
-#define DEFAULT_MEMORY		(512ull << 20)
-#define MEMORY_MAX		(1ull << 40)
-#define COMMAND_LINE_SIZE	BOOT_COMMAND_LINE_MAX
+#define DEFAULT_MEMORY (512ull << 20)
+#define MEMORY_MAX (1ull << 40)
+#define COMMAND_LINE_SIZE BOOT_COMMAND_LINE_MAX
 
 struct boot_options {
 	const char *kernel;
@@ -33,24 +33,23 @@ struct boot_options {
 	bool engine_given;
 };
 
-static const char help[] =
-	"usage: anykvm boot --kernel FILE [OPTIONS]\n"
-	"Boots a Linux kernel in a virtual machine; its serial console is this terminal.\n"
-	"\n"
-	"  --kernel FILE    Linux bzImage (vmlinuz), or ELF kernel\n"
-	"  --initrd FILE    initial RAM disk\n"
-	"  --append STRING  kernel command line; 'console=ttyS0' and 'panic=-1' are put in\n"
-	"                   front unless it has a console= or panic= of its own\n"
-	"  --memory SIZE    guest memory: a number with K, M, G or T, MiB if without (512M)\n"
-	"  --cpus N         virtual CPUs (1)\n"
-	"  --engine NAME    auto, interpreter or translator (auto)\n"
-	"  --device PATH    use this KVM device, like /dev/kvm, instead of an engine\n"
-	"  --help           this text\n"
-	"\n"
-	"Ctrl-A x ends the virtual machine, Ctrl-A h shows the other keys.\n"
-	"\n"
-	"Exit status: 0 the guest powered off or rebooted, or Ctrl-A x; 1 cannot run;\n"
-	"2 bad arguments; 3 the guest crashed or its kernel panicked; 128+N signal N.\n";
+static const char help[] = "usage: anykvm boot --kernel FILE [OPTIONS]\n"
+			   "Boots a Linux kernel in a virtual machine; its serial console is this terminal.\n"
+			   "\n"
+			   "  --kernel FILE    Linux bzImage (vmlinuz), or ELF kernel\n"
+			   "  --initrd FILE    initial RAM disk\n"
+			   "  --append STRING  kernel command line; 'console=ttyS0' and 'panic=-1' are put in\n"
+			   "                   front unless it has a console= or panic= of its own\n"
+			   "  --memory SIZE    guest memory: a number with K, M, G or T, MiB if without (512M)\n"
+			   "  --cpus N         virtual CPUs (1)\n"
+			   "  --engine NAME    auto, interpreter or translator (auto)\n"
+			   "  --device PATH    use this KVM device, like /dev/kvm, instead of an engine\n"
+			   "  --help           this text\n"
+			   "\n"
+			   "Ctrl-A x ends the virtual machine, Ctrl-A h shows the other keys.\n"
+			   "\n"
+			   "Exit status: 0 the guest powered off or rebooted, or Ctrl-A x; 1 cannot run;\n"
+			   "2 bad arguments; 3 the guest crashed or its kernel panicked; 128+N signal N.\n";
 
 /* A size like 512M; false if it is none or too large for 64 bits. */
 static bool parse_size(const char *text, uint64_t *size)
@@ -87,8 +86,7 @@ static bool parse_memory(const char *text, struct boot_options *o)
 	}
 	o->memory &= -(uint64_t)0x1000;
 	if (o->memory < BOOT_MEMORY_MIN) {
-		message("--memory %s is too little; no kernel runs in less than %llu MiB", text,
-			BOOT_MEMORY_MIN >> 20);
+		message("--memory %s is too little; no kernel runs in less than %llu MiB", text, BOOT_MEMORY_MIN >> 20);
 		return false;
 	}
 	if (o->memory > MEMORY_MAX) {
@@ -135,8 +133,16 @@ static bool parse_engine(const char *text, struct boot_options *o)
 /* False: stop with *status. */
 static bool parse_arguments(int argc, char **argv, struct boot_options *o, int *status)
 {
-	enum { KERNEL = 'k', INITRD = 'i', APPEND = 'a', MEMORY = 'm', CPUS = 'c', ENGINE = 'e',
-	       DEVICE = 'd', HELP = 'h' };
+	enum {
+		KERNEL = 'k',
+		INITRD = 'i',
+		APPEND = 'a',
+		MEMORY = 'm',
+		CPUS = 'c',
+		ENGINE = 'e',
+		DEVICE = 'd',
+		HELP = 'h'
+	};
 	static const struct option options[] = {
 		{ "kernel", required_argument, NULL, KERNEL },
 		{ "initrd", required_argument, NULL, INITRD },
@@ -155,37 +161,19 @@ static bool parse_arguments(int argc, char **argv, struct boot_options *o, int *
 	opterr = 0;
 	while (ok && (option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		switch (option) {
-		case KERNEL:
-			o->kernel = optarg;
-			break;
-		case INITRD:
-			o->initrd = optarg;
-			break;
-		case APPEND:
-			o->append = optarg;
-			break;
-		case MEMORY:
-			ok = parse_memory(optarg, o);
-			break;
-		case CPUS:
-			ok = parse_cpus(optarg, o);
-			break;
-		case ENGINE:
-			ok = parse_engine(optarg, o);
-			break;
-		case DEVICE:
-			o->device = optarg;
-			break;
+		case KERNEL: o->kernel = optarg; break;
+		case INITRD: o->initrd = optarg; break;
+		case APPEND: o->append = optarg; break;
+		case MEMORY: ok = parse_memory(optarg, o); break;
+		case CPUS: ok = parse_cpus(optarg, o); break;
+		case ENGINE: ok = parse_engine(optarg, o); break;
+		case DEVICE: o->device = optarg; break;
 		case HELP:
 			fputs(help, stdout);
 			*status = STATUS_OK;
 			return false;
-		case ':':
-			message("%s needs a value; see 'anykvm boot --help'", argv[optind - 1]);
-			return false;
-		default:
-			message("no option %s; see 'anykvm boot --help'", argv[optind - 1]);
-			return false;
+		case ':': message("%s needs a value; see 'anykvm boot --help'", argv[optind - 1]); return false;
+		default: message("no option %s; see 'anykvm boot --help'", argv[optind - 1]); return false;
 		}
 	}
 	if (!ok)
@@ -223,8 +211,7 @@ static bool has_parameter(const char *line, const char *start)
 static bool make_command_line(const struct boot_options *o, char line[COMMAND_LINE_SIZE])
 {
 	const char *append = o->append ? o->append : "";
-	int n = snprintf(line, COMMAND_LINE_SIZE, "%s%s%s",
-			 has_parameter(append, "console=") ? "" : "console=ttyS0 ",
+	int n = snprintf(line, COMMAND_LINE_SIZE, "%s%s%s", has_parameter(append, "console=") ? "" : "console=ttyS0 ",
 			 has_parameter(append, "panic=") ? "" : "panic=-1 ", append);
 
 	if (n >= COMMAND_LINE_SIZE) {
@@ -274,8 +261,7 @@ static bool prepare(struct boot_machine *b, const struct boot_options *o)
 	keyboard_init(&b->keyboard, m);
 	pvpanic_init(&b->pvpanic, m);
 	request.rsdp = acpi_write_tables(m);
-	return request.rsdp && load_guest(m, &request, &entry) && vcpu_create_all(m) &&
-	       vcpu_set_entry(m, &entry);
+	return request.rsdp && load_guest(m, &request, &entry) && vcpu_create_all(m) && vcpu_set_entry(m, &entry);
 }
 
 /* Tell how it ended; returns the exit status. */
@@ -288,21 +274,14 @@ static int conclude(struct machine *m)
 	case MACHINE_RUNNING:
 	case MACHINE_POWEROFF:
 	case MACHINE_QUIT:
-	case MACHINE_PANIC:
-		break;
+	case MACHINE_PANIC: break;
 	case MACHINE_RESET:
 		if (!panic)
 			message("the guest rebooted");
 		break;
-	case MACHINE_SIGNAL:
-		status = STATUS_SIGNAL + m->end_signal;
-		break;
-	case MACHINE_CRASH:
-		status = STATUS_GUEST;
-		break;
-	case MACHINE_ERROR:
-		status = STATUS_FAILED;
-		break;
+	case MACHINE_SIGNAL: status = STATUS_SIGNAL + m->end_signal; break;
+	case MACHINE_CRASH: status = STATUS_GUEST; break;
+	case MACHINE_ERROR: status = STATUS_FAILED; break;
 	}
 	if (m->end_text[0])
 		message("%s", m->end_text);

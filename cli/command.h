@@ -10,9 +10,9 @@
 /* Exit statuses. A run ended by signal N gives 128 + N, as a shell would report it. */
 enum exit_status {
 	STATUS_OK = 0,
-	STATUS_FAILED = 1,	/* could not start, or the host failed us */
-	STATUS_USAGE = 2,	/* bad arguments */
-	STATUS_GUEST = 3,	/* the guest crashed: panic, triple fault, failed entry */
+	STATUS_FAILED = 1, /* could not start, or the host failed us */
+	STATUS_USAGE = 2, /* bad arguments */
+	STATUS_GUEST = 3, /* the guest crashed: panic, triple fault, failed entry */
 	STATUS_SIGNAL = 128,
 };
 

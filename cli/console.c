@@ -14,15 +14,15 @@
 #include "message.h"
 #include "terminal.h"
 
-#define ESCAPE		0x01	/* Ctrl-A */
+#define ESCAPE 0x01 /* Ctrl-A */
 
 /*
  * A driver that probes the port turns the receiver interrupt on for moments and then clears the
  * FIFO. Input waits until the guest has listened this long.
  */
-#define SETTLE_MS	10
+#define SETTLE_MS 10
 
-#define OUTPUT_RETRY_MS	100
+#define OUTPUT_RETRY_MS 100
 
 static const int handled_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
 
@@ -41,12 +41,12 @@ static void write_byte(struct console *c, uint8_t byte)
 	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
 
 	while (!c->output_closed && write(STDOUT_FILENO, &byte, 1) != 1) {
-		if (errno == EAGAIN)	/* someone else made it non-blocking */
+		if (errno == EAGAIN) /* someone else made it non-blocking */
 			poll(&out, 1, OUTPUT_RETRY_MS);
 		else if (errno != EINTR)
 			c->output_closed = true;
 		if (machine_ended(c->machine) != MACHINE_RUNNING)
-			break;		/* nobody reads: do not hold up the end */
+			break; /* nobody reads: do not hold up the end */
 	}
 }
 
@@ -91,7 +91,7 @@ static void show_help(void)
 static void buffer_byte(struct console *c, uint8_t byte)
 {
 	if (c->fill == CONSOLE_BUFFER)
-		return;		/* a terminal's user types at a guest that does not listen */
+		return; /* a terminal's user types at a guest that does not listen */
 	c->buffer[(c->start + c->fill) % CONSOLE_BUFFER] = byte;
 	c->fill++;
 }
@@ -100,19 +100,11 @@ static void take_escape(struct console *c, uint8_t byte)
 {
 	switch (byte) {
 	case 'x':
-	case 'X':
-		machine_end(c->machine, MACHINE_QUIT, "ended by Ctrl-A x");
-		break;
-	case 'b':
-		serial_break(&c->serial);
-		break;
+	case 'X': machine_end(c->machine, MACHINE_QUIT, "ended by Ctrl-A x"); break;
+	case 'b': serial_break(&c->serial); break;
 	case 'h':
-	case '?':
-		show_help();
-		break;
-	case ESCAPE:
-		buffer_byte(c, ESCAPE);
-		break;
+	case '?': show_help(); break;
+	case ESCAPE: buffer_byte(c, ESCAPE); break;
 	}
 }
 
@@ -143,7 +135,7 @@ static void read_input(struct console *c)
 	ssize_t n;
 
 	if (terminal_in_background()) {
-		c->input_open = false;	/* until we are continued in the foreground */
+		c->input_open = false; /* until we are continued in the foreground */
 		return;
 	}
 	n = read(STDIN_FILENO, bytes, room && room < sizeof(bytes) ? room : sizeof(bytes));
@@ -197,9 +189,7 @@ static void take_signal(struct console *c)
 	if (read(c->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	switch (info.ssi_signo) {
-	case SIGTSTP:
-		stop_for_a_while();
-		break;
+	case SIGTSTP: stop_for_a_while(); break;
 	case SIGCONT:
 		terminal_raw();
 		c->input_open = true;

@@ -23,19 +23,19 @@ struct console {
 	struct machine *machine;
 	struct serial serial;
 	int signal_fd;
-	int wake_event;			/* eventfd: the guest wants input */
+	int wake_event; /* eventfd: the guest wants input */
 
-	pthread_mutex_t output_lock;	/* the next two; held while a write blocks */
+	pthread_mutex_t output_lock; /* the next two; held while a write blocks */
 	struct panicwatch watch;
 	bool output_closed;
 
 	/* Main thread only: */
-	uint8_t buffer[CONSOLE_BUFFER];	/* input not yet taken by the guest */
+	uint8_t buffer[CONSOLE_BUFFER]; /* input not yet taken by the guest */
 	size_t start, fill;
 	bool input_open;
-	bool escaped;			/* the last byte was Ctrl-A */
-	bool settled;			/* the guest has listened for a while */
-	int64_t listening_since;	/* ms, or -1 */
+	bool escaped; /* the last byte was Ctrl-A */
+	bool settled; /* the guest has listened for a while */
+	int64_t listening_since; /* ms, or -1 */
 };
 
 /*

@@ -10,8 +10,8 @@
 #include "message.h"
 #include "vcpu.h"
 
-#define ENTRIES_AT_FIRST	64
-#define ENTRIES_AT_MOST		4096
+#define ENTRIES_AT_FIRST 64
+#define ENTRIES_AT_MOST 4096
 
 /* Smallest shift with 1 << shift >= n. */
 static unsigned int order(unsigned int n)
@@ -50,12 +50,11 @@ static void set_leaf_1(const struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 
 	e->ebx = (e->ebx & 0x0000ffff) | vcpu->id << 24 | (1u << order(cpus)) << 16;
 	if (cpus > 1)
-		e->edx |= 1u << 28;	/* HTT: the count in EBX is valid */
+		e->edx |= 1u << 28; /* HTT: the count in EBX is valid */
 	else
 		e->edx &= ~(1u << 28);
-	e->ecx |= 1u << 31;		/* a hypervisor is present */
-	if (kvmdev_ioctl_number(vcpu->machine->sys, KVM_CHECK_EXTENSION,
-				KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+	e->ecx |= 1u << 31; /* a hypervisor is present */
+	if (kvmdev_ioctl_number(vcpu->machine->sys, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
 		e->ecx |= 1u << 24;
 }
 
@@ -66,7 +65,7 @@ static void set_cache_leaf(const struct vcpu *vcpu, struct kvm_cpuid_entry2 *e, 
 	unsigned int level = e->eax >> 5 & 7;
 
 	if (!(e->eax & 0x1f))
-		return;		/* no more caches */
+		return; /* no more caches */
 	e->eax &= 0x3fff;
 	if (level >= 3)
 		e->eax |= ((1u << order(cpus)) - 1) << 14;
@@ -83,11 +82,11 @@ static void set_topology_leaf(const struct vcpu *vcpu, struct kvm_cpuid_entry2 *
 	e->ecx = e->index & 0xff;
 	if (e->index == 0) {
 		e->ebx = 1;
-		e->ecx |= 1 << 8;	/* threads */
+		e->ecx |= 1 << 8; /* threads */
 	} else if (e->index == 1) {
 		e->eax = order(cpus);
 		e->ebx = cpus;
-		e->ecx |= 2 << 8;	/* cores */
+		e->ecx |= 2 << 8; /* cores */
 	}
 	e->edx = vcpu->id;
 }
@@ -97,9 +96,9 @@ static void set_amd_leaf(const struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 	unsigned int cpus = vcpu->machine->cpu_count;
 
 	if (e->function == 0x80000008) {
-		if (e->ecx)		/* zero on other makers' CPUs */
+		if (e->ecx) /* zero on other makers' CPUs */
 			e->ecx = (cpus - 1) | order(cpus) << 12;
-	} else {			/* 0x8000001e */
+	} else { /* 0x8000001e */
 		e->eax = vcpu->id;
 		e->ebx = vcpu->id;
 		e->ecx = 0;
@@ -109,23 +108,13 @@ static void set_amd_leaf(const struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 static void set_entry(const struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 {
 	switch (e->function) {
-	case 0x1:
-		set_leaf_1(vcpu, e);
-		break;
-	case 0x4:
-		set_cache_leaf(vcpu, e, true);
-		break;
+	case 0x1: set_leaf_1(vcpu, e); break;
+	case 0x4: set_cache_leaf(vcpu, e, true); break;
 	case 0xb:
-	case 0x1f:
-		set_topology_leaf(vcpu, e);
-		break;
+	case 0x1f: set_topology_leaf(vcpu, e); break;
 	case 0x80000008:
-	case 0x8000001e:
-		set_amd_leaf(vcpu, e);
-		break;
-	case 0x8000001d:
-		set_cache_leaf(vcpu, e, false);
-		break;
+	case 0x8000001e: set_amd_leaf(vcpu, e); break;
+	case 0x8000001d: set_cache_leaf(vcpu, e, false); break;
 	}
 }
 
@@ -155,7 +144,9 @@ static struct kvm_cpuid2 *complete_topology(struct kvm_cpuid2 *cpuid)
 		if (find_entry(bigger, 0xb, index))
 			continue;
 		bigger->entries[bigger->nent++] = (struct kvm_cpuid_entry2){
-			.function = 0xb, .index = index, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+			.function = 0xb,
+			.index = index,
+			.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
 		};
 	}
 	find_entry(bigger, 0xb, 0)->flags |= KVM_CPUID_FLAG_SIGNIFCANT_INDEX;

@@ -8,28 +8,24 @@
 
 #include "machine.h"
 
-#define CODE_BEFORE	16
-#define CODE_AFTER	32
-#define STACK_WORDS	16
+#define CODE_BEFORE 16
+#define CODE_AFTER 32
+#define STACK_WORDS 16
 
 static void dump_general(FILE *out, const struct kvm_regs *r)
 {
 	fprintf(out, "  RIP %016llx  RFLAGS %08llx\n", r->rip, r->rflags);
-	fprintf(out, "  RAX %016llx  RBX %016llx  RCX %016llx  RDX %016llx\n",
-		r->rax, r->rbx, r->rcx, r->rdx);
-	fprintf(out, "  RSI %016llx  RDI %016llx  RBP %016llx  RSP %016llx\n",
-		r->rsi, r->rdi, r->rbp, r->rsp);
-	fprintf(out, "  R8  %016llx  R9  %016llx  R10 %016llx  R11 %016llx\n",
-		r->r8, r->r9, r->r10, r->r11);
-	fprintf(out, "  R12 %016llx  R13 %016llx  R14 %016llx  R15 %016llx\n",
-		r->r12, r->r13, r->r14, r->r15);
+	fprintf(out, "  RAX %016llx  RBX %016llx  RCX %016llx  RDX %016llx\n", r->rax, r->rbx, r->rcx, r->rdx);
+	fprintf(out, "  RSI %016llx  RDI %016llx  RBP %016llx  RSP %016llx\n", r->rsi, r->rdi, r->rbp, r->rsp);
+	fprintf(out, "  R8  %016llx  R9  %016llx  R10 %016llx  R11 %016llx\n", r->r8, r->r9, r->r10, r->r11);
+	fprintf(out, "  R12 %016llx  R13 %016llx  R14 %016llx  R15 %016llx\n", r->r12, r->r13, r->r14, r->r15);
 }
 
 static void dump_segment(FILE *out, const char *name, const struct kvm_segment *s)
 {
-	fprintf(out, "  %-3s %04x  base %016llx  limit %08x  type %x s %u dpl %u p %u l %u db %u g %u%s\n",
-		name, s->selector, s->base, s->limit, s->type, s->s, s->dpl, s->present, s->l, s->db,
-		s->g, s->unusable ? " unusable" : "");
+	fprintf(out, "  %-3s %04x  base %016llx  limit %08x  type %x s %u dpl %u p %u l %u db %u g %u%s\n", name,
+		s->selector, s->base, s->limit, s->type, s->s, s->dpl, s->present, s->l, s->db, s->g,
+		s->unusable ? " unusable" : "");
 }
 
 static void dump_system(FILE *out, const struct kvm_sregs *s)
@@ -42,10 +38,10 @@ static void dump_system(FILE *out, const struct kvm_sregs *s)
 	dump_segment(out, "GS", &s->gs);
 	dump_segment(out, "LDT", &s->ldt);
 	dump_segment(out, "TR", &s->tr);
-	fprintf(out, "  GDT base %016llx limit %04x  IDT base %016llx limit %04x\n",
-		s->gdt.base, s->gdt.limit, s->idt.base, s->idt.limit);
-	fprintf(out, "  CR0 %08llx  CR2 %016llx  CR3 %016llx  CR4 %08llx  CR8 %llx  EFER %llx\n",
-		s->cr0, s->cr2, s->cr3, s->cr4, s->cr8, s->efer);
+	fprintf(out, "  GDT base %016llx limit %04x  IDT base %016llx limit %04x\n", s->gdt.base, s->gdt.limit,
+		s->idt.base, s->idt.limit);
+	fprintf(out, "  CR0 %08llx  CR2 %016llx  CR3 %016llx  CR4 %08llx  CR8 %llx  EFER %llx\n", s->cr0, s->cr2,
+		s->cr3, s->cr4, s->cr8, s->efer);
 }
 
 static void dump_events(FILE *out, struct vcpu *vcpu)
@@ -58,8 +54,7 @@ static void dump_events(FILE *out, struct vcpu *vcpu)
 		fprintf(out, "  event: exception %u (injected %u, error code %x), interrupt %u (injected %u)\n",
 			events.exception.nr, events.exception.injected, events.exception.error_code,
 			events.interrupt.nr, events.interrupt.injected);
-	if (kvmdev_ioctl(vcpu->dev, KVM_GET_MP_STATE, &state) >= 0 &&
-	    state.mp_state != KVM_MP_STATE_RUNNABLE)
+	if (kvmdev_ioctl(vcpu->dev, KVM_GET_MP_STATE, &state) >= 0 && state.mp_state != KVM_MP_STATE_RUNNABLE)
 		fprintf(out, "  mp_state %u\n", state.mp_state);
 }
 
@@ -122,8 +117,7 @@ char *dump_vcpu(struct vcpu *vcpu)
 	if (!out)
 		return NULL;
 	fprintf(out, "vCPU %u, exit reason %u:\n", vcpu->id, vcpu->run->exit_reason);
-	if (kvmdev_ioctl(vcpu->dev, KVM_GET_REGS, &regs) < 0 ||
-	    kvmdev_ioctl(vcpu->dev, KVM_GET_SREGS, &sregs) < 0) {
+	if (kvmdev_ioctl(vcpu->dev, KVM_GET_REGS, &regs) < 0 || kvmdev_ioctl(vcpu->dev, KVM_GET_SREGS, &sregs) < 0) {
 		fputs("  (its registers cannot be read)\n", out);
 	} else {
 		bool long_mode = sregs.cs.l;

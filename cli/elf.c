@@ -10,12 +10,12 @@
 #include "load.h"
 #include "message.h"
 
-#define NOTE_PVH_ENTRY		18
-#define COMMAND_LINE_MAX	2047	/* COMMAND_LINE_SIZE of Linux on x86 is 2048 */
-#define INITRD_MAX		0x7fffffff
-#define PROTOCOL_VERSION	0x020f
-#define BOOT_FLAG		0xaa55
-#define HEADER_MAGIC		0x53726448
+#define NOTE_PVH_ENTRY 18
+#define COMMAND_LINE_MAX 2047 /* COMMAND_LINE_SIZE of Linux on x86 is 2048 */
+#define INITRD_MAX 0x7fffffff
+#define PROTOCOL_VERSION 0x020f
+#define BOOT_FLAG 0xaa55
+#define HEADER_MAGIC 0x53726448
 
 /* A program header of either class. */
 struct segment {
@@ -96,8 +96,7 @@ static struct segment read_segment(const struct elf *elf, unsigned int index)
 	}
 }
 
-static bool load_segment(struct machine *m, const struct elf *elf, const struct segment *s,
-			 struct kernel *kernel)
+static bool load_segment(struct machine *m, const struct elf *elf, const struct segment *s, struct kernel *kernel)
 {
 	uint64_t end;
 	void *memory;
@@ -107,8 +106,7 @@ static bool load_segment(struct machine *m, const struct elf *elf, const struct 
 		return false;
 	}
 	if (__builtin_add_overflow(s->address, s->memory_size, &end) || end > RAM_HOLE_START) {
-		message("the kernel %s wants to be above 3 GiB, where there is no memory for it",
-			elf->image->path);
+		message("the kernel %s wants to be above 3 GiB, where there is no memory for it", elf->image->path);
 		return false;
 	}
 	if (s->address < BOOT_HIGH_START) {
@@ -134,7 +132,7 @@ static bool find_pvh_note(const struct elf *elf, const struct segment *s, uint32
 {
 	uint64_t align = s->align == 8 ? 8 : 4;
 	uint64_t at = s->offset, end = s->offset + s->file_size;
-	Elf64_Nhdr note;	/* the same in both classes */
+	Elf64_Nhdr note; /* the same in both classes */
 
 	if (!inside(elf->image, s->offset, s->file_size))
 		return false;
@@ -146,8 +144,8 @@ static bool find_pvh_note(const struct elf *elf, const struct segment *s, uint32
 		data = round_up(name + note.n_namesz, align);
 		if (data > end || note.n_descsz > end - data)
 			return false;
-		if (note.n_type == NOTE_PVH_ENTRY && note.n_namesz == 4 &&
-		    !memcmp(elf->image->data + name, "Xen", 4) && note.n_descsz >= sizeof(*entry)) {
+		if (note.n_type == NOTE_PVH_ENTRY && note.n_namesz == 4 && !memcmp(elf->image->data + name, "Xen", 4) &&
+		    note.n_descsz >= sizeof(*entry)) {
 			memcpy(entry, elf->image->data + data, sizeof(*entry));
 			return true;
 		}
@@ -193,8 +191,8 @@ bool elf_load(struct machine *m, const struct image *image, struct kernel *kerne
 		}
 		if (s.type == PT_NOTE && find_pvh_note(&elf, &s, &pvh_entry)) {
 			kernel->pvh = true;
-			kernel->entry = (struct entry){ .mode = ENTRY_PROTECTED, .rip = pvh_entry,
-							.rbx = BOOT_PVH_INFO };
+			kernel->entry =
+				(struct entry){ .mode = ENTRY_PROTECTED, .rip = pvh_entry, .rbx = BOOT_PVH_INFO };
 		}
 	}
 	if (!loaded) {

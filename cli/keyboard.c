@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-#define DATA_PORT	0x60
-#define COMMAND_PORT	0x64
+#define DATA_PORT 0x60
+#define COMMAND_PORT 0x64
 
-#define STATUS_OUTPUT_FULL	0x01
-#define STATUS_SYSTEM		0x04
+#define STATUS_OUTPUT_FULL 0x01
+#define STATUS_SYSTEM 0x04
 
 enum {
 	READ_COMMAND_BYTE = 0x20,
@@ -16,10 +16,10 @@ enum {
 	TEST_KEYBOARD_PORT = 0xab,
 	READ_OUTPUT_PORT = 0xd0,
 	WRITE_OUTPUT_PORT = 0xd1,
-	PULSE_OUTPUT = 0xf0,		/* low four bits: lines that are not pulsed */
+	PULSE_OUTPUT = 0xf0, /* low four bits: lines that are not pulsed */
 };
 
-#define LINE_RESET	0x01	/* of the output port, active low */
+#define LINE_RESET 0x01 /* of the output port, active low */
 
 static void answer(struct keyboard *keyboard, uint8_t byte)
 {
@@ -38,18 +38,10 @@ static bool command(struct keyboard *keyboard, uint8_t byte)
 {
 	keyboard->pending = takes_data(byte) ? byte : 0;
 	switch (byte) {
-	case READ_COMMAND_BYTE:
-		answer(keyboard, keyboard->command_byte);
-		break;
-	case TEST_CONTROLLER:
-		answer(keyboard, 0x55);
-		break;
-	case TEST_KEYBOARD_PORT:
-		answer(keyboard, 0x00);
-		break;
-	case READ_OUTPUT_PORT:
-		answer(keyboard, keyboard->output_port);
-		break;
+	case READ_COMMAND_BYTE: answer(keyboard, keyboard->command_byte); break;
+	case TEST_CONTROLLER: answer(keyboard, 0x55); break;
+	case TEST_KEYBOARD_PORT: answer(keyboard, 0x00); break;
+	case READ_OUTPUT_PORT: answer(keyboard, keyboard->output_port); break;
 	}
 	return byte >= PULSE_OUTPUT && !(byte & LINE_RESET);
 }
@@ -94,8 +86,7 @@ static uint32_t status_read(void *device, unsigned int offset, unsigned int size
 	return value;
 }
 
-static void handle_write(struct keyboard *keyboard, bool (*handle)(struct keyboard *, uint8_t),
-			 uint8_t byte)
+static void handle_write(struct keyboard *keyboard, bool (*handle)(struct keyboard *, uint8_t), uint8_t byte)
 {
 	bool reset;
 
@@ -124,10 +115,14 @@ void keyboard_init(struct keyboard *keyboard, struct machine *m)
 {
 	memset(keyboard, 0, sizeof(*keyboard));
 	keyboard->machine = m;
-	keyboard->output_port = 0x03;	/* A20 on, reset off */
+	keyboard->output_port = 0x03; /* A20 on, reset off */
 	pthread_mutex_init(&keyboard->lock, NULL);
-	bus_claim(&m->bus, &(struct bus_range){ .base = DATA_PORT, .count = 1, .device = keyboard,
-						.read = data_read, .write = data_write });
-	bus_claim(&m->bus, &(struct bus_range){ .base = COMMAND_PORT, .count = 1, .device = keyboard,
-						.read = status_read, .write = command_write });
+	bus_claim(&m->bus,
+		  &(struct bus_range){
+			  .base = DATA_PORT, .count = 1, .device = keyboard, .read = data_read, .write = data_write });
+	bus_claim(&m->bus, &(struct bus_range){ .base = COMMAND_PORT,
+						.count = 1,
+						.device = keyboard,
+						.read = status_read,
+						.write = command_write });
 }

@@ -47,8 +47,7 @@ static inline int kvmdev_ioctl_number(struct kvmdev *dev, unsigned long request,
 	return dev->ops->ioctl(dev, request, (void *)(uintptr_t)arg);
 }
 
-static inline int kvmdev_make(struct kvmdev *dev, unsigned long request, unsigned long arg,
-			      struct kvmdev **made)
+static inline int kvmdev_make(struct kvmdev *dev, unsigned long request, unsigned long arg, struct kvmdev **made)
 {
 	return dev->ops->make(dev, request, arg, made);
 }

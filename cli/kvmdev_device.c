@@ -12,7 +12,7 @@
 struct device_object {
 	struct kvmdev dev;
 	int fd;
-	struct kvm_run *run;	/* vCPUs: mapped at first use; otherwise NULL */
+	struct kvm_run *run; /* vCPUs: mapped at first use; otherwise NULL */
 	size_t run_size;
 };
 
@@ -45,8 +45,7 @@ static int device_ioctl(struct kvmdev *dev, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-static int device_make(struct kvmdev *dev, unsigned long request, unsigned long arg,
-		       struct kvmdev **made)
+static int device_make(struct kvmdev *dev, unsigned long request, unsigned long arg, struct kvmdev **made)
 {
 	int fd = device_ioctl(dev, request, (void *)(uintptr_t)arg);
 

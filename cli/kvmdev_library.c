@@ -37,8 +37,7 @@ static int library_ioctl(struct kvmdev *dev, unsigned long request, void *arg)
 	return anykvm_ioctl(handle_of(dev), request, arg);
 }
 
-static int library_make(struct kvmdev *dev, unsigned long request, unsigned long arg,
-			struct kvmdev **made)
+static int library_make(struct kvmdev *dev, unsigned long request, unsigned long arg, struct kvmdev **made)
 {
 	struct anykvm_handle *handle;
 	int err;

@@ -16,7 +16,8 @@
 bool load_no_room(const struct machine *m, const char *what, uint64_t end)
 {
 	message("too little memory: %s needs %" PRIu64 " MiB below 3 GiB and the guest has %" PRIu64
-		"; give a larger --memory", what, (end + (1 << 20) - 1) >> 20, m->ram_low >> 20);
+		"; give a larger --memory",
+		what, (end + (1 << 20) - 1) >> 20, m->ram_low >> 20);
 	return false;
 }
 
@@ -72,8 +73,7 @@ static bool load_kernel(struct machine *m, const char *path, struct kernel *kern
 }
 
 /* As high as allowed: the kernel may unpack itself above where it was loaded. */
-static bool load_initrd(struct machine *m, const char *path, const struct kernel *kernel,
-			struct initrd *initrd)
+static bool load_initrd(struct machine *m, const char *path, const struct kernel *kernel, struct initrd *initrd)
 {
 	uint64_t end = m->ram_low;
 	struct image image;
@@ -102,12 +102,10 @@ bool load_guest(struct machine *m, const struct load_request *request, struct en
 	struct kernel kernel;
 	struct initrd initrd;
 
-	if (!load_kernel(m, request->kernel, &kernel) ||
-	    !load_initrd(m, request->initrd, &kernel, &initrd))
+	if (!load_kernel(m, request->kernel, &kernel) || !load_initrd(m, request->initrd, &kernel, &initrd))
 		return false;
 	if (length > kernel.command_line_max) {
-		message("the command line has %zu bytes; this kernel takes up to %zu", length,
-			kernel.command_line_max);
+		message("the command line has %zu bytes; this kernel takes up to %zu", length, kernel.command_line_max);
 		return false;
 	}
 	memcpy(m->ram + BOOT_COMMAND_LINE, request->command_line, length + 1);

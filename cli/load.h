@@ -25,7 +25,7 @@ struct image {
 
 struct load_request {
 	const char *kernel;
-	const char *initrd;		/* or NULL */
+	const char *initrd; /* or NULL */
 	const char *command_line;
 	uint64_t rsdp;
 };
@@ -35,11 +35,11 @@ bool load_guest(struct machine *m, const struct load_request *request, struct en
 
 /* What the parts below need to know about each other. */
 struct kernel {
-	uint64_t end;			/* first byte above the kernel and its early work space */
-	uint64_t initrd_max;		/* highest address an initrd byte may have */
-	size_t command_line_max;	/* bytes without the final zero */
-	bool pvh;			/* start info instead of boot_params */
-	struct boot_params params;	/* with the setup header filled in */
+	uint64_t end; /* first byte above the kernel and its early work space */
+	uint64_t initrd_max; /* highest address an initrd byte may have */
+	size_t command_line_max; /* bytes without the final zero */
+	bool pvh; /* start info instead of boot_params */
+	struct boot_params params; /* with the setup header filled in */
 	struct entry entry;
 };
 

@@ -16,8 +16,8 @@
 #include "vcpu.h"
 
 /* Intel hosts need four pages of guest-physical space: keep clear of RAM and of the chips. */
-#define IDENTITY_MAP_ADDRESS	0xfffbc000ull
-#define TSS_ADDRESS		0xfffbd000ull
+#define IDENTITY_MAP_ADDRESS 0xfffbc000ull
+#define TSS_ADDRESS 0xfffbd000ull
 
 static bool failed(const char *what, int err)
 {
@@ -42,8 +42,7 @@ static bool check_kvm(struct machine *m, unsigned int cpus)
 	int version = kvmdev_ioctl_number(m->sys, KVM_GET_API_VERSION, 0);
 
 	if (version != KVM_API_VERSION) {
-		message("the KVM device speaks API version %d; version %d is needed", version,
-			KVM_API_VERSION);
+		message("the KVM device speaks API version %d; version %d is needed", version, KVM_API_VERSION);
 		return false;
 	}
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
@@ -83,8 +82,7 @@ static bool create_vm(struct machine *m)
 	return true;
 }
 
-static bool add_slot(struct machine *m, unsigned int slot, uint64_t address, uint64_t offset,
-		     uint64_t size)
+static bool add_slot(struct machine *m, unsigned int slot, uint64_t address, uint64_t offset, uint64_t size)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
@@ -102,12 +100,11 @@ static bool add_slot(struct machine *m, unsigned int slot, uint64_t address, uin
 
 static bool create_ram(struct machine *m, uint64_t size)
 {
-	void *ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (ram == MAP_FAILED) {
-		message("cannot get %" PRIu64 " MiB for the guest's memory: %s; give a smaller --memory",
-			size >> 20, strerror(errno));
+		message("cannot get %" PRIu64 " MiB for the guest's memory: %s; give a smaller --memory", size >> 20,
+			strerror(errno));
 		return false;
 	}
 	m->ram = ram;
@@ -116,8 +113,7 @@ static bool create_ram(struct machine *m, uint64_t size)
 	/* Fewer host page faults; and a core dump of ours shall not hold the guest. */
 	madvise(ram, size, MADV_HUGEPAGE);
 	madvise(ram, size, MADV_DONTDUMP);
-	return add_slot(m, 0, 0, 0, m->ram_low) &&
-	       add_slot(m, 1, RAM_HOLE_END, m->ram_low, size - m->ram_low);
+	return add_slot(m, 0, 0, 0, m->ram_low) && add_slot(m, 1, RAM_HOLE_END, m->ram_low, size - m->ram_low);
 }
 
 bool machine_create(struct machine *m, struct kvmdev *sys, uint64_t ram_size, unsigned int cpus)
@@ -164,8 +160,7 @@ void *machine_memory(struct machine *m, uint64_t address, uint64_t size)
 
 	if (address <= m->ram_low && size <= m->ram_low - address)
 		return m->ram + address;
-	if (address >= RAM_HOLE_END && address - RAM_HOLE_END <= high &&
-	    size <= high - (address - RAM_HOLE_END))
+	if (address >= RAM_HOLE_END && address - RAM_HOLE_END <= high && size <= high - (address - RAM_HOLE_END))
 		return m->ram + m->ram_low + (address - RAM_HOLE_END);
 	return NULL;
 }

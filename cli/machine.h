@@ -18,53 +18,53 @@
 #include "kvmdev.h"
 
 /* RAM fills the space below the hole, the rest goes above 4 GiB. */
-#define RAM_HOLE_START	0xc0000000ull
-#define RAM_HOLE_END	0x100000000ull
+#define RAM_HOLE_START 0xc0000000ull
+#define RAM_HOLE_END 0x100000000ull
 
-#define MAX_CPUS	254	/* APIC ids 0 to 253: below the 8-bit broadcast id */
+#define MAX_CPUS 254 /* APIC ids 0 to 253: below the 8-bit broadcast id */
 
 enum machine_end {
 	MACHINE_RUNNING,
-	MACHINE_POWEROFF,	/* the guest powered off */
-	MACHINE_RESET,		/* the guest asked for a reset */
-	MACHINE_QUIT,		/* the user ended it */
-	MACHINE_SIGNAL,		/* a signal to this process ended it */
-	MACHINE_CRASH,		/* the guest cannot go on; its registers were taken */
-	MACHINE_PANIC,		/* the guest said that it panicked (pvpanic) */
-	MACHINE_ERROR,		/* KVM or the host failed */
+	MACHINE_POWEROFF, /* the guest powered off */
+	MACHINE_RESET, /* the guest asked for a reset */
+	MACHINE_QUIT, /* the user ended it */
+	MACHINE_SIGNAL, /* a signal to this process ended it */
+	MACHINE_CRASH, /* the guest cannot go on; its registers were taken */
+	MACHINE_PANIC, /* the guest said that it panicked (pvpanic) */
+	MACHINE_ERROR, /* KVM or the host failed */
 };
 
 struct machine;
 
 struct vcpu {
 	struct machine *machine;
-	unsigned int id;		/* also the APIC id */
+	unsigned int id; /* also the APIC id */
 	struct kvmdev *dev;
 	struct kvm_run *run;
 	pthread_t thread;
-	bool started;			/* main thread only */
+	bool started; /* main thread only */
 };
 
 struct machine {
 	struct kvmdev *sys;
 	struct kvmdev *vm;
-	size_t run_size;		/* KVM_GET_VCPU_MMAP_SIZE */
+	size_t run_size; /* KVM_GET_VCPU_MMAP_SIZE */
 
-	uint8_t *ram;			/* all of it, in one mapping */
-	uint64_t ram_size;		/* bytes, a multiple of the page size */
-	uint64_t ram_low;		/* bytes below the hole, from address 0 */
+	uint8_t *ram; /* all of it, in one mapping */
+	uint64_t ram_size; /* bytes, a multiple of the page size */
+	uint64_t ram_low; /* bytes below the hole, from address 0 */
 
 	struct bus bus;
 	struct vcpu *vcpus;
 	unsigned int cpu_count;
 
-	int end_event;			/* eventfd: readable once end is set */
-	pthread_mutex_t end_lock;	/* end, end_text, report, panic_seen */
-	enum machine_end end;		/* the first reason counts */
-	char end_text[256];		/* what to tell the user; may be empty */
-	char *report;			/* register dump of the crash or panic, or NULL; malloc */
-	bool panic_seen;		/* the guest said so, see machine_panicked() */
-	int end_signal;			/* MACHINE_SIGNAL: which; main thread only */
+	int end_event; /* eventfd: readable once end is set */
+	pthread_mutex_t end_lock; /* end, end_text, report, panic_seen */
+	enum machine_end end; /* the first reason counts */
+	char end_text[256]; /* what to tell the user; may be empty */
+	char *report; /* register dump of the crash or panic, or NULL; malloc */
+	bool panic_seen; /* the guest said so, see machine_panicked() */
+	int end_signal; /* MACHINE_SIGNAL: which; main thread only */
 };
 
 /*

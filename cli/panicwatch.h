@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct panicwatch {
-	unsigned int matched;	/* characters of the phrase seen so far */
+	unsigned int matched; /* characters of the phrase seen so far */
 };
 
 /* Feed one polled byte; true when it completes the phrase. */

@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-#define CONTROL_SCI_EN		0x0001
-#define CONTROL_SLP_TYP_SHIFT	10
-#define CONTROL_SLP_TYP		0x1c00
-#define CONTROL_SLP_EN		0x2000
+#define CONTROL_SCI_EN 0x0001
+#define CONTROL_SLP_TYP_SHIFT 10
+#define CONTROL_SLP_TYP 0x1c00
+#define CONTROL_SLP_EN 0x2000
 
-#define PM_TIMER_HZ		3579545
+#define PM_TIMER_HZ 3579545
 
-#define RESET_CPU		0x04
+#define RESET_CPU 0x04
 
 static uint32_t timer_now(void)
 {
@@ -19,8 +19,7 @@ static uint32_t timer_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	/* Modulo 2^32, which the product of the seconds keeps. */
-	return (uint32_t)ts.tv_sec * PM_TIMER_HZ +
-	       (uint32_t)((uint64_t)ts.tv_nsec * PM_TIMER_HZ / 1000000000);
+	return (uint32_t)ts.tv_sec * PM_TIMER_HZ + (uint32_t)((uint64_t)ts.tv_nsec * PM_TIMER_HZ / 1000000000);
 }
 
 static uint32_t timer_read(void *device, unsigned int offset, unsigned int size)
@@ -88,8 +87,7 @@ static void control_write(void *device, unsigned int offset, unsigned int size, 
 	/* SLP_EN reads as zero; there is no other mode than ACPI's. */
 	power->control = (control & ~CONTROL_SLP_EN) | CONTROL_SCI_EN;
 	pthread_mutex_unlock(&power->lock);
-	if ((control & CONTROL_SLP_EN) &&
-	    (control & CONTROL_SLP_TYP) >> CONTROL_SLP_TYP_SHIFT == PM_SLEEP_OFF)
+	if ((control & CONTROL_SLP_EN) && (control & CONTROL_SLP_TYP) >> CONTROL_SLP_TYP_SHIFT == PM_SLEEP_OFF)
 		machine_end(power->machine, MACHINE_POWEROFF, "%s", "");
 }
 
@@ -117,12 +115,20 @@ void power_init(struct power *power, struct machine *m)
 	power->machine = m;
 	power->control = CONTROL_SCI_EN;
 	pthread_mutex_init(&power->lock, NULL);
-	bus_claim(&m->bus, &(struct bus_range){ .base = PM_EVENT_PORT, .count = 4, .device = power,
-						.read = event_read, .write = event_write });
-	bus_claim(&m->bus, &(struct bus_range){ .base = PM_CONTROL_PORT, .count = 2, .device = power,
-						.read = control_read, .write = control_write });
-	bus_claim(&m->bus, &(struct bus_range){ .base = PM_TIMER_PORT, .count = 4, .device = power,
-						.read = timer_read, .write = timer_write });
-	bus_claim(&m->bus, &(struct bus_range){ .base = RESET_PORT, .count = 1, .device = power,
-						.read = reset_read, .write = reset_write });
+	bus_claim(
+		&m->bus,
+		&(struct bus_range){
+			.base = PM_EVENT_PORT, .count = 4, .device = power, .read = event_read, .write = event_write });
+	bus_claim(&m->bus, &(struct bus_range){ .base = PM_CONTROL_PORT,
+						.count = 2,
+						.device = power,
+						.read = control_read,
+						.write = control_write });
+	bus_claim(
+		&m->bus,
+		&(struct bus_range){
+			.base = PM_TIMER_PORT, .count = 4, .device = power, .read = timer_read, .write = timer_write });
+	bus_claim(&m->bus,
+		  &(struct bus_range){
+			  .base = RESET_PORT, .count = 1, .device = power, .read = reset_read, .write = reset_write });
 }

@@ -2,8 +2,8 @@
 /* The port by which a guest with a pvpanic driver says that it panicked (QEMU, 'PVPANIC DEVICE'). */
 #include "devices.h"
 
-#define EVENT_PANICKED		0x01
-#define EVENT_CRASH_LOADED	0x02	/* a crash kernel takes over: the guest goes on */
+#define EVENT_PANICKED 0x01
+#define EVENT_CRASH_LOADED 0x02 /* a crash kernel takes over: the guest goes on */
 
 static uint32_t pvpanic_read(void *device, unsigned int offset, unsigned int size)
 {
@@ -28,6 +28,9 @@ static void pvpanic_write(void *device, unsigned int offset, unsigned int size, 
 void pvpanic_init(struct pvpanic *pvpanic, struct machine *m)
 {
 	pvpanic->machine = m;
-	bus_claim(&m->bus, &(struct bus_range){ .base = PVPANIC_PORT, .count = 1, .device = pvpanic,
-						.read = pvpanic_read, .write = pvpanic_write });
+	bus_claim(&m->bus, &(struct bus_range){ .base = PVPANIC_PORT,
+						.count = 1,
+						.device = pvpanic,
+						.read = pvpanic_read,
+						.write = pvpanic_write });
 }

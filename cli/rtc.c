@@ -18,14 +18,14 @@ enum {
 	REG_D = 0x0d,
 };
 
-#define A_UPDATING	0x80
-#define A_32KHZ_1024HZ	0x26	/* the divider and rate that firmware sets */
-#define B_SET		0x80
-#define B_INTERRUPTS	0x70
-#define B_BINARY	0x04
-#define B_24_HOURS	0x02
-#define D_VALID		0x80
-#define HOURS_PM	0x80
+#define A_UPDATING 0x80
+#define A_32KHZ_1024HZ 0x26 /* the divider and rate that firmware sets */
+#define B_SET 0x80
+#define B_INTERRUPTS 0x70
+#define B_BINARY 0x04
+#define B_24_HOURS 0x02
+#define D_VALID 0x80
+#define HOURS_PM 0x80
 
 static uint8_t encode(const struct rtc *rtc, int value)
 {
@@ -77,8 +77,7 @@ static void accept_time(struct rtc *rtc)
 		.tm_hour = decode_hours(rtc, rtc->memory[REG_HOURS]),
 		.tm_mday = decode(rtc, rtc->memory[REG_DAY]),
 		.tm_mon = decode(rtc, rtc->memory[REG_MONTH]) - 1,
-		.tm_year = decode(rtc, rtc->memory[RTC_CENTURY]) * 100 +
-			   decode(rtc, rtc->memory[REG_YEAR]) - 1900,
+		.tm_year = decode(rtc, rtc->memory[RTC_CENTURY]) * 100 + decode(rtc, rtc->memory[REG_YEAR]) - 1900,
 	};
 	time_t set = timegm(&tm);
 
@@ -96,10 +95,8 @@ static bool is_time(uint8_t index)
 	case REG_DAY:
 	case REG_MONTH:
 	case REG_YEAR:
-	case RTC_CENTURY:
-		return true;
-	default:
-		return false;
+	case RTC_CENTURY: return true;
+	default: return false;
 	}
 }
 
@@ -108,7 +105,7 @@ static void write_memory(struct rtc *rtc, uint8_t value)
 	uint8_t index = rtc->index;
 
 	if (index == REG_C || index == REG_D)
-		return;		/* read only */
+		return; /* read only */
 	if (is_time(index) && !rtc->frozen) {
 		latch_time(rtc);
 		rtc->memory[index] = value;
@@ -150,7 +147,7 @@ static void rtc_write(void *device, unsigned int offset, unsigned int size, uint
 
 	pthread_mutex_lock(&rtc->lock);
 	if (offset == 0) {
-		rtc->index = value & 0x7f;	/* bit 7 would mask NMIs */
+		rtc->index = value & 0x7f; /* bit 7 would mask NMIs */
 		if (size > 1)
 			write_memory(rtc, value >> 8);
 	} else {
@@ -167,6 +164,6 @@ void rtc_init(struct rtc *rtc, struct machine *m)
 	rtc->memory[REG_B] = B_24_HOURS;
 	rtc->memory[REG_D] = D_VALID;
 	pthread_mutex_init(&rtc->lock, NULL);
-	bus_claim(&m->bus, &(struct bus_range){ .base = RTC_PORT, .count = 2, .device = rtc,
-						.read = rtc_read, .write = rtc_write });
+	bus_claim(&m->bus, &(struct bus_range){
+				   .base = RTC_PORT, .count = 2, .device = rtc, .read = rtc_read, .write = rtc_write });
 }

@@ -6,14 +6,14 @@
 
 #include "machine.h"
 
-#define REGISTERS	8
+#define REGISTERS 8
 
 /* So many looks at an empty receiver with nothing sent in between: a guest that waits for input. */
-#define POLLS_TO_LISTEN	64
+#define POLLS_TO_LISTEN 64
 
-#define MSR_DELTAS	(UART_MSR_DCTS | UART_MSR_DDSR | UART_MSR_TERI | UART_MSR_DDCD)
+#define MSR_DELTAS (UART_MSR_DCTS | UART_MSR_DDSR | UART_MSR_TERI | UART_MSR_DDCD)
 /* The other side is always there. */
-#define MSR_CONNECTED	(UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD)
+#define MSR_CONNECTED (UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD)
 
 static bool fifo_enabled(const struct serial *s)
 {
@@ -41,7 +41,7 @@ static uint8_t line_status(const struct serial *s)
 		lsr |= UART_LSR_DR | s->fifo[s->head] >> 8;
 		for (unsigned int i = 0; fifo_enabled(s) && i < s->fill; i++) {
 			if (s->fifo[(s->head + i) % SERIAL_FIFO] >> 8)
-				lsr |= 0x80;	/* an error somewhere in the FIFO */
+				lsr |= 0x80; /* an error somewhere in the FIFO */
 		}
 	}
 	if (s->overrun)
@@ -77,8 +77,7 @@ static void update_irq(struct serial *s)
 
 static bool listens(const struct serial *s)
 {
-	return !(s->mcr & UART_MCR_LOOP) &&
-	       ((s->ier & UART_IER_RDI) || s->idle_polls >= POLLS_TO_LISTEN);
+	return !(s->mcr & UART_MCR_LOOP) && ((s->ier & UART_IER_RDI) || s->idle_polls >= POLLS_TO_LISTEN);
 }
 
 static bool wants_input(const struct serial *s)
@@ -109,16 +108,12 @@ static void set_modem_status(struct serial *s)
 	uint8_t changed;
 
 	if (s->mcr & UART_MCR_LOOP) {
-		lines = (s->mcr & UART_MCR_RTS ? UART_MSR_CTS : 0) |
-			(s->mcr & UART_MCR_DTR ? UART_MSR_DSR : 0) |
-			(s->mcr & UART_MCR_OUT1 ? UART_MSR_RI : 0) |
-			(s->mcr & UART_MCR_OUT2 ? UART_MSR_DCD : 0);
+		lines = (s->mcr & UART_MCR_RTS ? UART_MSR_CTS : 0) | (s->mcr & UART_MCR_DTR ? UART_MSR_DSR : 0) |
+			(s->mcr & UART_MCR_OUT1 ? UART_MSR_RI : 0) | (s->mcr & UART_MCR_OUT2 ? UART_MSR_DCD : 0);
 	}
 	changed = lines ^ s->msr;
-	s->msr = lines | (s->msr & MSR_DELTAS) |
-		 (changed & UART_MSR_CTS ? UART_MSR_DCTS : 0) |
-		 (changed & UART_MSR_DSR ? UART_MSR_DDSR : 0) |
-		 (changed & UART_MSR_DCD ? UART_MSR_DDCD : 0) |
+	s->msr = lines | (s->msr & MSR_DELTAS) | (changed & UART_MSR_CTS ? UART_MSR_DCTS : 0) |
+		 (changed & UART_MSR_DSR ? UART_MSR_DDSR : 0) | (changed & UART_MSR_DCD ? UART_MSR_DDCD : 0) |
 		 ((changed & ~lines) & UART_MSR_RI ? UART_MSR_TERI : 0);
 }
 
@@ -162,7 +157,7 @@ static uint8_t read_line_status(struct serial *s)
 
 	s->overrun = false;
 	if (s->fill)
-		s->fifo[s->head] &= 0xff;	/* errors are told once */
+		s->fifo[s->head] &= 0xff; /* errors are told once */
 	poll_noted(s);
 	return lsr;
 }
@@ -180,22 +175,14 @@ static uint8_t read_register(struct serial *s, unsigned int offset)
 	bool divisor = s->lcr & UART_LCR_DLAB;
 
 	switch (offset) {
-	case UART_RX:
-		return divisor ? s->divisor[0] : read_receiver(s);
-	case UART_IER:
-		return divisor ? s->divisor[1] : s->ier;
-	case UART_IIR:
-		return read_interrupt_id(s);
-	case UART_LCR:
-		return s->lcr;
-	case UART_MCR:
-		return s->mcr;
-	case UART_LSR:
-		return read_line_status(s);
-	case UART_MSR:
-		return read_modem_status(s);
-	default:
-		return s->scr;
+	case UART_RX: return divisor ? s->divisor[0] : read_receiver(s);
+	case UART_IER: return divisor ? s->divisor[1] : s->ier;
+	case UART_IIR: return read_interrupt_id(s);
+	case UART_LCR: return s->lcr;
+	case UART_MCR: return s->mcr;
+	case UART_LSR: return read_line_status(s);
+	case UART_MSR: return read_modem_status(s);
+	default: return s->scr;
 	}
 }
 
@@ -264,20 +251,12 @@ static void write_register(struct serial *s, unsigned int offset, uint8_t value)
 		else
 			write_interrupt_enable(s, value);
 		break;
-	case UART_FCR:
-		write_fifo_control(s, value);
-		break;
-	case UART_LCR:
-		s->lcr = value;
-		break;
-	case UART_MCR:
-		write_modem_control(s, value);
-		break;
+	case UART_FCR: write_fifo_control(s, value); break;
+	case UART_LCR: s->lcr = value; break;
+	case UART_MCR: write_modem_control(s, value); break;
 	case UART_LSR:
-	case UART_MSR:
-		break;		/* read only */
-	default:
-		s->scr = value;
+	case UART_MSR: break; /* read only */
+	default: s->scr = value;
 	}
 }
 
@@ -305,8 +284,8 @@ static void serial_write(void *device, unsigned int offset, unsigned int size, u
 	pthread_mutex_unlock(&s->lock);
 }
 
-void serial_init(struct serial *s, struct machine *m, uint16_t port, unsigned int irq,
-		 const struct serial_ops *ops, void *context)
+void serial_init(struct serial *s, struct machine *m, uint16_t port, unsigned int irq, const struct serial_ops *ops,
+		 void *context)
 {
 	memset(s, 0, sizeof(*s));
 	s->machine = m;
@@ -314,10 +293,11 @@ void serial_init(struct serial *s, struct machine *m, uint16_t port, unsigned in
 	s->ops = ops;
 	s->context = context;
 	s->msr = MSR_CONNECTED;
-	s->divisor[0] = 12;		/* 9600 baud, as a PC's firmware leaves it */
+	s->divisor[0] = 12; /* 9600 baud, as a PC's firmware leaves it */
 	pthread_mutex_init(&s->lock, NULL);
-	bus_claim(&m->bus, &(struct bus_range){ .base = port, .count = REGISTERS, .device = s,
-						.read = serial_read, .write = serial_write });
+	bus_claim(&m->bus,
+		  &(struct bus_range){
+			  .base = port, .count = REGISTERS, .device = s, .read = serial_read, .write = serial_write });
 }
 
 bool serial_listens(struct serial *s)

@@ -33,19 +33,19 @@ struct serial {
 	const struct serial_ops *ops;
 	void *context;
 
-	pthread_mutex_t lock;		/* all below */
+	pthread_mutex_t lock; /* all below */
 	uint8_t ier, fcr, lcr, mcr, msr, scr;
 	uint8_t divisor[2];
-	uint16_t fifo[SERIAL_FIFO];	/* byte, and LSR error bits << 8 */
+	uint16_t fifo[SERIAL_FIFO]; /* byte, and LSR error bits << 8 */
 	unsigned int head, fill;
 	bool overrun;
-	bool thre_pending;		/* THRE interrupt not yet acknowledged */
+	bool thre_pending; /* THRE interrupt not yet acknowledged */
 	bool irq_level;
-	unsigned int idle_polls;	/* reads of an empty receiver since the last transmission */
+	unsigned int idle_polls; /* reads of an empty receiver since the last transmission */
 };
 
-void serial_init(struct serial *s, struct machine *m, uint16_t port, unsigned int irq,
-		 const struct serial_ops *ops, void *context);
+void serial_init(struct serial *s, struct machine *m, uint16_t port, unsigned int irq, const struct serial_ops *ops,
+		 void *context);
 
 /* The guest wants input: its receiver interrupt is on, or it polls an empty receiver. */
 bool serial_listens(struct serial *s);

@@ -12,24 +12,24 @@
 #include "dump.h"
 #include "message.h"
 
-#define KICK_SIGNAL		SIGUSR1
-#define KICK_INTERVAL_NS	50000000
-#define KICK_ROUNDS		100
+#define KICK_SIGNAL SIGUSR1
+#define KICK_INTERVAL_NS 50000000
+#define KICK_ROUNDS 100
 
-#define MSR_MISC_ENABLE		0x1a0
-#define MISC_ENABLE_FAST_STRING	0x1
-#define MSR_MTRR_DEF_TYPE	0x2ff
-#define MTRR_ENABLED_WB		0x806
+#define MSR_MISC_ENABLE 0x1a0
+#define MISC_ENABLE_FAST_STRING 0x1
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLED_WB 0x806
 
-#define LAPIC_LVT_LINT0		0x350
-#define LAPIC_LVT_LINT1		0x360
-#define LVT_MODE_EXTINT		0x700
-#define LVT_MODE_NMI		0x400
+#define LAPIC_LVT_LINT0 0x350
+#define LAPIC_LVT_LINT1 0x360
+#define LVT_MODE_EXTINT 0x700
+#define LVT_MODE_NMI 0x400
 
-#define CR0_PE	0x00000001ull
-#define CR0_ET	0x00000010ull
-#define CR0_PG	0x80000000ull
-#define CR4_PAE	0x20ull
+#define CR0_PE 0x00000001ull
+#define CR0_ET 0x00000010ull
+#define CR0_PG 0x80000000ull
+#define CR4_PAE 0x20ull
 #define EFER_LME 0x100ull
 #define EFER_LMA 0x400ull
 
@@ -113,7 +113,7 @@ static struct kvm_segment flat_segment(uint16_t selector, bool code, bool long_m
 	return (struct kvm_segment){
 		.selector = selector,
 		.limit = 0xffffffff,
-		.type = code ? 0xb : 0x3,	/* readable or writable, accessed */
+		.type = code ? 0xb : 0x3, /* readable or writable, accessed */
 		.present = 1,
 		.s = 1,
 		.g = 1,
@@ -193,26 +193,19 @@ static void internal_error(struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
 	char text[200];
-	int n = snprintf(text, sizeof(text), "KVM reports an internal error, suberror %u",
-			 run->internal.suberror);
+	int n = snprintf(text, sizeof(text), "KVM reports an internal error, suberror %u", run->internal.suberror);
 
 	for (unsigned int i = 0; i < run->internal.ndata && i < 4; i++)
-		n += snprintf(text + n, sizeof(text) - n, "%s %#llx", i ? "" : ", data",
-			      run->internal.data[i]);
+		n += snprintf(text + n, sizeof(text) - n, "%s %#llx", i ? "" : ", data", run->internal.data[i]);
 	crash(vcpu, text);
 }
 
 static void system_event(struct vcpu *vcpu)
 {
 	switch (vcpu->run->system_event.type) {
-	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		machine_end(vcpu->machine, MACHINE_POWEROFF, "%s", "");
-		break;
-	case KVM_SYSTEM_EVENT_RESET:
-		machine_end(vcpu->machine, MACHINE_RESET, "%s", "");
-		break;
-	default:
-		crash(vcpu, "the guest crashed (KVM system event)");
+	case KVM_SYSTEM_EVENT_SHUTDOWN: machine_end(vcpu->machine, MACHINE_POWEROFF, "%s", ""); break;
+	case KVM_SYSTEM_EVENT_RESET: machine_end(vcpu->machine, MACHINE_RESET, "%s", ""); break;
+	default: crash(vcpu, "the guest crashed (KVM system event)");
 	}
 }
 
@@ -223,7 +216,8 @@ static void unknown_exit(struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_UNKNOWN:
-		snprintf(text, sizeof(text), "the guest stopped for a reason that KVM does not know: hardware reason %#llx",
+		snprintf(text, sizeof(text),
+			 "the guest stopped for a reason that KVM does not know: hardware reason %#llx",
 			 run->hw.hardware_exit_reason);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
@@ -245,11 +239,9 @@ static void handle_exit(struct vcpu *vcpu)
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
 		if (run->io.direction == KVM_EXIT_IO_IN)
-			bus_in(bus, run->io.port, run->io.size, run->io.count,
-			       (char *)run + run->io.data_offset);
+			bus_in(bus, run->io.port, run->io.size, run->io.count, (char *)run + run->io.data_offset);
 		else
-			bus_out(bus, run->io.port, run->io.size, run->io.count,
-				(char *)run + run->io.data_offset);
+			bus_out(bus, run->io.port, run->io.size, run->io.count, (char *)run + run->io.data_offset);
 		break;
 	case KVM_EXIT_MMIO:
 		/* There is no device in memory space beyond those of KVM. */
@@ -257,19 +249,11 @@ static void handle_exit(struct vcpu *vcpu)
 			memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
 		break;
 	case KVM_EXIT_INTR:
-	case KVM_EXIT_IRQ_WINDOW_OPEN:
-		break;
-	case KVM_EXIT_SHUTDOWN:
-		crash(vcpu, "the guest crashed with a triple fault");
-		break;
-	case KVM_EXIT_SYSTEM_EVENT:
-		system_event(vcpu);
-		break;
-	case KVM_EXIT_INTERNAL_ERROR:
-		internal_error(vcpu);
-		break;
-	default:
-		unknown_exit(vcpu);
+	case KVM_EXIT_IRQ_WINDOW_OPEN: break;
+	case KVM_EXIT_SHUTDOWN: crash(vcpu, "the guest crashed with a triple fault"); break;
+	case KVM_EXIT_SYSTEM_EVENT: system_event(vcpu); break;
+	case KVM_EXIT_INTERNAL_ERROR: internal_error(vcpu); break;
+	default: unknown_exit(vcpu);
 	}
 }
 
@@ -285,8 +269,7 @@ static void *vcpu_thread(void *arg)
 		if (err >= 0)
 			handle_exit(vcpu);
 		else if (err != -EINTR && err != -EAGAIN)
-			machine_end(m, MACHINE_ERROR, "vCPU %u: KVM_RUN failed: %s", vcpu->id,
-				    strerror(-err));
+			machine_end(m, MACHINE_ERROR, "vCPU %u: KVM_RUN failed: %s", vcpu->id, strerror(-err));
 	}
 	return NULL;
 }
@@ -303,7 +286,7 @@ static void kick_handler(int signal)
 
 bool vcpu_start_all(struct machine *m)
 {
-	struct sigaction action = { .sa_handler = kick_handler };	/* no SA_RESTART: ends writes too */
+	struct sigaction action = { .sa_handler = kick_handler }; /* no SA_RESTART: ends writes too */
 
 	sigaction(KICK_SIGNAL, &action, NULL);
 	for (unsigned int i = 0; i < m->cpu_count; i++) {
@@ -311,8 +294,7 @@ bool vcpu_start_all(struct machine *m)
 		int err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 
 		if (err) {
-			machine_end(m, MACHINE_ERROR, "cannot create a thread for vCPU %u: %s", i,
-				    strerror(err));
+			machine_end(m, MACHINE_ERROR, "cannot create a thread for vCPU %u: %s", i, strerror(err));
 			return false;
 		}
 		vcpu->started = true;

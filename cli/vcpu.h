@@ -15,15 +15,15 @@
 
 /* How the boot processor starts. */
 enum entry_mode {
-	ENTRY_PROTECTED,	/* flat 32-bit segments, no paging */
-	ENTRY_LONG,		/* flat 64-bit code segment, page tables at boot_page_tables */
+	ENTRY_PROTECTED, /* flat 32-bit segments, no paging */
+	ENTRY_LONG, /* flat 64-bit code segment, page tables at boot_page_tables */
 };
 
 struct entry {
 	enum entry_mode mode;
 	uint64_t rip;
-	uint64_t rsi;		/* Linux boot protocol: boot_params */
-	uint64_t rbx;		/* PVH: hvm_start_info */
+	uint64_t rsi; /* Linux boot protocol: boot_params */
+	uint64_t rbx; /* PVH: hvm_start_info */
 };
 
 /* Make all vCPUs, with CPUID and MSRs set. Tells the user on failure. */

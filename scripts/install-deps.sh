@@ -3,20 +3,22 @@
 #
 # Install the Debian packages that are missing; says nothing if none is.
 #
-# usage: install-deps.sh build|run|check...
+# usage: install-deps.sh [build|run|check|lint]...      (all of them if none is named)
 set -eu
 
 build="gcc libc6-dev linux-libc-dev make binutils"
 run="busybox-static cpio gzip"
 check="nasm libcmocka-dev libzydis-dev bsdutils"
+lint="clang-format cppcheck"
 
-[ $# -gt 0 ] || set -- build
+[ $# -gt 0 ] || set -- build run check lint
 wanted=
 for group in "$@"; do
 	case $group in
 	build) wanted="$wanted $build" ;;
 	run) wanted="$wanted $run" ;;
 	check) wanted="$wanted $check" ;;
+	lint) wanted="$wanted $lint" ;;
 	*)
 		sed -n 's/^# usage: /usage: /p' "$0" >&2
 		exit 2

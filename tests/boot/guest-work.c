@@ -33,7 +33,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
 	const uint8_t *at = bytes;
 
 	while (size--)
-		hash = (hash ^ *at++) * 0x100000001b3ull;	/* FNV-1a */
+		hash = (hash ^ *at++) * 0x100000001b3ull; /* FNV-1a */
 	return hash;
 }
 
@@ -89,8 +89,8 @@ static void work_integers(void)
 		wide += (unsigned __int128)a * b;
 		sum -= __builtin_bswap64(a) ^ (uint16_t)b * (uint8_t)a;
 	}
-	printf("integers %016llx %016llx%016llx\n", (unsigned long long)sum,
-	       (unsigned long long)(wide >> 64), (unsigned long long)wide);
+	printf("integers %016llx %016llx%016llx\n", (unsigned long long)sum, (unsigned long long)(wide >> 64),
+	       (unsigned long long)wide);
 }
 
 static int compare_words(const void *a, const void *b)
@@ -129,8 +129,7 @@ static void work_strings(void)
 		hash = hash_bytes(hash, to, 512) + memcmp(from, to, 32) / 256 + (memchr(to, 7, size) == NULL);
 		hash += strnlen(from + a, SIZE);
 	}
-	printf("strings %016llx %016llx\n", (unsigned long long)hash,
-	       (unsigned long long)hash_of(to, sizeof(to)));
+	printf("strings %016llx %016llx\n", (unsigned long long)hash, (unsigned long long)hash_of(to, sizeof(to)));
 }
 
 /* Floating point: only what IEEE 754 defines exactly, in x87, scalar and packed SSE form. */
@@ -166,12 +165,12 @@ static void work_float_corners(void)
 
 	for (size_t i = 0; i < COUNT(values); i++) {
 		for (size_t j = 0; j < COUNT(values); j++) {
-			double results[] = { values[i] + values[j], values[i] - values[j],
-					     values[i] * values[j], values[i] < values[j] ? 1.0 : 2.0 };
+			double results[] = { values[i] + values[j], values[i] - values[j], values[i] * values[j],
+					     values[i] < values[j] ? 1.0 : 2.0 };
 
 			for (size_t k = 0; k < COUNT(results); k++) {
 				if (results[k] != results[k])
-					results[k] = 77;	/* the sign of a made NaN is not defined */
+					results[k] = 77; /* the sign of a made NaN is not defined */
 				hash = hash_bytes(hash, &results[k], sizeof(results[k]));
 			}
 		}
@@ -254,7 +253,7 @@ static void work_moved_memory(void)
 	uint8_t *moved;
 
 	fill_random(map, SIZE, 3);
-	mmap(map + SIZE, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);	/* in the way, likely */
+	mmap(map + SIZE, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* in the way, likely */
 	moved = mremap(map, SIZE, 4 * SIZE, MREMAP_MAYMOVE);
 	if (moved == MAP_FAILED) {
 		printf("moved memory: %s\n", strerror(errno));
@@ -281,7 +280,7 @@ static void work_file_mapping(void)
 	shared = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	private = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	fill_random(shared, SIZE, 5);
-	memset(private + 1000, 0xee, 32);	/* its page stays as it is; the others follow the file */
+	memset(private + 1000, 0xee, 32); /* its page stays as it is; the others follow the file */
 	shared[200000] = 0x5a;
 	if (pread(fd, back, sizeof(back), 1000 - 16) != sizeof(back))
 		back[0] = 0;
@@ -309,7 +308,7 @@ static void work_own_code(void)
 		memcpy(at, text, sizeof(text));
 		sum += ((int (*)(int))at)(i * 3);
 		if (i % 3 == 0) {
-			at[1] ^= 0x10;		/* the immediate of code just run */
+			at[1] ^= 0x10; /* the immediate of code just run */
 			sum ^= ((int (*)(int))at)(1);
 		}
 	}
@@ -333,7 +332,7 @@ static void work_traps(void)
 	else
 		seen |= fault_signal == SIGILL ? 2 : 0;
 	if (try_fault())
-		*(volatile int *)0x8000000000000000ull = 1;	/* not canonical: #GP, no address */
+		*(volatile int *)0x8000000000000000ull = 1; /* not canonical: #GP, no address */
 	else
 		seen |= fault_signal == SIGSEGV && !fault_address ? 4 : 0;
 	if (try_fault())
@@ -458,7 +457,7 @@ static void work_fork(void)
 			uint64_t hash;
 
 			for (int j = 0; j < 65536 / 8; j += 64)
-				private[j] += i;	/* a page of its own from here on */
+			private[j] += i; /* a page of its own from here on */
 			hash = hash_of(private, 65536);
 			_exit(write(pipes[1], &hash, sizeof(hash)) == sizeof(hash) ? i : 99);
 		}
@@ -467,14 +466,13 @@ static void work_fork(void)
 		uint64_t hash;
 
 		if (read(pipes[0], &hash, sizeof(hash)) == sizeof(hash))
-			total += hash;		/* in whatever order they come */
+			total += hash; /* in whatever order they come */
 	}
 	for (int i = 0; i < 8; i++) {
 		if (wait(&status) > 0 && WIFEXITED(status))
 			total += WEXITSTATUS(status);
 	}
-	printf("fork %016llx %016llx\n", (unsigned long long)total,
-	       (unsigned long long)hash_of(private, 65536));
+	printf("fork %016llx %016llx\n", (unsigned long long)total, (unsigned long long)hash_of(private, 65536));
 	close(pipes[0]);
 	close(pipes[1]);
 	munmap(private, 65536);
@@ -513,7 +511,9 @@ static void work_ptrace(void)
 		raise(SIGSTOP);
 		__asm__ volatile("int3\n\tmov $50, %%ecx\n\txor %%eax, %%eax\n"
 				 "1:\tadd %%ecx, %%eax\n\tpush %%rax\n\tpop %%rax\n\tdec %%ecx\n\tjnz 1b\n\tint3"
-				 : : : "rax", "rcx", "memory", "cc");
+				 :
+				 :
+				 : "rax", "rcx", "memory", "cc");
 		_exit(5);
 	}
 	waitpid(child, &status, 0);
@@ -647,9 +647,9 @@ static void work_compress(void)
 int main(int argc, char **argv)
 {
 	static void (*const works[])(void) = {
-		work_integers, work_sort, work_strings, work_floats, work_float_corners, work_memory,
-		work_moved_memory, work_file_mapping, work_own_code, work_traps, work_signals, work_threads, work_fork,
-		work_exec, work_ptrace, work_timers, work_compress,
+		work_integers,     work_sort,         work_strings,  work_floats, work_float_corners, work_memory,
+		work_moved_memory, work_file_mapping, work_own_code, work_traps,  work_signals,       work_threads,
+		work_fork,         work_exec,         work_ptrace,   work_timers, work_compress,
 	};
 
 	if (argc == 3 && !strcmp(argv[1], "--child")) {
@@ -659,7 +659,7 @@ int main(int argc, char **argv)
 	catch_faults();
 	for (size_t i = 0; i < COUNT(works); i++) {
 		works[i]();
-		fflush(stdout);		/* before the next fork */
+		fflush(stdout); /* before the next fork */
 	}
 	return 0;
 }

@@ -4,6 +4,7 @@
 # Boot tests: one line per test, "N passed, N failed, N skipped" at the end; status 1 if one failed.
 #
 # usage: run.sh ANYKVM KERNEL PROGRAMS [ARGUMENTS [TEST...]]
+#	KERNEL: a stock kernel; '' skips the tests that need it
 #	PROGRAMS: the folder with guest-work, tiny32, tiny64 and initramfs.gz (see boot.mk)
 #	ARGUMENTS: more words for 'anykvm boot', like '--device /dev/kvm'
 #	BOOT_TIMEOUT (environment): seconds that one boot may take (300)
@@ -458,7 +459,16 @@ run_test()
 {
 	reason=
 	skipped_because=
-	"test_$1"
+	case $1 in
+	tiny_* | terminal | bad_arguments) "test_$1" ;;
+	*)
+		if [ -f "$kernel" ]; then
+			"test_$1"
+		else
+			skip 'no stock kernel'
+		fi
+		;;
+	esac
 	if [ -n "$reason" ]; then
 		echo "not ok $1: $reason"
 		failed=$((failed + 1))

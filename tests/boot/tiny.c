@@ -6,9 +6,9 @@
  */
 #include <stdint.h>
 
-#define SERIAL		0x3f8
-#define LINE_STATUS	(SERIAL + 5)
-#define DATA_READY	0x01
+#define SERIAL 0x3f8
+#define LINE_STATUS (SERIAL + 5)
+#define DATA_READY 0x01
 
 #ifdef __x86_64__
 __asm__(".globl _start\n_start:\tmov %rsi, %rdi\n\tcall tiny\n\tud2");
@@ -86,39 +86,29 @@ static void echo(void)
 static void act(char what)
 {
 	switch (what) {
-	case 'p':			/* power off, as ACPI does */
-		out16(0x604, 5 << 10 | 1 << 13);
-		break;
-	case 'r':			/* reset register */
-		out8(0xcf9, 6);
-		break;
-	case 'k':			/* reset line of the keyboard controller */
-		out8(0x64, 0xfe);
-		break;
-	case 'v':			/* pvpanic */
-		out8(0x505, 1);
-		break;
-	case 's':			/* spin with interrupts off */
+	case 'p': /* power off, as ACPI does */ out16(0x604, 5 << 10 | 1 << 13); break;
+	case 'r': /* reset register */ out8(0xcf9, 6); break;
+	case 'k': /* reset line of the keyboard controller */ out8(0x64, 0xfe); break;
+	case 'v': /* pvpanic */ out8(0x505, 1); break;
+	case 's': /* spin with interrupts off */
 		for (;;)
 			__asm__ volatile("pause");
-	case 'h':			/* halt for ever */
+	case 'h': /* halt for ever */
 		for (;;)
 			__asm__ volatile("cli; hlt");
-	case 'f':			/* triple fault: there is no interrupt table */
-		__asm__ volatile("ud2");
-		break;
-	case 'n':			/* nobody answers here */
+	case 'f': /* triple fault: there is no interrupt table */ __asm__ volatile("ud2"); break;
+	case 'n': /* nobody answers here */
 		print_hex(in32(0xcf8));
 		print_hex(in8(0x3f0));
 		print_hex(*(volatile uint32_t *)(uintptr_t)0xd0000000);
 		print("\n");
 		out16(0x604, 5 << 10 | 1 << 13);
 		break;
-	case 'e':			/* echo until a full stop, by polling */
+	case 'e': /* echo until a full stop, by polling */
 		echo();
 		out16(0x604, 5 << 10 | 1 << 13);
 		break;
-	case 'l':			/* a flood */
+	case 'l': /* a flood */
 		for (;;)
 			print("0123456789abcdef\n");
 	}
