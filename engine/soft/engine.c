@@ -132,10 +132,8 @@ static void soft_fpu_load(struct x86_state *s)
 	s->fpu_live = false;
 }
 
-/* Filled once from core's ops at the first creation of a vCPU, then constant. */
-static struct x86_ops soft_ops;
-
-static void make_ops(void)
+/* Core's ops, with what the engine does itself put in. */
+static struct x86_ops make_ops(void)
 {
 	struct x86_ops ops = core_x86_ops;
 
@@ -159,7 +157,7 @@ static void make_ops(void)
 	ops.native = soft_native;
 	ops.fpu_save = soft_fpu_save;
 	ops.fpu_load = soft_fpu_load;
-	soft_ops = ops;
+	return ops;
 }
 
 static int vm_create_with(struct vm *vm, bool translate)
@@ -220,11 +218,9 @@ static int soft_vcpu_create(struct vcpu *v)
 	}
 	sv->tr.wanted = ((struct soft_vm *)v->vm->engine_vm)->translate;
 	x86_tlb_init_zeroed(&sv->tlb);
-	/* Creation of vCPUs is serialised by vm->lock only within one VM, but all write the same values. */
-	if (!soft_ops.ram)
-		make_ops();
+	sv->ops = make_ops();
 	v->state.tlb = &sv->tlb;
-	v->state.ops = &soft_ops;
+	v->state.ops = &sv->ops;
 	return 0;
 }
 

@@ -105,6 +105,7 @@ struct jump_entry {
 
 struct soft_vcpu {
 	struct vcpu *vcpu;
+	struct x86_ops ops;
 	struct x86_tlb tlb;
 
 	u64 context;			/* moves when linear addresses may lead elsewhere */
