@@ -9,6 +9,7 @@
 #define MIN_MMU_PAGES 64
 #define MAX_PMU_EVENTS 300
 #define MAX_ROUTES 4096
+#define MAX_TSC_RATIO 256	/* what the 32.32 ratio of clock.c takes */
 
 /* --- settings -------------------------------------------------------------------------------------- */
 
@@ -53,6 +54,8 @@ static long set_tsc_khz(struct vm *vm, unsigned long arg)
 {
 	u32 khz = (u32)arg;
 
+	if (khz >= (u64)host_tsc_khz() * MAX_TSC_RATIO)
+		return -EINVAL;
 	__atomic_store_n(&vm->default_tsc_khz, khz ? khz : host_tsc_khz(), __ATOMIC_RELAXED);
 	return 0;
 }
