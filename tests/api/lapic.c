@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "../lib/chips.h"
 #include "../lib/guest.h"
+#include "../lib/signals.h"
 
 static struct cpu *start(struct guest_code code)
 {
@@ -200,36 +202,54 @@ GUEST(bring_up, 64,
       "1: cmp byte ptr [0x9000], 0x5a\n jne 1b\n" DONE);
 GUEST(trampoline, 16, "mov ax, cs\n mov [0x9002], ax\n mov byte ptr [0x9000], 0x5a\n cli\n 1: hlt\n jmp 1b\n");
 
+struct waiter {
+	struct cpu *cpu;
+	bool stop;
+};
+
 /* A vCPU that waits for its SIPI leaves KVM_RUN with EAGAIN whenever that state changes. */
 static void *run_halted(void *opaque)
 {
+	struct waiter *waiter = opaque;
 	int ret;
 
 	do
-		ret = cpu_run(opaque);
-	while (ret == -EAGAIN || ret == -EINTR);
+		ret = cpu_run(waiter->cpu);
+	while ((ret == -EAGAIN || ret == -EINTR) && !__atomic_load_n(&waiter->stop, __ATOMIC_ACQUIRE));
 	return NULL;
+}
+
+/* Kick until it has noticed. */
+static void stop_waiter(struct waiter *waiter, pthread_t thread)
+{
+	__atomic_store_n(&waiter->stop, true, __ATOMIC_RELEASE);
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+		pthread_kill(thread, SIGUSR1);
+		usleep(1000);
+	}
 }
 
 TEST(smp_init_sipi_bring_up)
 {
 	struct machine *machine = machine_new(MACHINE_IRQCHIP);
 	struct cpu *first = cpu_new(machine, 0), *second = cpu_new(machine, 1);
+	struct waiter waiter = { .cpu = second };
 	struct kvm_mp_state state;
 	pthread_t thread;
 
+	signal_handle(SIGUSR1);
 	lapic_enable(first);
 	guest_start(first, GUEST_LONG, bring_up);
 	memcpy(machine->mem + 0x2000, trampoline.start, (size_t)(trampoline.end - trampoline.start));
-	check_eq(pthread_create(&thread, NULL, run_halted, second), 0);
+	check_eq(pthread_create(&thread, NULL, run_halted, &waiter), 0);
 	cpu_run_to_done(first);
 	check_eq(*(uint16_t *)(machine->mem + 0x9002), 0x200);
-	/* The second one now halts in the kernel for good; the process's end takes it along. */
+	/* The second one now halts in the kernel until it is kicked. */
+	stop_waiter(&waiter, thread);
+	check_ok(kt_ioctl(second->kt, KVM_GET_MP_STATE, &state));
+	check_eq(state.mp_state, KVM_MP_STATE_HALTED);
 	check_ok(kt_ioctl(first->kt, KVM_GET_MP_STATE, &state));
 	check_eq(state.mp_state, KVM_MP_STATE_RUNNABLE);
-	second->run->immediate_exit = 1;
-	pthread_detach(thread);
-	exit(0);
 }
 
 GUEST(ipi_sender, 64,
