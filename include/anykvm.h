@@ -40,16 +40,16 @@ extern "C" {
 struct anykvm_handle;
 
 enum anykvm_engine {
-	ANYKVM_ENGINE_AUTO = 0,		/* the fastest that this host allows */
-	ANYKVM_ENGINE_INTERPRETER,	/* soft engine, no translation */
-	ANYKVM_ENGINE_TRANSLATOR,	/* soft engine with the translator */
+	ANYKVM_ENGINE_AUTO = 0,    /* the fastest that this host allows */
+	ANYKVM_ENGINE_INTERPRETER, /* soft engine, no translation */
+	ANYKVM_ENGINE_TRANSLATOR,  /* soft engine with the translator */
 };
 
 /* Options of anykvm_open(). Zero means the default in every field; set size to sizeof. */
 struct anykvm_options {
 	size_t size;
 	enum anykvm_engine engine;
-	size_t code_memory;		/* bytes for generated code per VM; 0: 64 MiB */
+	size_t code_memory; /* bytes for generated code per VM; 0: 64 MiB */
 };
 
 /* The version of this header and library, "major.minor.patch". */
@@ -80,8 +80,7 @@ int anykvm_ioctl(struct anykvm_handle *h, unsigned long request, void *arg);
  * KVM_CREATE_DEVICE, KVM_GET_STATS_FD): then 0 is returned and *made is the new handle; otherwise
  * *made is set to NULL.
  */
-int anykvm_ioctl_handle(struct anykvm_handle *h, unsigned long request, void *arg,
-			struct anykvm_handle **made);
+int anykvm_ioctl_handle(struct anykvm_handle *h, unsigned long request, void *arg, struct anykvm_handle **made);
 
 /*
  * The memory that a vCPU shares with user space: struct kvm_run, the port data page, the coalesced

@@ -9,16 +9,16 @@
 #include "x86.h"
 
 enum vm_exit_code {
-	VM_EXIT_NONE, /* nothing to do: a kick, a request, a host interrupt: go round the loop */
-	VM_EXIT_USER, /* an op has filled the vCPU's user exit (port or memory I/O, MSR, ...) */
-	VM_EXIT_HLT, /* HLT executed and retired */
+	VM_EXIT_NONE,       /* nothing to do: a kick, a request, a host interrupt: go round the loop */
+	VM_EXIT_USER,       /* an op has filled the vCPU's user exit (port or memory I/O, MSR, ...) */
+	VM_EXIT_HLT,        /* HLT executed and retired */
 	VM_EXIT_IRQ_WINDOW, /* interrupts can be taken now (asked by vcpu->want_irq_window) */
 	VM_EXIT_NMI_WINDOW, /* NMI can be taken now */
-	VM_EXIT_EXCEPTION, /* an exception that vcpu->exc_intercept asks for; u.exc; not delivered */
-	VM_EXIT_SHUTDOWN, /* triple fault */
-	VM_EXIT_EMULATE, /* let the instruction library execute the instruction at rip (u.mem.gpa if has_gpa) */
-	VM_EXIT_MEMORY, /* hardware: second-level translation fault at u.mem */
-	VM_EXIT_IO, /* hardware: port access not decoded to an op; u.io */
+	VM_EXIT_EXCEPTION,  /* an exception that vcpu->exc_intercept asks for; u.exc; not delivered */
+	VM_EXIT_SHUTDOWN,   /* triple fault */
+	VM_EXIT_EMULATE,    /* let the instruction library execute the instruction at rip (u.mem.gpa if has_gpa) */
+	VM_EXIT_MEMORY,     /* hardware: second-level translation fault at u.mem */
+	VM_EXIT_IO,         /* hardware: port access not decoded to an op; u.io */
 	VM_EXIT_CPUID,
 	VM_EXIT_RDMSR,
 	VM_EXIT_WRMSR,
@@ -37,16 +37,16 @@ enum vm_exit_code {
 	VM_EXIT_DEBUG_STEP,
 	VM_EXIT_INIT,
 	VM_EXIT_SIPI,
-	VM_EXIT_UNHANDLED, /* the instruction at rip cannot be executed: KVM_INTERNAL_ERROR_EMULATION */
+	VM_EXIT_UNHANDLED,  /* the instruction at rip cannot be executed: KVM_INTERNAL_ERROR_EMULATION */
 	VM_EXIT_HOST_FAULT, /* guest memory not reachable: KVM_RUN gives -EFAULT */
 	VM_EXIT_FAIL_ENTRY, /* the hardware refused to enter; hw_reason */
-	VM_EXIT_UNKNOWN, /* hardware reason that the engine does not know; hw_reason */
+	VM_EXIT_UNKNOWN,    /* hardware reason that the engine does not know; hw_reason */
 	VM_EXIT_COUNT
 };
 
 struct vm_exit {
 	enum vm_exit_code code;
-	u32 insn_len; /* bytes of the instruction that exited, 0 if not known */
+	u32 insn_len;  /* bytes of the instruction that exited, 0 if not known */
 	u64 hw_reason; /* the hardware's own number, for user space and statistics */
 	/*
 	 * An event whose delivery was interrupted by this exit (IDT-vectoring information, EXITINTINFO): core queues

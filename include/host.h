@@ -27,8 +27,8 @@
 
 /* --- memory: zeroed; NULL when there is none. Sleeps in the kernel. ----------------------------- */
 void *host_alloc(size_t size);
-void *host_alloc_pages(size_t size);	/* page aligned; size rounded up to pages; may be large */
-void host_free(void *p);		/* NULL is allowed */
+void *host_alloc_pages(size_t size); /* page aligned; size rounded up to pages; may be large */
+void host_free(void *p);             /* NULL is allowed */
 void host_free_pages(void *p, size_t size);
 
 /* Memory that is shared with user space through mmap of a vCPU fd. */
@@ -40,19 +40,19 @@ void host_shared_free(struct host_shared *m);
 /* --- the caller's memory: 0 or -EFAULT. May sleep. ----------------------------------------------- */
 int host_copy_from_user(void *dst, const void *user, size_t n);
 int host_copy_to_user(void *user, const void *src, size_t n);
-bool host_user_range_ok(u64 addr, u64 size);	/* could be a user address range at all */
+bool host_user_range_ok(u64 addr, u64 size); /* could be a user address range at all */
 /* Compare-exchange of 4 or 8 bytes, naturally aligned. 0, -EAGAIN (value differed), -EFAULT. */
 int host_cmpxchg_user(void *user, u64 old, u64 val, unsigned size);
 
 /* --- locks ---------------------------------------------------------------------------------------- */
 void host_mutex_init(struct host_mutex *m);
 void host_mutex_lock(struct host_mutex *m);
-int host_mutex_lock_killable(struct host_mutex *m);	/* 0 or -EINTR */
+int host_mutex_lock_killable(struct host_mutex *m); /* 0 or -EINTR */
 bool host_mutex_trylock(struct host_mutex *m);
 void host_mutex_unlock(struct host_mutex *m);
 void host_mutex_destroy(struct host_mutex *m);
 void host_lock_init(struct host_lock *l);
-unsigned long host_lock_acquire(struct host_lock *l);	/* returns the state for release */
+unsigned long host_lock_acquire(struct host_lock *l); /* returns the state for release */
 void host_lock_release(struct host_lock *l, unsigned long state);
 void host_lock_destroy(struct host_lock *l);
 
@@ -84,16 +84,16 @@ void host_wake(struct host_wait *w);
 void host_wait_destroy(struct host_wait *w);
 
 /* --- time: this is the only place where time enters --------------------------------------------------- */
-u64 host_now_ns(void);		/* CLOCK_MONOTONIC(_RAW in step with the TSC) since some start, never back */
-u64 host_boottime_ns(void);	/* CLOCK_BOOTTIME */
-u64 host_realtime_ns(void);	/* CLOCK_REALTIME since 1970 */
+u64 host_now_ns(void);      /* CLOCK_MONOTONIC(_RAW in step with the TSC) since some start, never back */
+u64 host_boottime_ns(void); /* CLOCK_BOOTTIME */
+u64 host_realtime_ns(void); /* CLOCK_REALTIME since 1970 */
 u64 host_tsc(void);
-u32 host_tsc_khz(void);		/* measured or read once */
+u32 host_tsc_khz(void); /* measured or read once */
 
 /* fn runs in timer context (another thread; interrupt context in the kernel): host_lock only. */
 void host_timer_init(struct host_timer *t, void (*fn)(void *arg), void *arg);
-void host_timer_start(struct host_timer *t, u64 expires_ns);	/* absolute host_now_ns(); re-arms */
-void host_timer_cancel(struct host_timer *t);			/* on return fn is not running (not from fn itself) */
+void host_timer_start(struct host_timer *t, u64 expires_ns); /* absolute host_now_ns(); re-arms */
+void host_timer_cancel(struct host_timer *t);                /* on return fn is not running (not from fn itself) */
 void host_timer_destroy(struct host_timer *t);
 
 /* --- running a vCPU ------------------------------------------------------------------------------------ */
@@ -113,11 +113,11 @@ bool host_signal_pending(void);
  */
 struct host_fault {
 	u64 *rip, *rsp, *rbp, *r12;
-	bool arithmetic;	/* SIGFPE; else a memory access */
+	bool arithmetic; /* SIGFPE; else a memory access */
 };
 /* The vCPU whose KVM_RUN is active on this thread, or NULL. Async-signal-safe; user space only. */
 struct vcpu *host_running_vcpu(void);
-void host_resched(void);	/* a rescheduling point */
+void host_resched(void); /* a rescheduling point */
 
 /*
  * Call fn(arg) such that a failed access to guest memory (unmapped, truncated file) ends it: returns 0, or
@@ -128,17 +128,17 @@ int host_guarded(void (*fn)(void *arg), void *arg);
 
 /* --- eventfds ------------------------------------------------------------------------------------------ */
 struct host_eventfd;
-int host_eventfd_get(int fd, struct host_eventfd **e);	/* 0, -EBADF, -EINVAL (not an eventfd) */
+int host_eventfd_get(int fd, struct host_eventfd **e); /* 0, -EBADF, -EINVAL (not an eventfd) */
 bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *b);
 void host_eventfd_put(struct host_eventfd *e);
-void host_eventfd_signal(struct host_eventfd *e);	/* add 1; any context */
+void host_eventfd_signal(struct host_eventfd *e); /* add 1; any context */
 /*
  * Watch: whenever the eventfd becomes readable its counter is taken and fn(arg) called (in a host thread or in the
  * writer's context; host_lock only). hup(arg), optional, when it is closed by its last owner.
  */
 struct host_watch;
 int host_eventfd_watch(struct host_eventfd *e, void (*fn)(void *arg), void *arg, struct host_watch **w);
-void host_eventfd_unwatch(struct host_watch *w);	/* on return fn is not running */
+void host_eventfd_unwatch(struct host_watch *w); /* on return fn is not running */
 
 /*
  * Memory for generated code: the same bytes at two addresses, one writable (rw), one executable (rx), never both.
@@ -163,7 +163,7 @@ void host_unreserve(void *p, size_t size);
 bool host_user_gs_base(void);
 
 /* --- host CPU and log ------------------------------------------------------------------------------------- */
-void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]);	/* eax ebx ecx edx; cached: cheap */
+void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]); /* eax ebx ecx edx; cached: cheap */
 u64 host_xcr0(void);
 enum host_log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void host_log(enum host_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

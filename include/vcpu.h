@@ -21,7 +21,7 @@
 
 enum vcpu_request {
 	REQ_SIGNAL = 1 << 0, /* a signal arrived on the vCPU's thread */
-	REQ_EVENT = 1 << 1, /* an event may have become deliverable: arbitrate again */
+	REQ_EVENT = 1 << 1,  /* an event may have become deliverable: arbitrate again */
 	REQ_TLB_FLUSH = 1 << 2,
 	REQ_WRITE_FLUSH = 1 << 3,
 	REQ_CLOCK_UPDATE = 1 << 4, /* refresh kvmclock */
@@ -31,10 +31,10 @@ enum vcpu_request {
 	REQ_SMI = 1 << 8,
 	REQ_APIC = 1 << 9, /* INIT or SIPI latched in the LAPIC, timer fired */
 	REQ_UNHALT = 1 << 10,
-	REQ_DEAD = 1 << 11, /* VM is dead */
-	REQ_PAUSE = 1 << 12, /* leave guest mode and come back (synchronisation) */
+	REQ_DEAD = 1 << 11,     /* VM is dead */
+	REQ_PAUSE = 1 << 12,    /* leave guest mode and come back (synchronisation) */
 	REQ_SETTINGS = 1 << 13, /* engine->settings_changed must be called */
-	REQ_USER = 1 << 14, /* an op has queued work for user space: leave guest mode after this instruction */
+	REQ_USER = 1 << 14,     /* an op has queued work for user space: leave guest mode after this instruction */
 };
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
@@ -72,11 +72,11 @@ struct io_piece {
 	u8 size;
 };
 struct vcpu_io {
-	u8 pending; /* enum io_pending: what is at user space, or about to go there */
-	bool replay; /* x86_step() of the instruction that the records belong to is running */
+	u8 pending;    /* enum io_pending: what is at user space, or about to go there */
+	bool replay;   /* x86_step() of the instruction that the records belong to is running */
 	bool answered; /* data of a port or MSR access has come back */
 	bool delivery; /* not an instruction but the delivery of the event in inject */
-	u64 rip; /* of that instruction */
+	u64 rip;       /* of that instruction */
 	/* MMIO reads completed for it, in program order; index of the next to answer. */
 	u32 nr_reads, next_read;
 	struct io_piece *reads;
@@ -95,11 +95,11 @@ struct vcpu_io {
 /* Events that wait (core/event.c; state ioctls KVM_{GET,SET}_VCPU_EVENTS show them). M unless noted. */
 struct vcpu_events {
 	struct {
-		bool pending; /* raised, not yet injected (may still be merged, has a payload) */
+		bool pending;  /* raised, not yet injected (may still be merged, has a payload) */
 		bool injected; /* was being delivered when the vCPU left guest mode: deliver again */
 		bool has_error, has_payload;
 		u8 nr;
-		u8 type; /* X86_EVENT_EXC, _SOFT_EXC, _PRIV_EXC */
+		u8 type;     /* X86_EVENT_EXC, _SOFT_EXC, _PRIV_EXC */
 		u8 insn_len; /* software exceptions */
 		u32 error;
 		u64 payload; /* #PF: CR2; #DB: DR6 bits */
@@ -123,38 +123,38 @@ struct lapic;
 
 struct vcpu {
 	struct vm *vm; /* I */
-	u32 id; /* I  KVM_CREATE_VCPU's argument = initial APIC id */
-	u32 index; /* I  in vm->vcpu[] */
-	u32 refs; /* a */
+	u32 id;        /* I  KVM_CREATE_VCPU's argument = initial APIC id */
+	u32 index;     /* I  in vm->vcpu[] */
+	u32 refs;      /* a */
 	struct host_mutex mutex;
 
 	struct x86_state state; /* M */
-	void *engine_vcpu; /* I  the engine's own data */
+	void *engine_vcpu;      /* I  the engine's own data */
 
-	int error; /* M  what KVM_RUN returns after RUN_ERROR, -errno */
-	u32 requests; /* a  enum vcpu_request bits */
-	u32 mode; /* a  enum vcpu_mode */
-	u32 mp_state; /* a  KVM_MP_STATE_*; changed by the vCPU's thread or under mutex */
+	int error;             /* M  what KVM_RUN returns after RUN_ERROR, -errno */
+	u32 requests;          /* a  enum vcpu_request bits */
+	u32 mode;              /* a  enum vcpu_mode */
+	u32 mp_state;          /* a  KVM_MP_STATE_*; changed by the vCPU's thread or under mutex */
 	struct host_wait wait; /* sleeping in HLT, wait-for-SIPI */
-	u32 pv_unhalted; /* a  KVM_HC_KICK_CPU arrived */
-	u32 halt_poll_ns; /* M  how long to spin before sleeping in HLT */
-	bool tpr_reporting; /* M  KVM_TPR_ACCESS_REPORTING */
-	u64 vapic_addr; /* M  KVM_SET_VAPIC_ADDR */
+	u32 pv_unhalted;       /* a  KVM_HC_KICK_CPU arrived */
+	u32 halt_poll_ns;      /* M  how long to spin before sleeping in HLT */
+	bool tpr_reporting;    /* M  KVM_TPR_ACCESS_REPORTING */
+	u64 vapic_addr;        /* M  KVM_SET_VAPIC_ADDR */
 
-	struct x86_event inject; /* M  what the next entry delivers */
-	bool inject_valid; /* M */
+	struct x86_event inject;               /* M  what the next entry delivers */
+	bool inject_valid;                     /* M */
 	bool want_irq_window, want_nmi_window; /* M */
-	u32 exc_intercept; /* M  bit per vector: exits with VM_EXIT_EXCEPTION instead of delivery */
+	u32 exc_intercept;                     /* M  bit per vector: exits with VM_EXIT_EXCEPTION instead of delivery */
 
 	struct vcpu_events ev;
-	struct vcpu_io io; /* M */
+	struct vcpu_io io;   /* M */
 	struct lapic *lapic; /* I once set: in-process local APIC, else NULL */
 
 	/* Guest debugging (core/debug.c). Never mixed with the guest's own DR7 and TF. M */
 	struct {
-		u32 control; /* KVM_GUESTDBG_*; 0: off */
+		u32 control;    /* KVM_GUESTDBG_*; 0: off */
 		u64 db[4], dr7; /* the debugger's hardware breakpoints */
-		bool deferred; /* a debug exit waits until user space has done the instruction's I/O */
+		bool deferred;  /* a debug exit waits until user space has done the instruction's I/O */
 		u64 deferred_dr6, deferred_pc;
 	} debug;
 	/* What the engine must obey: the debugger's registers where it uses them, else the guest's. M */
@@ -171,18 +171,18 @@ struct vcpu {
 	bool sigmask_set; /* M  KVM_SET_SIGNAL_MASK */
 	u64 sigmask;
 
-	struct msr_state *msrs; /* M  MSRs without a field in x86_state (core/msr.c) */
+	struct msr_state *msrs;    /* M  MSRs without a field in x86_state (core/msr.c) */
 	struct clock_state *clock; /* M  kvmclock, TSC offset, steal time (core/clock.c) */
-	s64 tsc_offset; /* a  guest TSC = scaled host TSC + offset */
-	u64 tsc_ratio; /* M  32.32 fixed point; 1<<32: no scaling */
-	u32 tsc_khz; /* M */
-	u64 apic_base; /* M  IA32_APIC_BASE */
-	void *mce; /* M  machine-check banks (core/mce.c) */
-	u32 srcu_idx; /* M  the srcu section of KVM_RUN */
-	bool ran; /* M  has been run: CPUID may not change any more */
-	u32 pv_features; /* M  EAX of the guest's KVM feature leaf */
-	bool pv_enforce; /* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
-	u64 xcr0_supported; /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
+	s64 tsc_offset;            /* a  guest TSC = scaled host TSC + offset */
+	u64 tsc_ratio;             /* M  32.32 fixed point; 1<<32: no scaling */
+	u32 tsc_khz;               /* M */
+	u64 apic_base;             /* M  IA32_APIC_BASE */
+	void *mce;                 /* M  machine-check banks (core/mce.c) */
+	u32 srcu_idx;              /* M  the srcu section of KVM_RUN */
+	bool ran;                  /* M  has been run: CPUID may not change any more */
+	u32 pv_features;           /* M  EAX of the guest's KVM feature leaf */
+	bool pv_enforce;           /* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
+	u64 xcr0_supported;        /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
 	struct vcpu_stat {
 		u64 exits, signal_exits, request_exits, irq_injections, nmi_injections, irq_window_exits;
@@ -227,18 +227,18 @@ void vcpu_queue_exception(struct vcpu *v, const struct x86_event *ev); /* merges
 void vcpu_requeue_vectoring(struct vcpu *v, const struct x86_event *ev);
 int vcpu_queue_interrupt(struct vcpu *v, u32 vector); /* KVM_INTERRUPT: 0, -EINVAL, -ENXIO, -EEXIST */
 bool vcpu_can_take_interrupt(struct vcpu *v);
-bool vcpu_runnable(struct vcpu *v); /* would it leave HLT? */
+bool vcpu_runnable(struct vcpu *v);            /* would it leave HLT? */
 bool vcpu_ready_for_injection(struct vcpu *v); /* kvm_run.ready_for_interrupt_injection, but for an in-process PIC */
-bool vcpu_wants_user_window(struct vcpu *v); /* user space has asked for KVM_EXIT_IRQ_WINDOW_OPEN */
-void vcpu_queue_nmi(struct vcpu *v); /* any thread */
-void vcpu_collect_nmis(struct vcpu *v); /* nmi_queued -> nmi_pending */
-void vcpu_deliver_payload(struct vcpu *v); /* the pending exception's payload into CR2 or DR6 now */
+bool vcpu_wants_user_window(struct vcpu *v);   /* user space has asked for KVM_EXIT_IRQ_WINDOW_OPEN */
+void vcpu_queue_nmi(struct vcpu *v);           /* any thread */
+void vcpu_collect_nmis(struct vcpu *v);        /* nmi_queued -> nmi_pending */
+void vcpu_deliver_payload(struct vcpu *v);     /* the pending exception's payload into CR2 or DR6 now */
 void vcpu_events_after_entry(struct vcpu *v, const struct vm_exit *exit); /* what was not delivered waits again */
 void vcpu_events_reset(struct vcpu *v); /* RESET, INIT: forget everything that waits */
 
 /* exit.c: one instruction by the library, with the traps after it; also the end of the replay of one. */
 enum run_result vcpu_emulate(struct vcpu *v);
-enum run_result vcpu_deliver(struct vcpu *v); /* the waiting event, by the library */
+enum run_result vcpu_deliver(struct vcpu *v);              /* the waiting event, by the library */
 enum run_result vcpu_retire(struct vcpu *v, u32 insn_len); /* rip past an instruction that core did itself, traps */
 enum run_result vcpu_internal_error(struct vcpu *v, u32 suberror, const u64 *data, u32 ndata);
 enum run_result vcpu_error(struct vcpu *v, int err); /* RUN_ERROR */
@@ -276,7 +276,7 @@ int vcpu_set_debugregs(struct vcpu *v, const struct kvm_debugregs *d);
 void vcpu_get_fpu(struct vcpu *v, struct kvm_fpu *f);
 void vcpu_set_fpu(struct vcpu *v, const struct kvm_fpu *f);
 int vcpu_get_xsave(struct vcpu *v, void *user, u32 size); /* 0, -EFAULT, -ENOMEM */
-int vcpu_set_xsave(struct vcpu *v, const void *user); /* 0, -EFAULT, -EINVAL, -ENOMEM */
+int vcpu_set_xsave(struct vcpu *v, const void *user);     /* 0, -EFAULT, -EINVAL, -ENOMEM */
 void vcpu_get_xcrs(struct vcpu *v, struct kvm_xcrs *x);
 int vcpu_set_xcrs(struct vcpu *v, const struct kvm_xcrs *x);
 void vcpu_translate(struct vcpu *v, struct kvm_translation *t);
@@ -314,7 +314,7 @@ void vcpu_parts_reset(struct vcpu *v, bool init);
 void vcpu_parts_destroy(struct vcpu *v);
 
 /* msr.c. host: by an ioctl, with the freer rules that Linux has for it. Filters are not looked at here. */
-enum msr_result { MSR_OK, MSR_INVALID, MSR_UNKNOWN }; /* all but MSR_OK are #GP(0) for the guest */
+enum msr_result { MSR_OK, MSR_INVALID, MSR_UNKNOWN };             /* all but MSR_OK are #GP(0) for the guest */
 int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host); /* enum msr_result */
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
 /* Do the VM's filters (KVM_X86_SET_MSR_FILTER) let the guest's access pass? In a srcu section. */
@@ -328,21 +328,21 @@ void cpuid_execute(struct vcpu *v);
 /* Registers of a leaf as the guest would see them, without changing state. */
 void cpuid_query(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 int cpuid_set_ioctl(struct vcpu *v, unsigned long arg, bool old_format); /* KVM_SET_CPUID2, KVM_SET_CPUID */
-int cpuid_get_ioctl(struct vcpu *v, unsigned long arg); /* KVM_GET_CPUID2 */
-u64 cpuid_supported_xcr0(void); /* XCR0 bits that any guest may have */
-u32 cpuid_xsave_size(u64 xcr0, bool compacted); /* bytes of an XSAVE area, at least 576 */
+int cpuid_get_ioctl(struct vcpu *v, unsigned long arg);                  /* KVM_GET_CPUID2 */
+u64 cpuid_supported_xcr0(void);                                          /* XCR0 bits that any guest may have */
+u32 cpuid_xsave_size(u64 xcr0, bool compacted);                          /* bytes of an XSAVE area, at least 576 */
 #define XSAVE_MAX_SIZE 4096
 
 /* clock.c, pv.c. "In a srcu section": they write guest memory. */
 u64 vcpu_read_tsc(struct vcpu *v);
-int vcpu_set_tsc_khz(struct vcpu *v, u32 khz); /* KVM_SET_TSC_KHZ on a vCPU: 0, -EINVAL */
+int vcpu_set_tsc_khz(struct vcpu *v, u32 khz);                  /* KVM_SET_TSC_KHZ on a vCPU: 0, -EINVAL */
 long vcpu_tsc_attr(struct vcpu *v, u32 cmd, unsigned long arg); /* KVM_{HAS,GET,SET}_DEVICE_ATTR on a vCPU */
-int vcpu_kvmclock_ctrl(struct vcpu *v); /* KVM_KVMCLOCK_CTRL: 0, -EINVAL */
-void vcpu_clock_update(struct vcpu *v); /* serve REQ_CLOCK_UPDATE; in a srcu section */
-void vcpu_steal_update(struct vcpu *v); /* serve REQ_STEAL_UPDATE; in a srcu section */
+int vcpu_kvmclock_ctrl(struct vcpu *v);                         /* KVM_KVMCLOCK_CTRL: 0, -EINVAL */
+void vcpu_clock_update(struct vcpu *v);                         /* serve REQ_CLOCK_UPDATE; in a srcu section */
+void vcpu_steal_update(struct vcpu *v);                         /* serve REQ_STEAL_UPDATE; in a srcu section */
 
 /* mce.c */
-int mce_setup(struct vcpu *v, u64 mcg_cap); /* KVM_X86_SETUP_MCE: 0, -EINVAL */
+int mce_setup(struct vcpu *v, u64 mcg_cap);                    /* KVM_X86_SETUP_MCE: 0, -EINVAL */
 int mce_inject(struct vcpu *v, const struct kvm_x86_mce *mce); /* KVM_X86_SET_MCE: 0, -EINVAL */
 
 #endif /* ANYKVM_VCPU_H */

@@ -16,24 +16,24 @@
 #include "engine.h"
 #include "host.h"
 
-#define VM_MAX_VCPUS 1024	/* KVM_CAP_MAX_VCPUS */
-#define VM_RECOMMENDED_VCPUS 64	/* KVM_CAP_NR_VCPUS: set from the host's CPUs at start */
+#define VM_MAX_VCPUS 1024       /* KVM_CAP_MAX_VCPUS */
+#define VM_RECOMMENDED_VCPUS 64 /* KVM_CAP_NR_VCPUS: set from the host's CPUs at start */
 #define VM_MAX_VCPU_ID 4096
 #define VM_USER_MEM_SLOTS 32764
-#define VM_ADDRESS_SPACES 2	/* normal, SMM */
+#define VM_ADDRESS_SPACES 2 /* normal, SMM */
 
 /* --- memory slots (core/memslot.c) ---------------------------------------------------------------- */
 
 struct memslot {
-	u64 gpa;		/* I  first guest-physical address */
-	u64 npages;		/* I */
-	u64 hva;		/* I  user-space address of the first byte */
-	u32 flags;		/* I  KVM_MEM_*; a change of flags makes a new memslot */
-	u16 id;			/* I */
-	u16 as_id;		/* I */
-	u64 *dirty;		/* a  one bit per page, NULL without KVM_MEM_LOG_DIRTY_PAGES */
-	u64 *dirty_snapshot;	/* S  buffer for KVM_GET_DIRTY_LOG */
-	void *engine;		/* I  per-slot data of the engine (soft: code marks and generations) */
+	u64 gpa;             /* I  first guest-physical address */
+	u64 npages;          /* I */
+	u64 hva;             /* I  user-space address of the first byte */
+	u32 flags;           /* I  KVM_MEM_*; a change of flags makes a new memslot */
+	u16 id;              /* I */
+	u16 as_id;           /* I */
+	u64 *dirty;          /* a  one bit per page, NULL without KVM_MEM_LOG_DIRTY_PAGES */
+	u64 *dirty_snapshot; /* S  buffer for KVM_GET_DIRTY_LOG */
+	void *engine;        /* I  per-slot data of the engine (soft: code marks and generations) */
 };
 
 /* An immutable snapshot of one address space, sorted by gpa. */
@@ -63,11 +63,11 @@ enum vm_bus { BUS_MMIO, BUS_PIO, BUS_COUNT };
 
 struct bus_dev;
 struct bus_dev_ops {
-	bool unlimited;		/* does not count against the limit of devices per bus (ioeventfds) */
+	bool unlimited; /* does not count against the limit of devices per bus (ioeventfds) */
 	/* 0: handled. -EOPNOTSUPP: not mine after all (continue with the next). v is the accessing vCPU. */
 	int (*read)(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, void *val);
 	int (*write)(struct bus_dev *d, struct vcpu *v, u64 addr, u32 len, const void *val);
-	void (*destroy)(struct bus_dev *d);	/* optional */
+	void (*destroy)(struct bus_dev *d); /* optional */
 };
 struct bus_dev {
 	const struct bus_dev_ops *ops;
@@ -78,7 +78,7 @@ struct bus_dev {
  * address, then of registration. len 0: any access that starts at addr. Both take vm->slots_lock. On return from
  * bus_unregister nobody uses d any more (it leaves all its ranges); the caller frees it.
  */
-int bus_register(struct vm *vm, enum vm_bus bus, u64 addr, u32 len, struct bus_dev *d);	/* 0, -ENOMEM, -ENOSPC */
+int bus_register(struct vm *vm, enum vm_bus bus, u64 addr, u32 len, struct bus_dev *d); /* 0, -ENOMEM, -ENOSPC */
 void bus_unregister(struct vm *vm, enum vm_bus bus, struct bus_dev *d);
 /* The same for callers that hold vm->slots_lock. */
 int bus_register_locked(struct vm *vm, enum vm_bus bus, u64 addr, u32 len, struct bus_dev *d);
@@ -99,47 +99,47 @@ struct msr_filter;
 struct bus_devs;
 
 struct vm {
-	const struct engine_ops *engine;	/* I */
-	void *engine_vm;			/* I  the engine's own data */
-	u32 refs;				/* a */
-	bool dead;				/* a  an internal error made it unusable: ioctls give EIO */
+	const struct engine_ops *engine; /* I */
+	void *engine_vm;                 /* I  the engine's own data */
+	u32 refs;                        /* a */
+	bool dead;                       /* a  an internal error made it unusable: ioctls give EIO */
 
 	struct host_mutex lock;
 	struct host_mutex slots_lock;
 	struct host_mutex irq_lock;
 	struct host_srcu srcu;
 
-	struct vcpu *vcpu[VM_MAX_VCPUS];	/* L  by index of creation; readers: nr_vcpus acquire */
-	u32 nr_vcpus;				/* a  grows only (under L) */
+	struct vcpu *vcpu[VM_MAX_VCPUS]; /* L  by index of creation; readers: nr_vcpus acquire */
+	u32 nr_vcpus;                    /* a  grows only (under L) */
 
-	struct memslots *slots[VM_ADDRESS_SPACES];	/* S */
-	struct bus_devs *bus[BUS_COUNT];		/* S */
-	struct coalesced *coalesced;		/* S  zones, core/coalesced.c */
+	struct memslots *slots[VM_ADDRESS_SPACES]; /* S */
+	struct bus_devs *bus[BUS_COUNT];           /* S */
+	struct coalesced *coalesced;               /* S  zones, core/coalesced.c */
 
-	u32 irqchip_mode;			/* L  set once, read anywhere (acquire) */
-	struct pic *pic;			/* I once irqchip_mode is set */
-	struct ioapic *ioapic;			/* I once irqchip_mode is set */
-	struct pit *pit;			/* L, then I */
-	struct irq_routes *routes;		/* Q */
-	u32 split_pins;				/* L  routes reserved for the user-space IOAPIC */
-	void *irqfds;				/* Q  list of irqfds, irqchip/irqfd.c */
-	void *ioeventfds;			/* S  core/ioeventfd.c */
+	u32 irqchip_mode;          /* L  set once, read anywhere (acquire) */
+	struct pic *pic;           /* I once irqchip_mode is set */
+	struct ioapic *ioapic;     /* I once irqchip_mode is set */
+	struct pit *pit;           /* L, then I */
+	struct irq_routes *routes; /* Q */
+	u32 split_pins;            /* L  routes reserved for the user-space IOAPIC */
+	void *irqfds;              /* Q  list of irqfds, irqchip/irqfd.c */
+	void *ioeventfds;          /* S  core/ioeventfd.c */
 
 	/* Settings by KVM_ENABLE_CAP and friends. L to change, read anywhere. */
 	u64 tss_addr;
 	u64 identity_map_addr;
 	u32 max_vcpu_ids;
-	u32 mmu_pages;				/* KVM_SET_NR_MMU_PAGES; nothing depends on it */
-	u32 boot_cpu_id;			/* KVM_SET_BOOT_CPU_ID */
-	u64 x2apic_flags;			/* KVM_CAP_X2APIC_API */
-	u64 disabled_exits;			/* KVM_CAP_X86_DISABLE_EXITS */
-	u64 user_msr_mask;			/* KVM_CAP_X86_USER_SPACE_MSR */
-	u64 dirty_protect_flags;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	u32 mmu_pages;           /* KVM_SET_NR_MMU_PAGES; nothing depends on it */
+	u32 boot_cpu_id;         /* KVM_SET_BOOT_CPU_ID */
+	u64 x2apic_flags;        /* KVM_CAP_X2APIC_API */
+	u64 disabled_exits;      /* KVM_CAP_X86_DISABLE_EXITS */
+	u64 user_msr_mask;       /* KVM_CAP_X86_USER_SPACE_MSR */
+	u64 dirty_protect_flags; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	u64 disabled_quirks;
 	bool exit_hypercall, triple_fault_event, exception_payload, platform_info_off, exit_on_emulation_error;
 	u32 exit_hypercall_mask;
 	u32 notify_window, notify_flags;
-	struct msr_filter *msr_filter;		/* S */
+	struct msr_filter *msr_filter; /* S */
 
 	/*
 	 * Time (core/clock.c). clock_lock is innermost. kvmclock is the host's TSC since the VM's creation in nanoseconds, plus
@@ -147,21 +147,21 @@ struct vm {
 	 * offset (a generation).
 	 */
 	struct host_lock clock_lock;
-	u64 clock_base_tsc, clock_base_ns;	/* clock_lock: an instant in host TSC and in ns since creation */
-	s64 kvmclock_offset;			/* clock_lock */
-	u32 default_tsc_khz;			/* a */
-	u64 tsc_write_ns, tsc_write_value, tsc_write_offset;	/* clock_lock: the last write of any vCPU */
+	u64 clock_base_tsc, clock_base_ns; /* clock_lock: an instant in host TSC and in ns since creation */
+	s64 kvmclock_offset;               /* clock_lock */
+	u32 default_tsc_khz;               /* a */
+	u64 tsc_write_ns, tsc_write_value, tsc_write_offset; /* clock_lock: the last write of any vCPU */
 	u32 tsc_write_khz;
-	u64 tsc_generation, tsc_generation_offset;		/* clock_lock: the current generation */
-	u32 tsc_matched;			/* clock_lock: vCPUs of the generation but the first */
-	bool old_kvmclock;			/* clock_lock: the boot vCPU uses the old MSRs: never stable */
-	u64 wall_clock_gpa;			/* a */
-	u64 nr_slot_pages;			/* S */
+	u64 tsc_generation, tsc_generation_offset; /* clock_lock: the current generation */
+	u32 tsc_matched;                           /* clock_lock: vCPUs of the generation but the first */
+	bool old_kvmclock;                         /* clock_lock: the boot vCPU uses the old MSRs: never stable */
+	u64 wall_clock_gpa;                        /* a */
+	u64 nr_slot_pages;                         /* S */
 
 	struct vm_stat {
-		u64 remote_tlb_flush;		/* a */
-		u64 mmu_slots_changed;		/* a */
-		u64 irqs_injected;		/* a */
+		u64 remote_tlb_flush;  /* a */
+		u64 mmu_slots_changed; /* a */
+		u64 irqs_injected;     /* a */
 	} stat;
 };
 
@@ -180,7 +180,7 @@ static inline enum irqchip_mode vm_irqchip_mode(const struct vm *vm)
 
 int vm_create(const struct engine_ops *engine, unsigned long type, struct vm **vm);
 void vm_get(struct vm *vm);
-void vm_put(struct vm *vm);	/* the last reference destroys it */
+void vm_put(struct vm *vm); /* the last reference destroys it */
 
 /* Set a request on all vCPUs and kick those in guest mode. Does not wait: see host_srcu_synchronize. */
 void vm_request_all(struct vm *vm, u32 req);
@@ -204,7 +204,8 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made);
 long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made);
 /* KVM_GET_STATS_FD: of v, or of the VM where v is NULL; holds a reference on the VM. 0, -ENOMEM. */
 int stats_open(struct vm *vm, struct vcpu *v, struct stats_fd **s);
-long stats_read(struct stats_fd *s, void *buf, size_t len, s64 offset);	/* buf is user memory. Bytes, -EFAULT, -EINVAL */
+long stats_read(struct stats_fd *s, void *buf, size_t len,
+		s64 offset); /* buf is user memory. Bytes, -EFAULT, -EINVAL */
 void stats_put(struct stats_fd *s);
 void object_put(struct object *o);
 
@@ -216,16 +217,16 @@ int cap_enable_vm(struct vm *vm, const struct kvm_enable_cap *cap);
 
 /* bus.c, coalesced.c, ioeventfd.c */
 void bus_free_all(struct vm *vm);
-int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);	/* 0, -EINVAL, -ENOMEM, -ENOSPC */
+int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone); /* 0, -EINVAL, -ENOMEM, -ENOSPC */
 int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
 void coalesced_free_all(struct vm *vm);
-int ioeventfd_set(struct vm *vm, const struct kvm_ioeventfd *args);	/* KVM_IOEVENTFD */
+int ioeventfd_set(struct vm *vm, const struct kvm_ioeventfd *args); /* KVM_IOEVENTFD */
 void ioeventfd_free_all(struct vm *vm);
 
 /* clock.c, pv.c */
 void clock_vm_init(struct vm *vm);
 void clock_vm_destroy(struct vm *vm);
-u64 kvmclock_now(struct vm *vm);			/* ns */
+u64 kvmclock_now(struct vm *vm); /* ns */
 int clock_get_ioctl(struct vm *vm, unsigned long arg);
 int clock_set_ioctl(struct vm *vm, unsigned long arg);
 
@@ -235,6 +236,6 @@ int msr_list_ioctl(unsigned long arg, bool features);
 int msr_set_filter(struct vm *vm, unsigned long arg);
 void msr_filter_free(struct msr_filter *f);
 int device_create(struct vm *vm, struct kvm_create_device *cd, struct object *made);
-extern const u64 mce_supported_cap;			/* KVM_X86_GET_MCE_CAP_SUPPORTED */
+extern const u64 mce_supported_cap; /* KVM_X86_GET_MCE_CAP_SUPPORTED */
 
 #endif /* ANYKVM_VM_H */

@@ -83,8 +83,8 @@ static bool watched_page(const struct x86_state *s, u64 lin)
 	return false;
 }
 
-static void tlb_fill(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc,
-		     const struct x86_translation *t, const struct x86_ram *ram)
+static void tlb_fill(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc, const struct x86_translation *t,
+		     const struct x86_ram *ram)
 {
 	struct x86_tlb *tlb = s->tlb;
 	struct x86_tlb_entry *e;
@@ -115,8 +115,8 @@ static void tlb_fill(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access
 
 struct piece {
 	u64 gpa;
-	u8 *host;		/* of the first byte; NULL: not directly addressable */
-	u32 flags;		/* RAM_* */
+	u8 *host;  /* of the first byte; NULL: not directly addressable */
+	u32 flags; /* RAM_* */
 	unsigned size;
 };
 
@@ -231,7 +231,7 @@ X86_RACY static void copy_racy(void *dst, const void *src, unsigned size)
 	case 2: *(volatile x86_mem16 *)dst = *(const volatile x86_mem16 *)src; break;
 	case 4: *(volatile x86_mem32 *)dst = *(const volatile x86_mem32 *)src; break;
 	case 8: *(volatile x86_mem64 *)dst = *(const volatile x86_mem64 *)src; break;
-	default: memcpy(dst, src, size); break;	/* not the built-in: that calls libc, which uses vector registers */
+	default: memcpy(dst, src, size); break; /* not the built-in: that calls libc, which uses vector registers */
 	}
 }
 

@@ -19,10 +19,10 @@
 #include "insn.h"
 
 enum x86_mmu_index {
-	MMU_SUPER,	/* CPL < 3, user pages reachable (CR4.SMAP = 0 or RFLAGS.AC = 1) */
-	MMU_SUPER_SMAP,	/* CPL < 3 or implicit supervisor access, SMAP enforced */
-	MMU_USER,	/* CPL 3 */
-	MMU_USER_AC,	/* CPL 3 with alignment checks: never filled, every access is slow */
+	MMU_SUPER,      /* CPL < 3, user pages reachable (CR4.SMAP = 0 or RFLAGS.AC = 1) */
+	MMU_SUPER_SMAP, /* CPL < 3 or implicit supervisor access, SMAP enforced */
+	MMU_USER,       /* CPL 3 */
+	MMU_USER_AC,    /* CPL 3 with alignment checks: never filled, every access is slow */
 	MMU_INDEX_COUNT
 };
 
@@ -40,15 +40,17 @@ struct x86_tlb_entry {
 
 #define TLB_BITS 12
 #define TLB_SIZE (1u << TLB_BITS)
-#define TLB_NO_TAG 0ull		/* no generation is 0: zeroed memory is an empty TLB */
+#define TLB_NO_TAG 0ull /* no generation is 0: zeroed memory is an empty TLB */
 
 struct x86_tlb {
-	u64 generation;		/* 1..0xfff; a flush of everything increments it */
+	u64 generation; /* 1..0xfff; a flush of everything increments it */
 	/*
 	 * Large pages are cached in 4 KiB pieces. For each half of the address space, the range that covers all
 	 * those cached now: flushing a page inside it flushes everything. first > last: none.
 	 */
-	struct { u64 first, last; } large[2];
+	struct {
+		u64 first, last;
+	} large[2];
 	struct x86_tlb_entry entry[MMU_INDEX_COUNT][TLB_SIZE];
 };
 
@@ -68,11 +70,11 @@ void x86_tlb_init_zeroed(struct x86_tlb *tlb);
 /*
  * Host memory behind one guest-physical page, as ops->ram() finds it.
  */
-#define RAM_READONLY BIT(0)	/* writes go to ops->mmio_write */
-#define RAM_NOTIFY BIT(1)	/* call ops->ram_written after each write; do not cache for writing */
-#define RAM_LOGGED BIT(2)	/* writes must be announced by ram(write = true): dirty log in use */
+#define RAM_READONLY BIT(0) /* writes go to ops->mmio_write */
+#define RAM_NOTIFY BIT(1)   /* call ops->ram_written after each write; do not cache for writing */
+#define RAM_LOGGED BIT(2)   /* writes must be announced by ram(write = true): dirty log in use */
 struct x86_ram {
-	u8 *host;	/* host address of the page's first byte */
+	u8 *host; /* host address of the page's first byte */
 	u32 flags;
 };
 
@@ -83,8 +85,8 @@ struct x86_ram {
  * In 64-bit mode only FS and GS have a base and only canonicality is checked. Faults are #SS(0) for
  * SEG_SS (and RSP/RBP based addresses, which decode with SEG_SS), else #GP(0).
  */
-enum x86_result x86_linear_slow(struct x86_state *s, unsigned seg, u64 off, unsigned size,
-				enum x86_access acc, u64 *lin);
+enum x86_result x86_linear_slow(struct x86_state *s, unsigned seg, u64 off, unsigned size, enum x86_access acc,
+				u64 *lin);
 
 static inline bool x86_canonical(const struct x86_state *s, u64 a)
 {
@@ -93,8 +95,8 @@ static inline bool x86_canonical(const struct x86_state *s, u64 a)
 	return (u64)((s64)(a << (64 - bits)) >> (64 - bits)) == a;
 }
 
-static inline enum x86_result x86_linear(struct x86_state *s, unsigned seg, u64 off, unsigned size,
-					 enum x86_access acc, u64 *lin)
+static inline enum x86_result x86_linear(struct x86_state *s, unsigned seg, u64 off, unsigned size, enum x86_access acc,
+					 u64 *lin)
 {
 	if (likely(s->mode == X86_MODE_LONG)) {
 		/* Non-canonical addresses never hit the TLB; the slow path faults on them. */
@@ -112,7 +114,7 @@ static inline u64 x86_ea(const struct x86_state *s, const struct x86_insn *i)
 	if (i->base < 16)
 		a += s->gpr[i->base];
 	else if (i->base == X86_REG_RIP)
-		a += s->rip;	/* rip is already that of the next instruction, see x86.h */
+		a += s->rip; /* rip is already that of the next instruction, see x86.h */
 	if (i->index < 16)
 		a += s->gpr[i->index] << i->scale;
 	if (i->adsize == 8)
@@ -210,7 +212,7 @@ X86_RACY static inline enum x86_result x86_store(struct x86_state *s, unsigned s
 struct x86_rmw {
 	void *ptr;
 	u64 lin;
-	u64 gpa;	/* valid if notify */
+	u64 gpa; /* valid if notify */
 	u8 size;
 	bool bounce, notify;
 	u8 buf[64] __aligned(16);
@@ -238,13 +240,13 @@ static inline enum x86_result x86_rmw_end(struct x86_state *s, struct x86_rmw *m
 
 /* --- translation ------------------------------------------------------------------------------- */
 
-#define WALK_SET_BITS BIT(0)	/* set accessed and dirty bits in the guest's tables */
-#define WALK_FAULT BIT(1)	/* on failure fill s->fault with the #PF */
+#define WALK_SET_BITS BIT(0) /* set accessed and dirty bits in the guest's tables */
+#define WALK_FAULT BIT(1)    /* on failure fill s->fault with the #PF */
 
 struct x86_translation {
 	u64 gpa;
-	u64 page_size;		/* 4 KiB, 2/4 MiB, 1 GiB; of the guest's mapping */
-	bool writable, user, exec, global, dirty;	/* what the tables allow; dirty: D is set */
+	u64 page_size;                            /* 4 KiB, 2/4 MiB, 1 GiB; of the guest's mapping */
+	bool writable, user, exec, global, dirty; /* what the tables allow; dirty: D is set */
 };
 
 /*

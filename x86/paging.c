@@ -15,12 +15,12 @@
 
 /* How the tables look under the current control registers. */
 struct walk_format {
-	u8 levels;		/* of table look-ups, the PAE directory pointers not counted */
-	u8 entry_size;		/* 4 or 8 */
-	u8 index_bits;		/* 10 or 9 */
-	bool nx;		/* bit 63 is execute-disable */
-	u64 addr_mask;		/* physical address bits of an 8-byte entry */
-	u64 reserved;		/* bits that must be 0 in every 8-byte entry */
+	u8 levels;     /* of table look-ups, the PAE directory pointers not counted */
+	u8 entry_size; /* 4 or 8 */
+	u8 index_bits; /* 10 or 9 */
+	bool nx;       /* bit 63 is execute-disable */
+	u64 addr_mask; /* physical address bits of an 8-byte entry */
+	u64 reserved;  /* bits that must be 0 in every 8-byte entry */
 };
 
 static u64 phys_mask(const struct x86_state *s)
@@ -116,7 +116,7 @@ struct walk {
 	enum x86_access acc;
 	u64 lin;
 	unsigned flags;
-	u64 rights;		/* AND of W and U over the levels; NX as an OR, kept apart */
+	u64 rights; /* AND of W and U over the levels; NX as an OR, kept apart */
 	bool nx;
 	struct x86_translation *t;
 };
@@ -229,7 +229,7 @@ static enum x86_result walk_tables(struct walk *w, u64 table)
 		}
 		table = f->entry_size == 8 ? entry & f->addr_mask : entry & 0xfffff000;
 	}
-	return X86_UNHANDLED;	/* not reached: level 1 always ends above */
+	return X86_UNHANDLED; /* not reached: level 1 always ends above */
 }
 
 static enum x86_result walk_once(struct walk *w)
@@ -256,12 +256,16 @@ enum x86_result x86_translate(struct x86_state *s, unsigned mmu, u64 lin, enum x
 	enum x86_result r;
 
 	if (!(s->cr0 & CR0_PG)) {
-		*t = (struct x86_translation){ .gpa = (u32)lin, .page_size = X86_PAGE_SIZE, .writable = true,
-					       .user = true, .exec = true, .dirty = true };
+		*t = (struct x86_translation){ .gpa = (u32)lin,
+					       .page_size = X86_PAGE_SIZE,
+					       .writable = true,
+					       .user = true,
+					       .exec = true,
+					       .dirty = true };
 		return X86_OK;
 	}
 	do {
-		r = walk_once(&w);	/* again if an entry changed while its bits were being set */
+		r = walk_once(&w); /* again if an entry changed while its bits were being set */
 	} while (r == X86_RETRY);
 	return r == X86_UNHANDLED ? page_fault(&w, 0) : r;
 }

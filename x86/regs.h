@@ -11,8 +11,22 @@
 #include <host/types.h>
 
 enum x86_gpr {
-	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
 };
 
 /* Instruction-encoding order; SEG_NONE marks "no override / no segment base in use". */
@@ -83,9 +97,27 @@ enum x86_segreg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT, SEG
 #define X86_EFER_FFXSR (1u << 14)
 
 enum x86_exc {
-	X86_EXC_DE, X86_EXC_DB, X86_EXC_NMI, X86_EXC_BP, X86_EXC_OF, X86_EXC_BR, X86_EXC_UD,
-	X86_EXC_NM, X86_EXC_DF, X86_EXC_CSO, X86_EXC_TS, X86_EXC_NP, X86_EXC_SS, X86_EXC_GP,
-	X86_EXC_PF, X86_EXC_15, X86_EXC_MF, X86_EXC_AC, X86_EXC_MC, X86_EXC_XM, X86_EXC_VE,
+	X86_EXC_DE,
+	X86_EXC_DB,
+	X86_EXC_NMI,
+	X86_EXC_BP,
+	X86_EXC_OF,
+	X86_EXC_BR,
+	X86_EXC_UD,
+	X86_EXC_NM,
+	X86_EXC_DF,
+	X86_EXC_CSO,
+	X86_EXC_TS,
+	X86_EXC_NP,
+	X86_EXC_SS,
+	X86_EXC_GP,
+	X86_EXC_PF,
+	X86_EXC_15,
+	X86_EXC_MF,
+	X86_EXC_AC,
+	X86_EXC_MC,
+	X86_EXC_XM,
+	X86_EXC_VE,
 	X86_EXC_CP,
 };
 
@@ -107,8 +139,8 @@ enum x86_exc {
 #define DR7_ENABLE(n) (3u << (2 * (n)))
 #define DR7_ENABLE_ANY 0xffu
 #define DR7_GD (1u << 13)
-#define DR7_TYPE(dr7, n) (((dr7) >> (16 + 4 * (n))) & 3)	/* 0 exec, 1 write, 2 I/O, 3 rw */
-#define DR7_LEN(dr7, n) (((dr7) >> (18 + 4 * (n))) & 3)		/* 0: 1, 1: 2, 2: 8, 3: 4 bytes */
+#define DR7_TYPE(dr7, n) (((dr7) >> (16 + 4 * (n))) & 3) /* 0 exec, 1 write, 2 I/O, 3 rw */
+#define DR7_LEN(dr7, n) (((dr7) >> (18 + 4 * (n))) & 3)  /* 0: 1, 1: 2, 2: 8, 3: 4 bytes */
 
 #define X86_MSR_TSC 0x10
 #define X86_MSR_APIC_BASE 0x1b

@@ -166,8 +166,7 @@ enum x86_result x86_load_segment(struct x86_state *s, unsigned seg, u16 sel);
 
 /* SDM, "Task Switching". reason as in KVM_EXIT/VMX: */
 enum x86_task_reason { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
-enum x86_result x86_task_switch(struct x86_state *s, u16 tss_sel, enum x86_task_reason why, bool has_error,
-				u32 error);
+enum x86_result x86_task_switch(struct x86_state *s, u16 tss_sel, enum x86_task_reason why, bool has_error, u32 error);
 
 /* Put the processor in its state after RESET or INIT (SDM, "Processor State After Reset"). */
 void x86_reset(struct x86_state *s, bool init);

@@ -145,7 +145,7 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 	if (!nr)
 		return NULL;
 	if (len > 64)
-		soft_mark_code(v, gpa, len, &later);	/* the first generation stays the one that counts */
+		soft_mark_code(v, gpa, len, &later); /* the first generation stays the one that counts */
 	b->gpa = gpa;
 	b->host = host;
 	b->epoch = sv->epoch;
@@ -188,7 +188,7 @@ static enum x86_result fetch_page(struct x86_state *s, u64 lin, u64 *gpa, const 
 	enum x86_result r;
 
 	if (s->mode == X86_MODE_LONG && !x86_canonical(s, lin))
-		return X86_UNHANDLED;	/* the single step raises the right fault */
+		return X86_UNHANDLED; /* the single step raises the right fault */
 	r = x86_translate(s, s->cpl == 3 ? MMU_USER : MMU_SUPER, lin, ACC_EXEC, WALK_SET_BITS | WALK_FAULT, &t);
 	if (r != X86_OK)
 		return r;
@@ -222,7 +222,7 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 		b = make_block(sv, gpa, host);
 		if (!b)
 			return X86_UNHANDLED;
-		key = sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3);	/* may have been flushed */
+		key = sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3); /* may have been flushed */
 	}
 	j->lin = lin;
 	j->key = key;

@@ -34,8 +34,7 @@ static enum x86_result soft_mmio_write(struct x86_state *s, u64 gpa, const void 
 	return r;
 }
 
-static enum x86_result soft_in(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count,
-			       unsigned *done)
+static enum x86_result soft_in(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count, unsigned *done)
 {
 	put_fpu_away(s);
 	return core_x86_ops.in(s, port, size, buf, count, done);
@@ -260,13 +259,13 @@ static void soft_put_state(struct vcpu *v, u32 mask)
 	tr_forget_targets(sv);
 }
 
-#define SOFT_ENGINE(title, create)                                                              \
-	{                                                                                       \
-		.name = title, .caps = { .soft = true, .needs_guarded_memory = true, .xcr0 = 7 }, \
-		.vm_create = create, .vm_destroy = soft_vm_destroy, .vcpu_create = soft_vcpu_create, \
-		.vcpu_destroy = soft_vcpu_destroy, .enter = soft_enter, .abandoned = soft_abandoned, .put_state = soft_put_state, \
-		.tlb_flush = soft_tlb_flush, .write_flush = soft_write_flush, .slot_create = soft_slot_create, \
-		.slot_free = soft_slot_free, .settings_changed = soft_settings_changed,         \
+#define SOFT_ENGINE(title, create)                                                                                     \
+	{                                                                                                              \
+		.name = title, .caps = { .soft = true, .needs_guarded_memory = true, .xcr0 = 7 }, .vm_create = create, \
+		.vm_destroy = soft_vm_destroy, .vcpu_create = soft_vcpu_create, .vcpu_destroy = soft_vcpu_destroy,     \
+		.enter = soft_enter, .abandoned = soft_abandoned, .put_state = soft_put_state,                         \
+		.tlb_flush = soft_tlb_flush, .write_flush = soft_write_flush, .slot_create = soft_slot_create,         \
+		.slot_free = soft_slot_free, .settings_changed = soft_settings_changed,                                \
 	}
 
 const struct engine_ops soft_engine = SOFT_ENGINE("translator", soft_vm_create);

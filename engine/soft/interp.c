@@ -33,12 +33,10 @@ static bool deliver(struct vcpu *v, const struct x86_event *ev, struct vm_exit *
 	enum x86_result r = x86_deliver(&v->state, ev);
 
 	v->inject_valid = false;
-	v->state.halted = false;	/* a trap after HLT comes before the halt */
+	v->state.halted = false; /* a trap after HLT comes before the halt */
 	switch (r) {
-	case X86_OK:
-		return false;
-	case X86_SHUTDOWN:
-		return exit_with(exit, VM_EXIT_SHUTDOWN);
+	case X86_OK: return false;
+	case X86_SHUTDOWN: return exit_with(exit, VM_EXIT_SHUTDOWN);
 	default:
 		v->inject = *ev;
 		v->inject_valid = true;
@@ -69,20 +67,13 @@ static bool not_retired(struct vcpu *v, enum x86_result r, struct vm_exit *exit)
 	struct x86_state *s = &v->state;
 
 	switch (r) {
-	case X86_FAULT:
-		s->dr6_pending = 0;
-		return exception(v, &s->fault, exit);
+	case X86_FAULT: s->dr6_pending = 0; return exception(v, &s->fault, exit);
 	case X86_RETRY:
-	case X86_REPEAT:
-		return false;
-	case X86_PENDING:
-		return exit_with(exit, VM_EXIT_USER);
-	case X86_SHUTDOWN:
-		return exit_with(exit, VM_EXIT_SHUTDOWN);
-	case X86_HOST_FAULT:
-		return exit_with(exit, VM_EXIT_HOST_FAULT);
-	default:
-		return exit_with(exit, VM_EXIT_UNHANDLED);
+	case X86_REPEAT: return false;
+	case X86_PENDING: return exit_with(exit, VM_EXIT_USER);
+	case X86_SHUTDOWN: return exit_with(exit, VM_EXIT_SHUTDOWN);
+	case X86_HOST_FAULT: return exit_with(exit, VM_EXIT_HOST_FAULT);
+	default: return exit_with(exit, VM_EXIT_UNHANDLED);
 	}
 }
 

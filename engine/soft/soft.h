@@ -26,13 +26,13 @@
 #include "native.h"
 #include "translate/translate.h"
 
-extern const struct engine_ops soft_engine;		/* translator, interpreter for what it does not take */
-extern const struct engine_ops soft_interpreter_engine;	/* interpreter only */
+extern const struct engine_ops soft_engine;             /* translator, interpreter for what it does not take */
+extern const struct engine_ops soft_interpreter_engine; /* interpreter only */
 
 /* vm->engine_vm. */
 struct soft_vm {
 	bool translate;
-	u64 code_changes;	/* a  how often a store has hit decoded code */
+	u64 code_changes; /* a  how often a store has hit decoded code */
 };
 
 /* --- code pages ------------------------------------------------------------------------------------ */
@@ -41,17 +41,17 @@ struct soft_vm {
 enum { CODE_PAGE_PLAIN, CODE_PAGE_MARKING, CODE_PAGE_MARKED };
 
 struct code_page {
-	u64 lines;		/* under locked: 64-byte lines that hold decoded code */
-	u32 generation;		/* changes under locked, read anywhere */
-	u8 marked;		/* changes under locked, read anywhere: stores must be noticed */
-	u8 quiet;		/* under locked: stores since the last hit, to give up the mark */
-	u8 locked;		/* a */
+	u64 lines;      /* under locked: 64-byte lines that hold decoded code */
+	u32 generation; /* changes under locked, read anywhere */
+	u8 marked;      /* changes under locked, read anywhere: stores must be noticed */
+	u8 quiet;       /* under locked: stores since the last hit, to give up the mark */
+	u8 locked;      /* a */
 };
 
 /* memslot->engine of every slot. */
 struct soft_slot {
-	struct code_page *page;	/* one for each page of the slot */
-	size_t size;		/* bytes allocated for page */
+	struct code_page *page; /* one for each page of the slot */
+	size_t size;            /* bytes allocated for page */
 };
 
 int soft_slot_create(struct vm *vm, struct memslot *slot);
@@ -77,18 +77,18 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
 /* A run of instructions within one page that ends at a branch, at the page's end, or when full. */
 struct soft_block {
 	u64 gpa;
-	const u8 *host;			/* host address of the first byte */
+	const u8 *host; /* host address of the first byte */
 	struct code_page *page;
 	u32 generation;
 	u32 epoch;
 	u16 nr;
-	u16 len;			/* bytes of guest code */
+	u16 len; /* bytes of guest code */
 	u8 mode;
-	struct soft_block *next;	/* same hash bucket */
-	struct soft_block *page_next;	/* same page bucket */
-	u8 *code;			/* copy of the bytes, len long */
-	struct tr_block *tr;		/* generated code, or NULL */
-	u8 heat;			/* executions by the interpreter */
+	struct soft_block *next;      /* same hash bucket */
+	struct soft_block *page_next; /* same page bucket */
+	u8 *code;                     /* copy of the bytes, len long */
+	struct tr_block *tr;          /* generated code, or NULL */
+	u8 heat;                      /* executions by the interpreter */
 	struct x86_insn insn[];
 };
 
@@ -108,31 +108,31 @@ struct soft_vcpu {
 	struct x86_ops ops;
 	struct x86_tlb tlb;
 
-	u64 context;			/* moves when linear addresses may lead elsewhere */
-	u32 epoch;			/* moves when memory may have been changed behind our back */
+	u64 context; /* moves when linear addresses may lead elsewhere */
+	u32 epoch;   /* moves when memory may have been changed behind our back */
 
-	bool code_breakpoints;		/* an execution breakpoint is enabled */
+	bool code_breakpoints; /* an execution breakpoint is enabled */
 
 	struct jump_entry jump[1 << JUMP_CACHE_BITS];
 	struct soft_block *bucket[1 << BLOCK_HASH_BITS];
-	struct soft_block *page_bucket[1 << PAGE_HASH_BITS];	/* by page, for soft_check_page */
-	u8 *arena;			/* blocks; all dropped when full */
+	struct soft_block *page_bucket[1 << PAGE_HASH_BITS]; /* by page, for soft_check_page */
+	u8 *arena;                                           /* blocks; all dropped when full */
 	size_t arena_used, arena_size;
 
-	struct host_code stubs;		/* native stubs; dropped together with the blocks */
+	struct host_code stubs; /* native stubs; dropped together with the blocks */
 	size_t stubs_used;
-	bool leave;			/* a write to user space is queued: return after this instruction */
-	bool flush_wanted;		/* stub memory is full: drop all blocks before the next one */
-	u32 *stub_hash;			/* offset + 1 of a stub, by its bytes */
+	bool leave;        /* a write to user space is queued: return after this instruction */
+	bool flush_wanted; /* stub memory is full: drop all blocks before the next one */
+	u32 *stub_hash;    /* offset + 1 of a stub, by its bytes */
 
 	/* What is running, for soft_abandoned(): the block, rip at its start; NULL: a single step from running_rip. */
 	const struct soft_block *running;
 	u64 running_rip;
-	u64 host_gs_base;		/* of the thread, while in enter() */
+	u64 host_gs_base; /* of the thread, while in enter() */
 	bool in_enter;
 
 	struct tr_state tr;
-	u64 code_changes;		/* soft_vm.code_changes when the targets were last good */
+	u64 code_changes; /* soft_vm.code_changes when the targets were last good */
 
 	struct {
 		u64 blocks_made, blocks_flushed, blocks_stale, blocks_checked;
@@ -165,7 +165,7 @@ void soft_stubs_free(struct soft_vcpu *sv);
  * Executable copy of the stub code; equal stubs are shared. NULL when full: the caller returns X86_RETRY, and
  * everything is dropped before the instruction runs again.
  */
-void soft_stubs_reset(struct soft_vcpu *sv);	/* forget all stubs */
+void soft_stubs_reset(struct soft_vcpu *sv); /* forget all stubs */
 void *soft_stub_alloc(struct x86_state *s, const u8 *code, unsigned len);
 
 /* --- interp.c ------------------------------------------------------------------------------------------ */

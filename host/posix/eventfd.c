@@ -16,7 +16,7 @@
 struct host_eventfd {
 	int fd;
 	int program_fd; /* the number it came by */
-	bool blocking; /* a write could sleep when the counter is full */
+	bool blocking;  /* a write could sleep when the counter is full */
 };
 
 /* --- small tools without libc's string functions (vector registers) --------------------------- */

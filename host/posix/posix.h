@@ -44,17 +44,17 @@ struct timespec host_timespec(u64 ns);
 
 /* What the library does on this thread. Read and written by its own signal handlers. */
 struct host_thread {
-	u32 depth; /* > 0: inside the library: handlers wait until it is left */
-	bool ending; /* the outer mask is being put back */
-	bool masked; /* the mask of KVM_SET_SIGNAL_MASK is in force */
-	bool deferred; /* a signal was put back as pending and blocked */
-	bool mask_known; /* mask_blocks is up to date */
-	bool mask_blocks; /* the thread blocks fault signals when it enters */
-	u32 pending; /* a signal arrived since host_run_begin */
-	u64 outer; /* the signal mask to put back (masked or deferred) */
+	u32 depth;         /* > 0: inside the library: handlers wait until it is left */
+	bool ending;       /* the outer mask is being put back */
+	bool masked;       /* the mask of KVM_SET_SIGNAL_MASK is in force */
+	bool deferred;     /* a signal was put back as pending and blocked */
+	bool mask_known;   /* mask_blocks is up to date */
+	bool mask_blocks;  /* the thread blocks fault signals when it enters */
+	u32 pending;       /* a signal arrived since host_run_begin */
+	u64 outer;         /* the signal mask to put back (masked or deferred) */
 	struct vcpu *vcpu; /* in KVM_RUN */
-	u32 *wait_seq; /* futex word this thread may be sleeping on */
-	void *guard; /* innermost host_guarded */
+	u32 *wait_seq;     /* futex word this thread may be sleeping on */
+	void *guard;       /* innermost host_guarded */
 };
 extern __thread struct host_thread host_thread __attribute__((tls_model("initial-exec")));
 

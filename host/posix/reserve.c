@@ -28,5 +28,5 @@ void host_unreserve(void *p, size_t size)
 
 bool host_user_gs_base(void)
 {
-	return getauxval(AT_HWCAP2) & 2;	/* HWCAP2_FSGSBASE */
+	return getauxval(AT_HWCAP2) & 2; /* HWCAP2_FSGSBASE */
 }

@@ -44,9 +44,9 @@ static struct {
 	bool siginfo;
 	bool resethand; /* a  fault signals: done by signal_entry, the kernel must keep the library's */
 } actions[NSIG_KERNEL + 1];
-static u64 entry_set; /* a  signals for which the kernel has signal_entry */
-static bool active; /* a */
-static pid_t owner_pid; /* process that the tables describe */
+static u64 entry_set;    /* a  signals for which the kernel has signal_entry */
+static bool active;      /* a */
+static pid_t owner_pid;  /* process that the tables describe */
 static u32 actions_lock; /* a  0 or 1; spun on: held for two system calls at most */
 
 __thread struct host_thread host_thread __attribute__((tls_model("initial-exec")));

@@ -13,7 +13,7 @@ static pthread_mutex_t timers_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct host_timer *heap;
 static struct host_timer *running;
 static bool started;
-static u32 changed; /* a  futex word of the thread: the earliest timer is another one */
+static u32 changed;  /* a  futex word of the thread: the earliest timer is another one */
 static u32 finished; /* a  futex word of cancellers: running is another one */
 
 static __thread bool on_timer_thread __attribute__((tls_model("initial-exec")));

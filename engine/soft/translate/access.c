@@ -12,7 +12,10 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind)
 		return 0;
 	}
 	tr->nr_sites++;
-	tr->site[n] = (struct tr_site){ .block = f->b, .insn = (u16)f->k, .kind = kind, .offset = (u16)f->offset,
+	tr->site[n] = (struct tr_site){ .block = f->b,
+					.insn = (u16)f->k,
+					.kind = kind,
+					.offset = (u16)f->offset,
 					.flags_saved = f->flags == FLAGS_SAVED };
 	return n;
 }
@@ -38,7 +41,7 @@ void tr_address(struct front *f, unsigned dst)
 	if (i->base == X86_REG_RIP) {
 		tr_linear(f, dst, (s64)f->offset + i->len + i->disp);
 		if (!wide)
-			emit_rr(&f->e, false, 0x89, dst, dst);	/* mov r32, r32: truncate */
+			emit_rr(&f->e, false, 0x89, dst, dst); /* mov r32, r32: truncate */
 		return;
 	}
 	if (i->base < 16)
@@ -99,7 +102,7 @@ struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool w
 	if (write)
 		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
 	emit_load(e, X86_R12, table);
-	emit_rr(e, true, 0x85, X86_R12, X86_R12);	/* test */
+	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
 	p->to_miss = emit_jcc(e, 4, emit_here(e));
 	return (struct emit_mem){ .base = (u8)ea, .index = X86_R12 };
 }

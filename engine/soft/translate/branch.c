@@ -42,7 +42,7 @@ static void link_to(struct front *f, unsigned target)
 		tr_emit_test_requests(e);
 		kick = emit_jcc(e, 5, emit_here(e));
 	}
-	tr->site[site].jump = emit_jmp(e, emit_here(e) + 5);	/* at first: the next instruction */
+	tr->site[site].jump = emit_jmp(e, emit_here(e) + 5); /* at first: the next instruction */
 	if (kick)
 		emit_patch(e, kick, emit_here(e));
 	emit_mov_imm(e, X86_R12, site);
@@ -57,10 +57,10 @@ static void look_up(struct front *f)
 	u8 *miss, *kick;
 
 	tr_saved_flags(f);
-	emit8(e, 0x45), emit8(e, 0x0f), emit8(e, 0xb7), emit8(e, 0xe5);			/* movzx r12d, r13w */
-	emit8(e, 0x41), emit8(e, 0xc1), emit8(e, 0xe4), emit8(e, HASH_SHIFT);		/* shl r12d, 5 */
+	emit8(e, 0x45), emit8(e, 0x0f), emit8(e, 0xb7), emit8(e, 0xe5);       /* movzx r12d, r13w */
+	emit8(e, 0x41), emit8(e, 0xc1), emit8(e, 0xe4), emit8(e, HASH_SHIFT); /* shl r12d, 5 */
 	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
-	emit_rm(e, true, 0x3b, X86_R13, entry);						/* cmp r13, [r12] */
+	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12] */
 	miss = emit_jcc(e, 5, emit_here(e));
 	tr_emit_test_requests(e);
 	kick = emit_jcc(e, 5, emit_here(e));
@@ -68,7 +68,7 @@ static void look_up(struct front *f)
 	emit_load(e, X86_R13, entry);
 	emit_store(e, X86_R13, GS_MEM(GEN(GEN_PAGE_BASE)));
 	entry.disp = offsetof(struct hash_entry, code);
-	emit_rm(e, false, 0xff, 4, entry);						/* jmp [r12 + code] */
+	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
 	emit_patch(e, miss, emit_here(e));
 	emit_patch(e, kick, emit_here(e));
 	emit_mov_imm(e, X86_R12, TR_EXIT_LOOKUP);

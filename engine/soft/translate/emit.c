@@ -151,9 +151,10 @@ static unsigned immediate_size(const struct x86_insn *i)
 		unsigned m = OPSPEC_METHOD(row->opnd[n]);
 
 		if (m == OM_I)
-			size += i->opnd[n].size == 8 && i->map == 0 && (i->opcode & 0xf8) == 0xb8 ? 8 :
-				OPSPEC_SIZE(row->opnd[n]) == OS_b ? 1 :
-				i->opnd[n].size > 4 ? 4 : i->opnd[n].size;
+			size += i->opnd[n].size == 8 && i->map == 0 && (i->opcode & 0xf8) == 0xb8 ? 8
+				: OPSPEC_SIZE(row->opnd[n]) == OS_b                               ? 1
+				: i->opnd[n].size > 4                                             ? 4
+												  : i->opnd[n].size;
 		else if (m == OM_L)
 			size += 1;
 	}
@@ -190,8 +191,8 @@ static bool uses_low_byte_of(const struct x86_insn *i, unsigned host)
 }
 
 struct fields {
-	unsigned reg, rm;		/* full register numbers for ModRM */
-	unsigned index, base;		/* for REX.X and REX.B */
+	unsigned reg, rm;     /* full register numbers for ModRM */
+	unsigned index, base; /* for REX.X and REX.B */
 };
 
 /* The guest's own field values, where an operand does not replace them. */

@@ -13,7 +13,7 @@
 
 struct emit {
 	u8 *p, *end;
-	s64 to_rx;		/* add to a rw address for the executable one */
+	s64 to_rx; /* add to a rw address for the executable one */
 	bool overflow;
 };
 
@@ -98,10 +98,10 @@ static inline const u8 *emit_here(const struct emit *e)
  * register (or the instruction has no such field): then it stays as it is.
  */
 struct emit_operands {
-	u8 reg;			/* ModRM.reg */
-	u8 rm;			/* ModRM.rm or the opcode's low bits, if a general register */
+	u8 reg; /* ModRM.reg */
+	u8 rm;  /* ModRM.rm or the opcode's low bits, if a general register */
 	u8 vvvv;
-	bool mem;		/* ModRM.rm is memory: m */
+	bool mem; /* ModRM.rm is memory: m */
 	struct emit_mem m;
 };
 /* False: cannot be encoded so (a high byte register with a REX prefix). */

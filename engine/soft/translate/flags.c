@@ -12,30 +12,89 @@ static bool shift_by_constant(const struct x86_insn *i)
 unsigned tr_flag_effect(const struct x86_insn *i)
 {
 	switch (i->op) {
-	case X86_OP_ADD: case X86_OP_OR: case X86_OP_AND: case X86_OP_SUB: case X86_OP_XOR: case X86_OP_CMP:
-	case X86_OP_TEST: case X86_OP_NEG: case X86_OP_MUL: case X86_OP_IMUL: case X86_OP_IMUL1: case X86_OP_XADD:
-	case X86_OP_CMPXCHG: case X86_OP_POPCNT: case X86_OP_BSF: case X86_OP_BSR: case X86_OP_LZCNT:
-	case X86_OP_TZCNT: case X86_OP_ANDN: case X86_OP_BEXTR: case X86_OP_BLSI: case X86_OP_BLSR:
-	case X86_OP_BLSMSK: case X86_OP_BZHI:
-		return FE_KILL;
-	case X86_OP_ADC: case X86_OP_SBB:
-		return FE_READ | FE_KILL;
-	case X86_OP_SHL: case X86_OP_SHR: case X86_OP_SAR: case X86_OP_SHLD: case X86_OP_SHRD:
-		return shift_by_constant(i) ? FE_KILL : FE_PARTIAL;
-	case X86_OP_INC: case X86_OP_DEC: case X86_OP_ROL: case X86_OP_ROR: case X86_OP_BT: case X86_OP_BTS:
-	case X86_OP_BTR: case X86_OP_BTC: case X86_OP_CLC: case X86_OP_STC: case X86_OP_SAHF:
-	case X86_OP_CMPXCHG8B: case X86_OP_CMPXCHG16B:
-		return FE_PARTIAL;
-	case X86_OP_RCL: case X86_OP_RCR: case X86_OP_CMC: case X86_OP_LAHF: case X86_OP_SETCC: case X86_OP_CMOVCC:
-	case X86_OP_JCC: case X86_OP_ADCX: case X86_OP_ADOX:
-		return FE_READ | FE_PARTIAL;
-	case X86_OP_MOV: case X86_OP_MOVZX: case X86_OP_MOVSX: case X86_OP_MOVBE: case X86_OP_LEA: case X86_OP_XCHG:
-	case X86_OP_BSWAP: case X86_OP_PUSH: case X86_OP_POP: case X86_OP_LEAVE: case X86_OP_CBW: case X86_OP_CWD:
-	case X86_OP_NOT: case X86_OP_MULX: case X86_OP_RORX: case X86_OP_SARX: case X86_OP_SHLX: case X86_OP_SHRX:
-	case X86_OP_PDEP: case X86_OP_PEXT: case X86_OP_CRC32: case X86_OP_NOP: case X86_OP_PREFETCH:
-	case X86_OP_LFENCE: case X86_OP_MFENCE: case X86_OP_SFENCE: case X86_OP_MOVNTI: case X86_OP_JMP_NEAR:
-	case X86_OP_CALL_NEAR: case X86_OP_RET_NEAR:
-		return FE_NONE;
+	case X86_OP_ADD:
+	case X86_OP_OR:
+	case X86_OP_AND:
+	case X86_OP_SUB:
+	case X86_OP_XOR:
+	case X86_OP_CMP:
+	case X86_OP_TEST:
+	case X86_OP_NEG:
+	case X86_OP_MUL:
+	case X86_OP_IMUL:
+	case X86_OP_IMUL1:
+	case X86_OP_XADD:
+	case X86_OP_CMPXCHG:
+	case X86_OP_POPCNT:
+	case X86_OP_BSF:
+	case X86_OP_BSR:
+	case X86_OP_LZCNT:
+	case X86_OP_TZCNT:
+	case X86_OP_ANDN:
+	case X86_OP_BEXTR:
+	case X86_OP_BLSI:
+	case X86_OP_BLSR:
+	case X86_OP_BLSMSK:
+	case X86_OP_BZHI: return FE_KILL;
+	case X86_OP_ADC:
+	case X86_OP_SBB: return FE_READ | FE_KILL;
+	case X86_OP_SHL:
+	case X86_OP_SHR:
+	case X86_OP_SAR:
+	case X86_OP_SHLD:
+	case X86_OP_SHRD: return shift_by_constant(i) ? FE_KILL : FE_PARTIAL;
+	case X86_OP_INC:
+	case X86_OP_DEC:
+	case X86_OP_ROL:
+	case X86_OP_ROR:
+	case X86_OP_BT:
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
+	case X86_OP_CLC:
+	case X86_OP_STC:
+	case X86_OP_SAHF:
+	case X86_OP_CMPXCHG8B:
+	case X86_OP_CMPXCHG16B: return FE_PARTIAL;
+	case X86_OP_RCL:
+	case X86_OP_RCR:
+	case X86_OP_CMC:
+	case X86_OP_LAHF:
+	case X86_OP_SETCC:
+	case X86_OP_CMOVCC:
+	case X86_OP_JCC:
+	case X86_OP_ADCX:
+	case X86_OP_ADOX: return FE_READ | FE_PARTIAL;
+	case X86_OP_MOV:
+	case X86_OP_MOVZX:
+	case X86_OP_MOVSX:
+	case X86_OP_MOVBE:
+	case X86_OP_LEA:
+	case X86_OP_XCHG:
+	case X86_OP_BSWAP:
+	case X86_OP_PUSH:
+	case X86_OP_POP:
+	case X86_OP_LEAVE:
+	case X86_OP_CBW:
+	case X86_OP_CWD:
+	case X86_OP_NOT:
+	case X86_OP_MULX:
+	case X86_OP_RORX:
+	case X86_OP_SARX:
+	case X86_OP_SHLX:
+	case X86_OP_SHRX:
+	case X86_OP_PDEP:
+	case X86_OP_PEXT:
+	case X86_OP_CRC32:
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH:
+	case X86_OP_LFENCE:
+	case X86_OP_MFENCE:
+	case X86_OP_SFENCE:
+	case X86_OP_MOVNTI:
+	case X86_OP_JMP_NEAR:
+	case X86_OP_CALL_NEAR:
+	case X86_OP_RET_NEAR: return FE_NONE;
 	default:
 		if (i->flags & INSN_NATIVE && !(i->flags & INSN_FLAGS))
 			return FE_NONE;
@@ -61,8 +120,8 @@ void tr_liveness(struct front *f)
 void tr_emit_save(struct emit *e)
 {
 	emit_store(e, X86_RAX, GS_MEM(GEN(GEN_RAX)));
-	emit8(e, 0x9f);					/* lahf */
-	emit8(e, 0x0f), emit8(e, 0x90), emit8(e, 0xc0);	/* seto al */
+	emit8(e, 0x9f);                                 /* lahf */
+	emit8(e, 0x0f), emit8(e, 0x90), emit8(e, 0xc0); /* seto al */
 	emit_rm(e, false, 0x89, X86_RAX, GS_MEM(GEN(GEN_FLAGS)));
 	emit_load(e, X86_RAX, GS_MEM(GEN(GEN_RAX)));
 }
@@ -72,8 +131,8 @@ void tr_emit_restore(struct emit *e)
 {
 	emit_store(e, X86_RAX, GS_MEM(GEN(GEN_RAX)));
 	emit_rm(e, false, 0x8b, X86_RAX, GS_MEM(GEN(GEN_FLAGS)));
-	emit8(e, 0x04), emit8(e, 0x7f);			/* add al, 7f */
-	emit8(e, 0x9e);					/* sahf */
+	emit8(e, 0x04), emit8(e, 0x7f); /* add al, 7f */
+	emit8(e, 0x9e);                 /* sahf */
 	emit_load(e, X86_RAX, GS_MEM(GEN(GEN_RAX)));
 }
 

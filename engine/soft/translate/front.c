@@ -11,25 +11,82 @@
 static bool copied_op(const struct x86_insn *i)
 {
 	switch (i->op) {
-	case X86_OP_MOV: case X86_OP_MOVZX: case X86_OP_MOVSX: case X86_OP_MOVBE: case X86_OP_XCHG: case X86_OP_XADD:
-	case X86_OP_CMPXCHG: case X86_OP_CMPXCHG8B: case X86_OP_CMPXCHG16B: case X86_OP_BSWAP: case X86_OP_ADD:
-	case X86_OP_OR: case X86_OP_ADC: case X86_OP_SBB: case X86_OP_AND: case X86_OP_SUB: case X86_OP_XOR:
-	case X86_OP_CMP: case X86_OP_TEST: case X86_OP_INC: case X86_OP_DEC: case X86_OP_NEG: case X86_OP_NOT:
-	case X86_OP_MUL: case X86_OP_IMUL1: case X86_OP_IMUL: case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL:
-	case X86_OP_RCR: case X86_OP_SHL: case X86_OP_SHR: case X86_OP_SAR: case X86_OP_SHLD: case X86_OP_SHRD:
-	case X86_OP_BSF: case X86_OP_BSR: case X86_OP_POPCNT: case X86_OP_LZCNT: case X86_OP_TZCNT:
-	case X86_OP_ADCX: case X86_OP_ADOX: case X86_OP_MULX: case X86_OP_RORX: case X86_OP_SARX: case X86_OP_SHLX:
-	case X86_OP_SHRX: case X86_OP_ANDN: case X86_OP_BEXTR: case X86_OP_BLSI: case X86_OP_BLSR:
-	case X86_OP_BLSMSK: case X86_OP_BZHI: case X86_OP_PDEP: case X86_OP_PEXT: case X86_OP_CRC32:
-	case X86_OP_SETCC: case X86_OP_CMOVCC: case X86_OP_CBW: case X86_OP_CWD: case X86_OP_LAHF: case X86_OP_SAHF:
-	case X86_OP_CLC: case X86_OP_STC: case X86_OP_CMC: case X86_OP_LFENCE: case X86_OP_MFENCE:
-	case X86_OP_SFENCE: case X86_OP_MOVNTI:
-		return true;
-	case X86_OP_BT: case X86_OP_BTS: case X86_OP_BTR: case X86_OP_BTC:
+	case X86_OP_MOV:
+	case X86_OP_MOVZX:
+	case X86_OP_MOVSX:
+	case X86_OP_MOVBE:
+	case X86_OP_XCHG:
+	case X86_OP_XADD:
+	case X86_OP_CMPXCHG:
+	case X86_OP_CMPXCHG8B:
+	case X86_OP_CMPXCHG16B:
+	case X86_OP_BSWAP:
+	case X86_OP_ADD:
+	case X86_OP_OR:
+	case X86_OP_ADC:
+	case X86_OP_SBB:
+	case X86_OP_AND:
+	case X86_OP_SUB:
+	case X86_OP_XOR:
+	case X86_OP_CMP:
+	case X86_OP_TEST:
+	case X86_OP_INC:
+	case X86_OP_DEC:
+	case X86_OP_NEG:
+	case X86_OP_NOT:
+	case X86_OP_MUL:
+	case X86_OP_IMUL1:
+	case X86_OP_IMUL:
+	case X86_OP_ROL:
+	case X86_OP_ROR:
+	case X86_OP_RCL:
+	case X86_OP_RCR:
+	case X86_OP_SHL:
+	case X86_OP_SHR:
+	case X86_OP_SAR:
+	case X86_OP_SHLD:
+	case X86_OP_SHRD:
+	case X86_OP_BSF:
+	case X86_OP_BSR:
+	case X86_OP_POPCNT:
+	case X86_OP_LZCNT:
+	case X86_OP_TZCNT:
+	case X86_OP_ADCX:
+	case X86_OP_ADOX:
+	case X86_OP_MULX:
+	case X86_OP_RORX:
+	case X86_OP_SARX:
+	case X86_OP_SHLX:
+	case X86_OP_SHRX:
+	case X86_OP_ANDN:
+	case X86_OP_BEXTR:
+	case X86_OP_BLSI:
+	case X86_OP_BLSR:
+	case X86_OP_BLSMSK:
+	case X86_OP_BZHI:
+	case X86_OP_PDEP:
+	case X86_OP_PEXT:
+	case X86_OP_CRC32:
+	case X86_OP_SETCC:
+	case X86_OP_CMOVCC:
+	case X86_OP_CBW:
+	case X86_OP_CWD:
+	case X86_OP_LAHF:
+	case X86_OP_SAHF:
+	case X86_OP_CLC:
+	case X86_OP_STC:
+	case X86_OP_CMC:
+	case X86_OP_LFENCE:
+	case X86_OP_MFENCE:
+	case X86_OP_SFENCE:
+	case X86_OP_MOVNTI: return true;
+	case X86_OP_BT:
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
 		/* A register offset reaches beyond the memory operand. */
 		return i->opnd[0].kind != OPND_MEM || i->opnd[1].kind == OPND_IMM;
-	default:
-		return i->flags & INSN_NATIVE;
+	default: return i->flags & INSN_NATIVE;
 	}
 }
 
@@ -47,9 +104,9 @@ static bool fpu_ok(const struct front *f)
 
 /* The general-register operands, by the field that encodes each. */
 struct gpr_use {
-	u8 guest;		/* NOREG: no such operand */
+	u8 guest; /* NOREG: no such operand */
 	u8 host;
-	bool load, store;	/* of a register that lives in memory */
+	bool load, store; /* of a register that lives in memory */
 };
 
 struct copy {
@@ -60,7 +117,7 @@ struct copy {
 
 static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_operand *o)
 {
-	if (o->reg >= 16)	/* AH..BH: the field stays as it is */
+	if (o->reg >= 16) /* AH..BH: the field stays as it is */
 		return;
 	u->guest = o->reg;
 	u->host = tr_host_reg(o->reg);
@@ -87,9 +144,12 @@ static void collect(struct copy *c, const struct x86_insn *i)
 			continue;
 		switch (OPSPEC_METHOD(row->opnd[n])) {
 		case OM_G: note_gpr(c, &c->reg, o); break;
-		case OM_Z: case OM_E: case OM_W: case OM_Q: note_gpr(c, &c->rm, o); break;
+		case OM_Z:
+		case OM_E:
+		case OM_W:
+		case OM_Q: note_gpr(c, &c->rm, o); break;
 		case OM_B: note_gpr(c, &c->vvvv, o); break;
-		default: break;		/* fixed: rax, cl, dx are themselves */
+		default: break; /* fixed: rax, cl, dx are themselves */
 		}
 	}
 }
@@ -123,7 +183,8 @@ static bool can_copy(const struct front *f, struct copy *c)
 	if (has_high_byte(i) && (c->mem || needs_rex(&c->reg) || needs_rex(&c->rm) || i->flags & INSN_REX_W))
 		return false;
 	/* SPL to DIL mean AH to BH without REX; emit_guest adds it, but not beside a high byte register. */
-	if (has_high_byte(i) && ((c->reg.guest != NOREG && c->reg.guest >= 4) || (c->rm.guest != NOREG && c->rm.guest >= 4)))
+	if (has_high_byte(i) &&
+	    ((c->reg.guest != NOREG && c->reg.guest >= 4) || (c->rm.guest != NOREG && c->rm.guest >= 4)))
 		return false;
 	return true;
 }
@@ -193,7 +254,7 @@ static bool copy_insn(struct front *f)
 	o.rm = c.rm.guest == NOREG ? NOREG : c.rm.host;
 	o.vvvv = c.vvvv.guest == NOREG ? NOREG : c.vvvv.host;
 	if (!emit_guest(&f->e, i, &o))
-		f->e.overflow = true;	/* can_copy was wrong: give the block up */
+		f->e.overflow = true; /* can_copy was wrong: give the block up */
 	store_displaced(f, &c);
 	if (effect & (FE_KILL | FE_PARTIAL))
 		f->flags = FLAGS_NATIVE;
@@ -234,8 +295,7 @@ static void translate_insn(struct front *f)
 {
 	switch (f->i->op) {
 	case X86_OP_NOP:
-	case X86_OP_PREFETCH:
-		return;
+	case X86_OP_PREFETCH: return;
 	case X86_OP_LEA:
 		if (lea(f))
 			return;
@@ -289,7 +349,8 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 		tr->full = true;
 		return false;
 	}
-	f.e = (struct emit){ .p = tr->code.rw + tr->used, .end = tr->code.rw + tr->code.size,
+	f.e = (struct emit){ .p = tr->code.rw + tr->used,
+			     .end = tr->code.rw + tr->code.size,
 			     .to_rx = tr->code.rx - tr->code.rw };
 	f.offset = b->gpa & ~X86_PAGE_MASK;
 	f.i = b->insn;

@@ -17,13 +17,13 @@ enum flags_at { FLAGS_NATIVE, FLAGS_SAVED };
 
 /* An out-of-line part of an access, emitted behind the block. */
 struct slow_part {
-	u8 *to_cross;		/* rel32 of the branch for unaligned addresses, or NULL */
-	u8 *to_miss;		/* rel32 of the branch for absent pages */
-	const u8 *retry;	/* executable address of the look-up */
+	u8 *to_cross;    /* rel32 of the branch for unaligned addresses, or NULL */
+	u8 *to_miss;     /* rel32 of the branch for absent pages */
+	const u8 *retry; /* executable address of the look-up */
 	u32 site;
-	u8 ea;			/* host register with the linear address */
+	u8 ea; /* host register with the linear address */
 	u8 size;
-	bool aligned_only;	/* unaligned is #GP: the interpreter raises it */
+	bool aligned_only; /* unaligned is #GP: the interpreter raises it */
 };
 
 struct front {
@@ -31,14 +31,14 @@ struct front {
 	struct soft_vcpu *sv;
 	struct soft_block *b;
 	struct tr_block *tr;
-	const struct x86_insn *i;	/* instruction at hand */
-	unsigned k;			/* its number */
-	unsigned offset;		/* of its first byte in the page */
+	const struct x86_insn *i; /* instruction at hand */
+	unsigned k;               /* its number */
+	unsigned offset;          /* of its first byte in the page */
 	enum flags_at flags;
-	u64 live;			/* bit k: flags are live before instruction k; bit nr: at the end (always) */
+	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
 	struct slow_part slow[3 * BLOCK_MAX_INSNS];
 	unsigned nr_slow;
-	bool ended;			/* control has left the block for good */
+	bool ended; /* control has left the block for good */
 };
 
 /* --- flags.c ------------------------------------------------------------------------------------------------ */

@@ -73,7 +73,7 @@ static bool host_can(void)
 	u32 r[4];
 
 	host_cpuid(7, 0, r);
-	return r[1] & BIT(8) && host_user_gs_base();	/* BMI2 */
+	return r[1] & BIT(8) && host_user_gs_base(); /* BMI2 */
 }
 
 static int alloc_all(struct soft_vcpu *sv)
@@ -108,7 +108,7 @@ void tr_init(struct soft_vcpu *sv)
 	err = host_can() ? alloc_all(sv) : -ENOSYS;
 	if (err) {
 		host_log(LOG_INFO, "no translation on this host (%d): interpreting", err);
-		tr_free(sv);	/* clears wanted too */
+		tr_free(sv); /* clears wanted too */
 		return;
 	}
 	for (k = 0; k < 2; k++)
@@ -216,8 +216,7 @@ u32 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 		s->rip = rip + i->len;
 		r = i->exec(s, i);
 	} while (r == X86_REPEAT && !__atomic_load_n(&v->requests, __ATOMIC_RELAXED));
-	if (r != X86_OK || s->end_block || s->dr6_pending ||
-	    i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW)) {
+	if (r != X86_OK || s->end_block || s->dr6_pending || i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW)) {
 		if (r != X86_OK && r != X86_EXIT)
 			s->rip = rip;
 		return stop(sv, site, r, false);
@@ -309,7 +308,7 @@ static struct soft_block *next_block(struct soft_vcpu *sv)
 	    !tr_context_ok(sv))
 		return NULL;
 	if (soft_find_block(sv, s->rip, &b) != X86_OK || sv->flush_wanted)
-		return NULL;	/* faults are raised by the caller, who looks again */
+		return NULL; /* faults are raised by the caller, who looks again */
 	return tr_usable(sv, b) && soft_check_page(sv, b) ? b : NULL;
 }
 

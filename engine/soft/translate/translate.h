@@ -44,15 +44,15 @@ struct soft_block;
 /* --- cells of generated code: x86_state.gen[] ----------------------------------------------------------- */
 
 enum gen_cell {
-	GEN_PAGE_BASE,		/* linear address of the code page being executed */
-	GEN_FLAGS,		/* saved form of the arithmetic flags: AH as LAHF leaves it, AL = OF */
-	GEN_RAX,		/* rax while it is used to save or restore flags */
-	GEN_WRITE_DELTA,	/* entries from the read table in force to the write table */
-	GEN_HASH,		/* base of the hash table in force */
-	GEN_HOST_RSP,		/* stack pointer of the entry */
-	GEN_TARGET,		/* where the entry jumps */
-	GEN_SOFT_VCPU,		/* struct soft_vcpu */
-	GEN_R13,		/* scratch kept over a helper */
+	GEN_PAGE_BASE,   /* linear address of the code page being executed */
+	GEN_FLAGS,       /* saved form of the arithmetic flags: AH as LAHF leaves it, AL = OF */
+	GEN_RAX,         /* rax while it is used to save or restore flags */
+	GEN_WRITE_DELTA, /* entries from the read table in force to the write table */
+	GEN_HASH,        /* base of the hash table in force */
+	GEN_HOST_RSP,    /* stack pointer of the entry */
+	GEN_TARGET,      /* where the entry jumps */
+	GEN_SOFT_VCPU,   /* struct soft_vcpu */
+	GEN_R13,         /* scratch kept over a helper */
 	GEN_CELLS
 };
 
@@ -60,14 +60,14 @@ enum gen_cell {
 
 enum { FLAT_READ, FLAT_WRITE, FLAT_KINDS };
 
-#define FLAT_BYTES (1ull << 39)		/* 2^36 pages of a 48-bit address space, 8 bytes each */
-#define FLAT_LIST 16384			/* filled entries remembered; more: the table is dropped as a whole */
+#define FLAT_BYTES (1ull << 39) /* 2^36 pages of a 48-bit address space, 8 bytes each */
+#define FLAT_LIST 16384         /* filled entries remembered; more: the table is dropped as a whole */
 
 struct flat_table {
 	u8 *reservation;
-	u64 base;			/* of entry 0, in the middle */
+	u64 base; /* of entry 0, in the middle */
 	u32 nr_filled;
-	u64 *filled;			/* linear page addresses */
+	u64 *filled; /* linear page addresses */
 };
 
 int flat_init(struct soft_vcpu *sv);
@@ -82,8 +82,8 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
 
 #define HASH_ENTRIES 65536
 struct hash_entry {
-	u64 lin;			/* ~0: empty (no code there: the last byte of the address space) */
-	const u8 *code;			/* saved-flags entry of the block */
+	u64 lin;        /* ~0: empty (no code there: the last byte of the address space) */
+	const u8 *code; /* saved-flags entry of the block */
 	u64 page_base;
 	u64 unused;
 };
@@ -92,13 +92,13 @@ struct hash_entry {
 /* The translation of a block: soft_block.tr. All code addresses are executable ones. */
 struct tr_block {
 	struct soft_block *block;
-	const u8 *kick;			/* entry for backward links: native flags, looks at requests */
-	const u8 *saved;		/* entry with flags in GEN_FLAGS */
-	const u8 *native;		/* entry with flags in the host's */
+	const u8 *kick;   /* entry for backward links: native flags, looks at requests */
+	const u8 *saved;  /* entry with flags in GEN_FLAGS */
+	const u8 *native; /* entry with flags in the host's */
 	const u8 *end;
-	u32 saved_after;		/* bit k: flags are in GEN_FLAGS after instruction k */
+	u32 saved_after; /* bit k: flags are in GEN_FLAGS after instruction k */
 	u16 nr;
-	u32 offset[];			/* of each guest instruction's host code from native; [nr] is the end */
+	u32 offset[]; /* of each guest instruction's host code from native; [nr] is the end */
 };
 
 enum tr_fpu_level { TR_FPU_NONE, TR_FPU_SSE, TR_FPU_AVX };
@@ -107,44 +107,44 @@ enum tr_fpu_level { TR_FPU_NONE, TR_FPU_SSE, TR_FPU_AVX };
 enum tr_site_kind { SITE_LINK, SITE_INSN };
 struct tr_site {
 	struct soft_block *block;
-	u8 *jump;			/* SITE_LINK: rw address of the rel32 to patch, or NULL */
-	u16 insn;			/* SITE_INSN: the instruction */
-	u16 offset;			/* in the page: of the instruction; SITE_LINK: of the target */
+	u8 *jump;   /* SITE_LINK: rw address of the rel32 to patch, or NULL */
+	u16 insn;   /* SITE_INSN: the instruction */
+	u16 offset; /* in the page: of the instruction; SITE_LINK: of the target */
 	u8 kind;
-	bool flags_saved;		/* the guest's flags are in GEN_FLAGS here */
-	bool write;			/* SITE_INSN of an access */
-	bool backward;			/* SITE_LINK: the way must pass a look at requests */
+	bool flags_saved; /* the guest's flags are in GEN_FLAGS here */
+	bool write;       /* SITE_INSN of an access */
+	bool backward;    /* SITE_LINK: the way must pass a look at requests */
 };
 
 #define TR_MAX_SITES (1u << 19)
 #define TR_MAX_BLOCKS (1u << 17)
 #define TR_META_SIZE (16u << 20)
 #define TR_CODE_DEFAULT (24u << 20)
-#define TR_HOT 12			/* executions in the interpreter before a block is translated */
+#define TR_HOT 12 /* executions in the interpreter before a block is translated */
 
 /* Index values of exits that are no sites. */
 enum tr_exit { TR_EXIT_LOOKUP = 0xfffffff0, TR_EXIT_UNWOUND };
 
 struct tr_state {
-	bool wanted;			/* start it when the first block is hot; cleared where the host cannot */
-	bool ready;			/* started */
-	bool start;			/* a block is hot: start at the next entry */
+	bool wanted; /* start it when the first block is hot; cleared where the host cannot */
+	bool ready;  /* started */
+	bool start;  /* a block is hot: start at the next entry */
 	struct host_code code;
 	size_t used, stubs_end;
-	u8 *meta;			/* struct tr_block one after the other */
+	u8 *meta; /* struct tr_block one after the other */
 	size_t meta_used;
-	struct tr_block **order;	/* by code address */
+	struct tr_block **order; /* by code address */
 	u32 nr_blocks;
 	struct tr_site *site;
 	u32 nr_sites;
-	u8 fpu_level;			/* enum tr_fpu_level that the code assumes */
+	u8 fpu_level; /* enum tr_fpu_level that the code assumes */
 	struct flat_table flat[MMU_USER_AC][FLAT_KINDS];
-	u64 flat_generation;		/* of the tagged TLB at the last flush */
-	struct hash_entry *hash[2];	/* supervisor, user */
-	u32 *hash_used[2];		/* indices filled */
+	u64 flat_generation;        /* of the tagged TLB at the last flush */
+	struct hash_entry *hash[2]; /* supervisor, user */
+	u32 *hash_used[2];          /* indices filled */
 	u32 hash_nr[2];
-	bool hash_stale;		/* empty both before entering generated code */
-	bool full;			/* code memory or sites used up: drop everything */
+	bool hash_stale; /* empty both before entering generated code */
+	bool full;       /* code memory or sites used up: drop everything */
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
@@ -154,7 +154,7 @@ struct tr_state {
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
 	struct tr_site stop_site;
 	enum x86_result stop_result;
-	bool stop_before;		/* the instruction has not been executed: let the interpreter do it */
+	bool stop_before; /* the instruction has not been executed: let the interpreter do it */
 
 	struct {
 		u64 blocks, bytes, links, lookups, misses, unfillable, helper_calls, interpreted, flushes;
