@@ -46,7 +46,8 @@ static bool deliver(struct vcpu *v, const struct x86_event *ev, struct vm_exit *
 
 static bool exception(struct vcpu *v, const struct x86_event *ev, struct vm_exit *exit)
 {
-	if (v->exc_intercept & BIT(ev->vector)) {
+	/* INT n is no exception, whatever n is. */
+	if (ev->type != X86_EVENT_SOFT_INT && v->exc_intercept & BIT(ev->vector)) {
 		exit->u.exc = *ev;
 		return exit_with(exit, VM_EXIT_EXCEPTION);
 	}
