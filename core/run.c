@@ -159,10 +159,40 @@ static enum run_result run_uninitialized(struct vcpu *v)
 
 /* --- one turn ------------------------------------------------------------------------------------------ */
 
-static enum run_result serve_requests(struct vcpu *v)
+/*
+ * Before anything reaches guest memory in this srcu section: whoever has changed the slots may already have stopped waiting
+ * for sections that began before.
+ */
+static void serve_memory_requests(struct vcpu *v)
 {
 	const struct engine_ops *engine = v->vm->engine;
 
+	if (vcpu_take_request(v, REQ_SETTINGS) && engine->settings_changed)
+		engine->settings_changed(v);
+	serve_flushes(v);
+}
+
+/* Memory slots have changed: before anything that uses the engine's translations. */
+static void serve_flushes(struct vcpu *v)
+{
+	const struct engine_ops *engine = v->vm->engine;
+
+	if (vcpu_take_request(v, REQ_TLB_FLUSH)) {
+		v->stat.tlb_flush++;
+		engine->tlb_flush(v);
+	}
+	if (vcpu_take_request(v, REQ_WRITE_FLUSH))
+		engine->write_flush(v);
+}
+
+static enum run_result complete(struct vcpu *v)
+{
+	serve_flushes(v);
+	return io_complete(v);
+}
+
+static enum run_result serve_requests(struct vcpu *v)
+{
 	if (likely(!__atomic_load_n(&v->requests, __ATOMIC_RELAXED)))
 		return RUN_AGAIN;
 	v->stat.request_exits++;
@@ -172,14 +202,7 @@ static enum run_result serve_requests(struct vcpu *v)
 			   __ATOMIC_SEQ_CST);
 	if (vcpu_take_request(v, REQ_DEAD))
 		return vcpu_error(v, -EIO);
-	if (vcpu_take_request(v, REQ_SETTINGS) && engine->settings_changed)
-		engine->settings_changed(v);
-	if (vcpu_take_request(v, REQ_TLB_FLUSH)) {
-		v->stat.tlb_flush++;
-		engine->tlb_flush(v);
-	}
-	if (vcpu_take_request(v, REQ_WRITE_FLUSH))
-		engine->write_flush(v);
+	serve_memory_requests(v);
 	if (vcpu_take_request(v, REQ_CLOCK_UPDATE))
 		vcpu_clock_update(v);
 	if (vcpu_take_request(v, REQ_STEAL_UPDATE))
@@ -244,6 +267,12 @@ static enum run_result turn(struct vcpu *v)
 	return enter(v);
 }
 
+static enum run_result complete(struct vcpu *v)
+{
+	serve_memory_requests(v);
+	return io_complete(v);
+}
+
 /* What follows every exit that was handled in place. */
 static enum run_result between_turns(struct vcpu *v)
 {
@@ -276,7 +305,7 @@ static void run_turns(void *arg)
 	do {
 		v->srcu_idx = host_srcu_read_lock(&v->vm->srcu);
 		t->locked = true;
-		r = t->completion ? io_complete(v) : turn(v);
+		r = t->completion ? complete(v) : turn(v);
 		t->locked = false;
 		host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
 		if (t->completion)

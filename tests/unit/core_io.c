@@ -203,6 +203,23 @@ static void mmio_read_is_completed_even_with_immediate_exit(void **state)
 	fake.run->immediate_exit = 0;
 }
 
+/* Slots may have changed while user space had the exit: the instruction must not run on old translations. */
+static void completion_serves_flushes_first(void **state)
+{
+	unsigned before;
+
+	fake_data_at_mmio();
+	CODE_BYTES(0xa0, 0x10, 0x00);
+	fake_script(step_emulate, NULL);
+	fake_run_exits(KVM_EXIT_MMIO);
+	vcpu_request(fake.v, REQ_TLB_FLUSH);
+	before = fake.tlb_flushes;
+	fake.run->immediate_exit = 1;
+	assert_int_equal(fake_run(), -EINTR);
+	assert_int_equal(fake.tlb_flushes, before + 1);
+	fake.run->immediate_exit = 0;
+}
+
 static void ignore_signal(int sig)
 {
 }
@@ -427,6 +444,7 @@ int core_io_tests(void)
 		CORE_TEST(mmio_read_is_completed_at_the_next_run),
 		CORE_TEST(mmio_read_is_completed_even_with_immediate_exit),
 		CORE_TEST(mmio_read_is_completed_before_a_signal_ends_the_run),
+		CORE_TEST(completion_serves_flushes_first),
 		CORE_TEST(read_over_two_mmio_pages_is_two_exits),
 		CORE_TEST(read_over_ram_and_mmio_asks_only_for_the_rest),
 		CORE_TEST(write_over_two_mmio_pages_is_two_exits_before_the_guest_goes_on),
