@@ -13,13 +13,23 @@
 
 /* System descriptor types (SDM, "System-Segment and Gate-Descriptor Types"). */
 enum x86_sys_type {
-	SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL_GATE16 = 4, SYS_TASK_GATE = 5, SYS_INT_GATE16 = 6,
-	SYS_TRAP_GATE16 = 7, SYS_TSS = 9, SYS_TSS_BUSY = 11, SYS_CALL_GATE = 12, SYS_INT_GATE = 14, SYS_TRAP_GATE = 15,
+	SYS_TSS16 = 1,
+	SYS_LDT = 2,
+	SYS_TSS16_BUSY = 3,
+	SYS_CALL_GATE16 = 4,
+	SYS_TASK_GATE = 5,
+	SYS_INT_GATE16 = 6,
+	SYS_TRAP_GATE16 = 7,
+	SYS_TSS = 9,
+	SYS_TSS_BUSY = 11,
+	SYS_CALL_GATE = 12,
+	SYS_INT_GATE = 14,
+	SYS_TRAP_GATE = 15,
 };
 
-#define SEL_RPL(sel) ((sel) & 3)
+#define SEL_RPL(sel) ((sel)&3)
 #define SEL_TI 4
-#define SEL_ERR(sel) ((sel) & 0xfffcu)	/* the selector as it stands in an error code */
+#define SEL_ERR(sel) ((sel)&0xfffcu) /* the selector as it stands in an error code */
 
 static inline bool x86_null_sel(u16 sel)
 {
@@ -27,9 +37,9 @@ static inline bool x86_null_sel(u16 sel)
 }
 
 struct x86_desc {
-	u64 raw;	/* the first eight bytes */
-	u64 high;	/* the second eight of a 16-byte descriptor, see x86_desc_high() */
-	u64 lin;	/* linear address of the descriptor */
+	u64 raw;  /* the first eight bytes */
+	u64 high; /* the second eight of a 16-byte descriptor, see x86_desc_high() */
+	u64 lin;  /* linear address of the descriptor */
 	u16 sel;
 };
 
@@ -121,7 +131,7 @@ void x86_commit_cs_real(struct x86_state *s, u16 sel, u64 rip);
 struct x86_stack {
 	struct x86_seg ss;
 	u64 sp;
-	u8 cpl;		/* privilege of the accesses */
+	u8 cpl; /* privilege of the accesses */
 	bool is64;
 };
 
@@ -137,7 +147,7 @@ void x86_current_stack(const struct x86_state *s, struct x86_stack *st);
  */
 enum x86_result x86_tss_stack(struct x86_state *s, unsigned dpl, unsigned ist, struct x86_stack *st);
 
-#define X86_FRAME_MAX 40	/* words: a call gate copies up to 31 */
+#define X86_FRAME_MAX 40 /* words: a call gate copies up to 31 */
 
 /*
  * Push n words of size bytes, word[0] first (at the highest address). Either all are written and st->sp has moved, or

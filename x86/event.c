@@ -17,18 +17,14 @@ static enum exc_class class_of(unsigned vector)
 	case X86_EXC_NP:
 	case X86_EXC_SS:
 	case X86_EXC_GP:
-	case X86_EXC_CP:
-		return CLASS_CONTRIBUTORY;
+	case X86_EXC_CP: return CLASS_CONTRIBUTORY;
 	case X86_EXC_PF:
-	case X86_EXC_VE:
-		return CLASS_PAGE_FAULT;
-	default:
-		return CLASS_BENIGN;
+	case X86_EXC_VE: return CLASS_PAGE_FAULT;
+	default: return CLASS_BENIGN;
 	}
 }
 
-enum x86_result x86_combine_events(const struct x86_event *first, const struct x86_event *second,
-				   struct x86_event *out)
+enum x86_result x86_combine_events(const struct x86_event *first, const struct x86_event *second, struct x86_event *out)
 {
 	enum exc_class a, b;
 
@@ -55,8 +51,8 @@ static bool is_software(const struct x86_event *ev)
 /* Faults (not traps and aborts) are restarted with RF set (SDM, "Debug Exceptions", instruction breakpoints). */
 static bool pushes_rf(const struct x86_event *ev)
 {
-	const u32 not_fault = BIT(X86_EXC_DB) | BIT(X86_EXC_NMI) | BIT(X86_EXC_BP) | BIT(X86_EXC_OF) |
-			      BIT(X86_EXC_DF) | BIT(X86_EXC_MC);
+	const u32 not_fault = BIT(X86_EXC_DB) | BIT(X86_EXC_NMI) | BIT(X86_EXC_BP) | BIT(X86_EXC_OF) | BIT(X86_EXC_DF) |
+			      BIT(X86_EXC_MC);
 
 	return ev->type == X86_EVENT_EXC && ev->vector < 32 && !(not_fault >> ev->vector & 1);
 }
@@ -153,9 +149,9 @@ static enum x86_result deliver_redirected(struct x86_state *s, const struct x86_
 struct gate {
 	u64 offset;
 	u16 sel;
-	u8 type;	/* enum x86_sys_type */
+	u8 type; /* enum x86_sys_type */
 	u8 ist;
-	u8 word;	/* bytes of each pushed value */
+	u8 word; /* bytes of each pushed value */
 };
 
 static enum x86_result read_gate(struct x86_state *s, const struct x86_event *ev, struct gate *g)
@@ -412,10 +408,10 @@ enum x86_result x86_exec_into(struct x86_state *s, const struct x86_insn *i)
 
 struct iret_frame {
 	u64 ip, cs, flags, sp, ss;
-	unsigned size;	/* bytes of each word */
+	unsigned size; /* bytes of each word */
 };
 
-#define IRET_FLAGS16 \
+#define IRET_FLAGS16                                                                                                   \
 	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF | RFLAGS_OF | RFLAGS_NT)
 
 /* Words first..first+n-1 of the frame, in the order of the struct. */

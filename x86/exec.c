@@ -8,8 +8,8 @@
 
 bool x86_exc_has_error(unsigned vector)
 {
-	const u32 with_error = BIT(X86_EXC_DF) | BIT(X86_EXC_TS) | BIT(X86_EXC_NP) | BIT(X86_EXC_SS) |
-			       BIT(X86_EXC_GP) | BIT(X86_EXC_PF) | BIT(X86_EXC_AC) | BIT(X86_EXC_CP);
+	const u32 with_error = BIT(X86_EXC_DF) | BIT(X86_EXC_TS) | BIT(X86_EXC_NP) | BIT(X86_EXC_SS) | BIT(X86_EXC_GP) |
+			       BIT(X86_EXC_PF) | BIT(X86_EXC_AC) | BIT(X86_EXC_CP);
 
 	return vector < 32 && with_error >> vector & 1;
 }
@@ -17,7 +17,11 @@ bool x86_exc_has_error(unsigned vector)
 static enum x86_result set_fault(struct x86_state *s, unsigned vector, bool has_error, u32 error, u64 cr2)
 {
 	s->fault = (struct x86_event){
-		.type = X86_EVENT_EXC, .vector = vector, .has_error = has_error, .error = error, .cr2 = cr2,
+		.type = X86_EVENT_EXC,
+		.vector = vector,
+		.has_error = has_error,
+		.error = error,
+		.cr2 = cr2,
 	};
 	return X86_FAULT;
 }
@@ -226,7 +230,10 @@ static void reset_segments(struct x86_state *s)
 	for (k = 0; k < SEG_COUNT; k++)
 		s->seg[k] = (struct x86_seg){ .limit = 0xffff, .attr = data };
 	s->seg[SEG_CS] = (struct x86_seg){
-		.base = 0xffff0000, .limit = 0xffff, .sel = 0xf000, .attr = data | SEG_TYPE_CODE,
+		.base = 0xffff0000,
+		.limit = 0xffff,
+		.sel = 0xf000,
+		.attr = data | SEG_TYPE_CODE,
 	};
 	s->ldt = (struct x86_seg){ .limit = 0xffff, .attr = SEG_P | 2 };
 	s->tr = (struct x86_seg){ .limit = 0xffff, .attr = SEG_P | 11 };

@@ -82,7 +82,7 @@ static enum x86_result far_direct(struct x86_state *s, const struct x86_insn *i,
 struct call_gate {
 	u64 offset;
 	u16 sel;
-	u8 word;	/* bytes of each pushed value: 2, 4, 8 */
+	u8 word; /* bytes of each pushed value: 2, 4, 8 */
 	u8 params;
 };
 
@@ -189,8 +189,7 @@ static enum x86_result far_transfer(struct x86_state *s, const struct x86_insn *
 	if (x86_desc_attr(&d) & SEG_S)
 		return far_direct(s, i, &d, off, call);
 	switch (x86_desc_type(&d)) {
-	case SYS_CALL_GATE:
-		return far_gate(s, &d, call);
+	case SYS_CALL_GATE: return far_gate(s, &d, call);
 	case SYS_CALL_GATE16:
 		if (x86_lma(s))
 			break;

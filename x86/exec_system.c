@@ -39,14 +39,9 @@ static enum if_target interrupt_flag(const struct x86_state *s)
 enum x86_result x86_exec_cli(struct x86_state *s, const struct x86_insn *i)
 {
 	switch (interrupt_flag(s)) {
-	case ACT_ON_IF:
-		s->rflags &= ~(u64)RFLAGS_IF;
-		return X86_OK;
-	case ACT_ON_VIF:
-		s->rflags &= ~(u64)RFLAGS_VIF;
-		return X86_OK;
-	default:
-		return gp0(s);
+	case ACT_ON_IF: s->rflags &= ~(u64)RFLAGS_IF; return X86_OK;
+	case ACT_ON_VIF: s->rflags &= ~(u64)RFLAGS_VIF; return X86_OK;
+	default: return gp0(s);
 	}
 }
 
@@ -64,8 +59,7 @@ enum x86_result x86_exec_sti(struct x86_state *s, const struct x86_insn *i)
 			return gp0(s);
 		s->rflags |= RFLAGS_VIF;
 		return X86_OK;
-	default:
-		return gp0(s);
+	default: return gp0(s);
 	}
 }
 

@@ -21,12 +21,9 @@ static bool type_ok(const struct x86_seg *seg, enum x86_access acc)
 	if ((seg->attr & (SEG_UNUSABLE | SEG_P)) != SEG_P)
 		return false;
 	switch (acc) {
-	case ACC_WRITE:
-		return (seg->attr & (SEG_TYPE_CODE | SEG_TYPE_RW)) == SEG_TYPE_RW;
-	case ACC_READ:
-		return (seg->attr & (SEG_TYPE_CODE | SEG_TYPE_RW)) != SEG_TYPE_CODE;
-	default:
-		return true;
+	case ACC_WRITE: return (seg->attr & (SEG_TYPE_CODE | SEG_TYPE_RW)) == SEG_TYPE_RW;
+	case ACC_READ: return (seg->attr & (SEG_TYPE_CODE | SEG_TYPE_RW)) != SEG_TYPE_CODE;
+	default: return true;
 	}
 }
 
@@ -35,8 +32,8 @@ static enum x86_result seg_fault(struct x86_state *s, unsigned seg)
 	return x86_raise_error(s, seg == SEG_SS ? X86_EXC_SS : X86_EXC_GP, 0);
 }
 
-enum x86_result x86_linear_slow(struct x86_state *s, unsigned seg, u64 off, unsigned size,
-				enum x86_access acc, u64 *lin)
+enum x86_result x86_linear_slow(struct x86_state *s, unsigned seg, u64 off, unsigned size, enum x86_access acc,
+				u64 *lin)
 {
 	const struct x86_seg *sr = &s->seg[seg];
 
@@ -211,8 +208,8 @@ void x86_seg_flat_code(struct x86_seg *seg, u16 sel, unsigned dpl, bool long_cod
 	seg->sel = sel;
 	seg->base = 0;
 	seg->limit = 0xffffffff;
-	seg->attr = SEG_G | SEG_P | SEG_S | SEG_TYPE_CODE | SEG_TYPE_RW | SEG_TYPE_ACCESSED |
-		    dpl << SEG_DPL_SHIFT | (long_code ? SEG_L : SEG_DB);
+	seg->attr = SEG_G | SEG_P | SEG_S | SEG_TYPE_CODE | SEG_TYPE_RW | SEG_TYPE_ACCESSED | dpl << SEG_DPL_SHIFT |
+		    (long_code ? SEG_L : SEG_DB);
 }
 
 void x86_seg_flat_stack(struct x86_seg *seg, u16 sel, unsigned dpl)
@@ -492,8 +489,8 @@ static enum x86_result probe_words(struct x86_state *s, const struct x86_stack *
 	return r;
 }
 
-static enum x86_result push_one_by_one(struct x86_state *s, const struct x86_stack *st, unsigned mmu,
-				       const u64 *word, unsigned n, unsigned size)
+static enum x86_result push_one_by_one(struct x86_state *s, const struct x86_stack *st, unsigned mmu, const u64 *word,
+				       unsigned n, unsigned size)
 {
 	enum x86_result r = probe_words(s, st, mmu, n, size);
 	unsigned k;

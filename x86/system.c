@@ -46,10 +46,11 @@ static u64 collect(const struct x86_state *s, const struct feature_bit *f, unsig
 u64 x86_cr4_valid(const struct x86_state *s)
 {
 	static const struct feature_bit bits[] = {
-		{ X86F_VME, CR4_VME | CR4_PVI }, { X86F_TSC, CR4_TSD }, { X86F_DE, CR4_DE }, { X86F_PSE, CR4_PSE },
-		{ X86F_PAE, CR4_PAE }, { X86F_PGE, CR4_PGE }, { X86F_FXSR, CR4_OSFXSR }, { X86F_SSE, CR4_OSXMMEXCPT },
-		{ X86F_UMIP, CR4_UMIP }, { X86F_LA57, CR4_LA57 }, { X86F_FSGSBASE, CR4_FSGSBASE },
-		{ X86F_PCID, CR4_PCIDE }, { X86F_XSAVE, CR4_OSXSAVE }, { X86F_SMEP, CR4_SMEP }, { X86F_SMAP, CR4_SMAP },
+		{ X86F_VME, CR4_VME | CR4_PVI }, { X86F_TSC, CR4_TSD },           { X86F_DE, CR4_DE },
+		{ X86F_PSE, CR4_PSE },           { X86F_PAE, CR4_PAE },           { X86F_PGE, CR4_PGE },
+		{ X86F_FXSR, CR4_OSFXSR },       { X86F_SSE, CR4_OSXMMEXCPT },    { X86F_UMIP, CR4_UMIP },
+		{ X86F_LA57, CR4_LA57 },         { X86F_FSGSBASE, CR4_FSGSBASE }, { X86F_PCID, CR4_PCIDE },
+		{ X86F_XSAVE, CR4_OSXSAVE },     { X86F_SMEP, CR4_SMEP },         { X86F_SMAP, CR4_SMAP },
 		{ X86F_PKU, CR4_PKE },
 	};
 
@@ -59,7 +60,9 @@ u64 x86_cr4_valid(const struct x86_state *s)
 u64 x86_efer_valid(const struct x86_state *s)
 {
 	static const struct feature_bit bits[] = {
-		{ X86F_SYSCALL, X86_EFER_SCE }, { X86F_LM, X86_EFER_LME | X86_EFER_LMA }, { X86F_NX, X86_EFER_NXE },
+		{ X86F_SYSCALL, X86_EFER_SCE },
+		{ X86F_LM, X86_EFER_LME | X86_EFER_LMA },
+		{ X86F_NX, X86_EFER_NXE },
 		{ X86F_FXSR_OPT, X86_EFER_FFXSR },
 	};
 
@@ -75,7 +78,10 @@ u64 x86_efer_valid(const struct x86_state *s)
 u64 x86_xcr0_valid(const struct x86_state *s)
 {
 	static const struct feature_bit bits[] = {
-		{ X86F_SSE, XCR0_SSE }, { X86F_AVX, XCR0_AVX }, { X86F_AVX512F, XCR0_AVX512 }, { X86F_PKU, XCR0_PKRU },
+		{ X86F_SSE, XCR0_SSE },
+		{ X86F_AVX, XCR0_AVX },
+		{ X86F_AVX512F, XCR0_AVX512 },
+		{ X86F_PKU, XCR0_PKRU },
 	};
 
 	return x86_has(s, X86F_XSAVE) ? collect(s, bits, ARRAY_SIZE(bits), 1) : 1;
@@ -121,8 +127,8 @@ static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
 
 static enum x86_result write_cr0(struct x86_state *s, u64 val)
 {
-	const u64 defined = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |
-			    CR0_PG;
+	const u64 defined =
+		CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 	u64 efer = s->efer, changed;
 	enum x86_result r;
 
@@ -222,37 +228,24 @@ static enum x86_result write_cr8(struct x86_state *s, u64 val)
 enum x86_result x86_write_cr(struct x86_state *s, unsigned n, u64 val)
 {
 	switch (n) {
-	case 0:
-		return write_cr0(s, val);
-	case 2:
-		s->cr2 = val;
-		return X86_OK;
-	case 3:
-		return write_cr3(s, val);
-	case 4:
-		return write_cr4(s, val);
-	case 8:
-		return write_cr8(s, val);
-	default:
-		return x86_raise(s, X86_EXC_UD);
+	case 0: return write_cr0(s, val);
+	case 2: s->cr2 = val; return X86_OK;
+	case 3: return write_cr3(s, val);
+	case 4: return write_cr4(s, val);
+	case 8: return write_cr8(s, val);
+	default: return x86_raise(s, X86_EXC_UD);
 	}
 }
 
 u64 x86_read_cr(struct x86_state *s, unsigned n)
 {
 	switch (n) {
-	case 0:
-		return s->cr0;
-	case 2:
-		return s->cr2;
-	case 3:
-		return s->cr3;
-	case 4:
-		return s->cr4;
-	case 8:
-		return s->ops->read_cr8 ? s->ops->read_cr8(s) : s->cr8;
-	default:
-		return 0;
+	case 0: return s->cr0;
+	case 2: return s->cr2;
+	case 3: return s->cr3;
+	case 4: return s->cr4;
+	case 8: return s->ops->read_cr8 ? s->ops->read_cr8(s) : s->cr8;
+	default: return 0;
 	}
 }
 

@@ -4,9 +4,9 @@
 
 /* Where things are in a TSS: SDM, "Task-State Segment" and "16-Bit Task-State Segment". */
 struct tss_layout {
-	u8 size;	/* bytes that must be within the limit */
-	u8 word;	/* bytes of a register */
-	u8 ip;		/* IP, FLAGS, eight registers, then the segment selectors */
+	u8 size; /* bytes that must be within the limit */
+	u8 word; /* bytes of a register */
+	u8 ip;   /* IP, FLAGS, eight registers, then the segment selectors */
 	u8 nr_segs;
 	u8 ldt;
 };
@@ -18,7 +18,7 @@ static const struct tss_layout layout32 = { .size = 104, .word = 4, .ip = 32, .n
 #define TSS_TRAP 100
 #define TSS_MAX 104
 #define TYPE_BUSY 2u
-#define DR7_LOCAL 0x155u	/* L0-L3, LE */
+#define DR7_LOCAL 0x155u /* L0-L3, LE */
 
 static const struct tss_layout *layout_of(unsigned type)
 {
@@ -29,7 +29,7 @@ struct task_switch {
 	enum x86_task_reason why;
 	struct x86_desc old_desc, new_desc;
 	const struct tss_layout *old, *new;
-	u8 image[TSS_MAX];	/* the new TSS as it was read */
+	u8 image[TSS_MAX]; /* the new TSS as it was read */
 };
 
 static u32 get(const struct task_switch *t, unsigned off, unsigned size)
@@ -86,13 +86,13 @@ static enum x86_result probe_all(struct x86_state *s, const struct task_switch *
 		{ s->tr.base, t->old->size },
 		{ t->old_desc.lin, 8 },
 		{ t->new_desc.lin, 8 },
-		{ x86_desc_base(&t->new_desc), 2 },	/* the back link, of nested tasks only */
+		{ x86_desc_base(&t->new_desc), 2 }, /* the back link, of nested tasks only */
 	};
 	unsigned k, n = is_nested(t) ? 4 : 3;
 
 	for (k = 0; k < n; k++) {
-		enum x86_result r = x86_probe_linear(s, x86_sys_mmu(s), SEG_NONE, writes[k].lin, writes[k].size,
-						     ACC_WRITE);
+		enum x86_result r =
+			x86_probe_linear(s, x86_sys_mmu(s), SEG_NONE, writes[k].lin, writes[k].size, ACC_WRITE);
 		if (r != X86_OK)
 			return r;
 	}
@@ -257,7 +257,7 @@ enum x86_result x86_switch_task(struct x86_state *s, u16 tss_sel, enum x86_task_
 		r = push_error(s, &t, error);
 	if (s->ops->mode_changed)
 		s->ops->mode_changed(s);
-	if (r == X86_OK && t.new == &layout32 && get(&t, TSS_TRAP, 2) & 1)
+	if (r == X86_OK && t.new == &layout32 &&get(&t, TSS_TRAP, 2) & 1)
 		s->dr6_pending |= DR6_BT;
 	return r;
 }

@@ -102,9 +102,9 @@ SYS_TEST(pae_pdptes, "sys: PAE paging reads and checks four directory pointers")
 
 	EXPECT_EQ(x86_write_cr(s, 4, CR4_PAE), X86_OK);
 	sys_write(e, 0x9020, 8, 0xa001);
-	sys_write(e, 0x9028, 8, 0x1e6);		/* not present: anything goes */
+	sys_write(e, 0x9028, 8, 0x1e6); /* not present: anything goes */
 	EXPECT_EQ(x86_write_cr(s, 3, 0x9020), X86_OK);
-	sys_write(e, 0x9038, 8, 0xa003);	/* reserved bit */
+	sys_write(e, 0x9038, 8, 0xa003); /* reserved bit */
 	EXPECT(faults(x86_write_cr(s, 0, s->cr0 | CR0_PG), s));
 	EXPECT_EQ(s->cr0 & CR0_PG, 0);
 	sys_write(e, 0x9038, 8, 0xa001 | 1ull << 40);
@@ -145,7 +145,8 @@ SYS_TEST(debug_registers, "sys: debug registers: fixed bits, DR4/DR5, GD")
 /* --- instructions ------------------------------------------------------------------------------------------ */
 
 SYS_CODE_DEF(c_cr, 64,
-	     "mov rax, cr0; mov rbx, cr3; mov rcx, cr4; mov rdx, 0x7777; mov cr2, rdx; mov rsi, cr2; mov rdi, 5; mov cr8, rdi;"
+	     "mov rax, cr0; mov rbx, cr3; mov rcx, cr4; mov rdx, 0x7777; mov cr2, rdx; mov rsi, cr2; mov rdi, 5; mov "
+	     "cr8, rdi;"
 	     "mov r8, cr8; mov rax, 0x600; mov dr7, rax; mov r9, dr7");
 SYS_CODE_DEF(c_cr1, 64, ".byte 0x0f, 0x20, 0xc8");
 
@@ -190,13 +191,15 @@ SYS_TEST(privileged, "sys: privileged instructions fault at CPL 3")
 	static const struct {
 		const u8 *start, *end;
 	} t[] = {
-		{ code_c_hlt, code_c_hlt_end },	      { code_c_lgdt, code_c_lgdt_end },	  { code_c_lidt, code_c_lidt_end },
-		{ code_c_lldt, code_c_lldt_end },     { code_c_ltr, code_c_ltr_end },	  { code_c_lmsw, code_c_lmsw_end },
-		{ code_c_clts, code_c_clts_end },     { code_c_invlpg, code_c_invlpg_end }, { code_c_wbinvd, code_c_wbinvd_end },
-		{ code_c_invd, code_c_invd_end },     { code_c_rdmsr, code_c_rdmsr_end }, { code_c_wrmsr, code_c_wrmsr_end },
-		{ code_c_cli, code_c_cli_end },	      { code_c_sti, code_c_sti_end },	  { code_c_in, code_c_in_end },
-		{ code_c_xsetbv, code_c_xsetbv_end }, { code_c_invpcid, code_c_invpcid_end },
-		{ code_c_movdr, code_c_movdr_end },
+		{ code_c_hlt, code_c_hlt_end },         { code_c_lgdt, code_c_lgdt_end },
+		{ code_c_lidt, code_c_lidt_end },       { code_c_lldt, code_c_lldt_end },
+		{ code_c_ltr, code_c_ltr_end },         { code_c_lmsw, code_c_lmsw_end },
+		{ code_c_clts, code_c_clts_end },       { code_c_invlpg, code_c_invlpg_end },
+		{ code_c_wbinvd, code_c_wbinvd_end },   { code_c_invd, code_c_invd_end },
+		{ code_c_rdmsr, code_c_rdmsr_end },     { code_c_wrmsr, code_c_wrmsr_end },
+		{ code_c_cli, code_c_cli_end },         { code_c_sti, code_c_sti_end },
+		{ code_c_in, code_c_in_end },           { code_c_xsetbv, code_c_xsetbv_end },
+		{ code_c_invpcid, code_c_invpcid_end }, { code_c_movdr, code_c_movdr_end },
 	};
 	unsigned k;
 
@@ -232,7 +235,8 @@ SYS_TEST(umip, "sys: SGDT, SIDT, SLDT, STR, SMSW and UMIP")
 	EXPECT_EQ(sys_stack(e, 1, 8), SYS_CODE);
 }
 
-SYS_CODE_DEF(c_lmsw0, 64, "mov eax, 0xfff6; lmsw ax; mov rbx, cr0; clts; mov rcx, cr0; mov eax, 0; lmsw ax; mov rdx, cr0");
+SYS_CODE_DEF(c_lmsw0, 64,
+	     "mov eax, 0xfff6; lmsw ax; mov rbx, cr0; clts; mov rcx, cr0; mov eax, 0; lmsw ax; mov rdx, cr0");
 
 SYS_TEST(lmsw_clts, "sys: LMSW cannot clear PE; CLTS")
 {
@@ -291,23 +295,23 @@ SYS_TEST(io_permission, "sys: IN, OUT and the I/O permission bit map")
 	EXPECT_EQ(e->last_out.size, 2);
 	EXPECT_EQ(e->last_out.val, 0x5678);
 	e = sys_prot(3);
-	EXPECT_FAULT(e, c_io, 13, 0, 4);	/* no bit map within the limit */
+	EXPECT_FAULT(e, c_io, 13, 0, 4); /* no bit map within the limit */
 	EXPECT_EQ(e->last_out.port, 0);
 	e = sys_prot(3);
-	s->tr.limit = 0x67 + 0x81;		/* up to port 0x3ff and the byte behind */
+	s->tr.limit = 0x67 + 0x81; /* up to port 0x3ff and the byte behind */
 	SYS_EXEC(e, c_io);
 	EXPECT_VECTOR(e, 0x80);
 	e = sys_prot(3);
-	s->tr.limit = 0x67 + 0x80;		/* port 0x3f8's byte is the last: the one behind is missing */
+	s->tr.limit = 0x67 + 0x80; /* port 0x3f8's byte is the last: the one behind is missing */
 	EXPECT_FAULT(e, c_io, 13, 0, 4);
 	e = sys_prot(3);
 	s->tr.limit = 0x1000;
-	sys_write(e, SYS_TSS + 0x68 + 0x7f, 1, 8);	/* port 0x3fb, in reach of the 32-bit IN only */
+	sys_write(e, SYS_TSS + 0x68 + 0x7f, 1, 8); /* port 0x3fb, in reach of the 32-bit IN only */
 	EXPECT_FAULT(e, c_io, 13, 0, 4);
 	EXPECT_EQ(e->last_out.port, 0x3f8);
 	e = sys_prot(3);
 	s->tr.limit = 0x1000;
-	sys_write(e, SYS_TSS + 0x68 + 0x80, 1, 1);	/* 0x400: second byte of a word access at 0x3ff */
+	sys_write(e, SYS_TSS + 0x68 + 0x80, 1, 1); /* 0x400: second byte of a word access at 0x3ff */
 	EXPECT_FAULT(e, c_outw, 13, 0, 4);
 	e = sys_prot(3);
 	s->rflags |= RFLAGS_IOPL;
@@ -333,9 +337,10 @@ SYS_CODE_DEF(c_xgetbv2, 64, "mov ecx, 2; xgetbv");
 SYS_CODE_DEF(c_rdrand, 64, "rdrand rax; setc bl; rdrand cx");
 SYS_CODE_DEF(c_stac, 64, "stac; pushf; pop rax; clac; pushf; pop rbx");
 SYS_CODE_DEF(c_monitor, 64, "xor ecx, ecx; mov eax, 0x50000; monitor");
-SYS_CODE_DEF(c_misc, 64,
-	     "pause; nop; lfence; mfence; sfence; prefetcht0 [0]; clflush [rsp-8]; mov eax, 0x50020; .byte 0x0f, 0x01, 0xfc;"
-	     ".byte 0x0f, 0x01, 0xe8; endbr64; nop dword ptr [rax]");
+SYS_CODE_DEF(
+	c_misc, 64,
+	"pause; nop; lfence; mfence; sfence; prefetcht0 [0]; clflush [rsp-8]; mov eax, 0x50020; .byte 0x0f, 0x01, 0xfc;"
+	".byte 0x0f, 0x01, 0xe8; endbr64; nop dword ptr [rax]");
 SYS_CODE_DEF(c_clflush, 64, "mov rax, 0x180000; clflush [rax]");
 SYS_CODE_DEF(c_rsm, 64, "rsm");
 SYS_CODE_DEF(c_ud1, 64, ".byte 0x0f, 0xb9, 0xc0");
@@ -433,7 +438,7 @@ SYS_TEST(invalidation, "sys: INVLPG, INVPCID, CR3 drop stale translations")
 	sys_write(e, SYS_PT + 0x150 * 8, 8, 0x151000 | 7);
 	EXPECT_DONE(e, c_inv);
 	if (s->tlb)
-		EXPECT_EQ(s->gpr[X86_RAX], 0x1111);	/* from the TLB, still */
+		EXPECT_EQ(s->gpr[X86_RAX], 0x1111); /* from the TLB, still */
 	EXPECT_EQ(s->gpr[X86_RBX], 0x2222);
 	sys_write(e, SYS_PT + 0x150 * 8, 8, 0x150000 | 7);
 	EXPECT_EQ(x86_write_cr(s, 3, s->cr3), X86_OK);

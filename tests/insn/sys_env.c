@@ -155,10 +155,25 @@ static void op_events_enabled(struct x86_state *s)
 }
 
 static struct x86_ops ops = {
-	.ram_read = op_ram_read, .ram_write = op_ram_write, .ram_cmpxchg = op_ram_cmpxchg, .mmio_read = op_mmio_read, .mmio_write = op_mmio_write, .in = op_in, .out = op_out,
-	.rdmsr = op_rdmsr, .wrmsr = op_wrmsr, .cpuid = op_cpuid, .rdtsc = op_rdtsc, .read_cr8 = op_read_cr8,
-	.write_cr8 = op_write_cr8, .hlt = op_exit, .mwait = op_exit, .hypercall = op_hypercall,
-	.tlb_flushed = op_tlb_flushed, .mode_changed = op_mode_changed, .events_enabled = op_events_enabled,
+	.ram_read = op_ram_read,
+	.ram_write = op_ram_write,
+	.ram_cmpxchg = op_ram_cmpxchg,
+	.mmio_read = op_mmio_read,
+	.mmio_write = op_mmio_write,
+	.in = op_in,
+	.out = op_out,
+	.rdmsr = op_rdmsr,
+	.wrmsr = op_wrmsr,
+	.cpuid = op_cpuid,
+	.rdtsc = op_rdtsc,
+	.read_cr8 = op_read_cr8,
+	.write_cr8 = op_write_cr8,
+	.hlt = op_exit,
+	.mwait = op_exit,
+	.hypercall = op_hypercall,
+	.tlb_flushed = op_tlb_flushed,
+	.mode_changed = op_mode_changed,
+	.events_enabled = op_events_enabled,
 };
 
 static enum { WITH_TLB, WITHOUT_TLB, COPIED_RAM, VARIANTS } variant;
@@ -275,7 +290,9 @@ static void load_all(struct sys_env *e, unsigned cpl, bool long_mode)
 		u64 d = sys_get_desc(e, k == SEG_CS ? cs : ds);
 
 		s->seg[k] = (struct x86_seg){
-			.sel = (k == SEG_CS ? cs : ds) | cpl, .limit = 0xffffffff, .attr = (d >> 40) & 0xf0ff,
+			.sel = (k == SEG_CS ? cs : ds) | cpl,
+			.limit = 0xffffffff,
+			.attr = (d >> 40) & 0xf0ff,
 		};
 	}
 	s->gpr[X86_RSP] = cpl ? SYS_STACK3 : SYS_STACK0;
@@ -321,8 +338,9 @@ static void make_idt(struct sys_env *e)
 
 	/* User code may use INT 0x80 and up, INT3 and INTO. */
 	for (v = 0; v < 256; v++)
-		sys_set_idt(e, v, sys_gate(KERNEL_CS, SYS_HANDLER(v),
-					   D_P | 14 | (v >= 0x80 || v == 3 || v == 4 ? D_DPL(3) : 0)));
+		sys_set_idt(
+			e, v,
+			sys_gate(KERNEL_CS, SYS_HANDLER(v), D_P | 14 | (v >= 0x80 || v == 3 || v == 4 ? D_DPL(3) : 0)));
 }
 
 struct sys_env *sys_prot(unsigned cpl)

@@ -182,7 +182,7 @@ SYS_TEST(long_page_faults, "sys: page faults: error code, CR2, crossing pages")
 
 SYS_TEST(long_fetch, "sys: instruction fetch across pages")
 {
-	static const u8 insn[] = { 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0xf4 };	/* movabs rax; hlt */
+	static const u8 insn[] = { 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0xf4 }; /* movabs rax; hlt */
 	struct sys_env *e = sys_long(0);
 	struct x86_state *s = &e->s;
 
@@ -239,7 +239,8 @@ SYS_CODE_DEF(long_iretq_compat, 64,
 	     "push 0x23; push 0x2fff8; push 0x202; push 0x1b; push 0x10100; iretq; .org 771b + 0x100; .code32; inc eax;"
 	     "int 0x80");
 SYS_CODE_DEF(long_iretq_nullss, 64,
-	     "push 0; push 0x1fff0; push 0x202; push 8; push 0x10100; iretq; .org 771b + 0x100; mov eax, ss; push rax; pop rbx");
+	     "push 0; push 0x1fff0; push 0x202; push 8; push 0x10100; iretq; .org 771b + 0x100; mov eax, ss; push rax; "
+	     "pop rbx");
 SYS_CODE_DEF(long_iretq_nullss3, 64, "push 3; push 0x1fff0; push 0x202; push 0x2b; push 0x10100; iretq");
 SYS_CODE_DEF(long_iretq_noncanon, 64,
 	     "push 0x10; push 0x1fff0; push 0x202; push 8; mov rax, 0x800000000000; push rax; iretq");
@@ -426,8 +427,9 @@ SYS_TEST(long_sysenter_sysexit, "sys: SYSENTER and SYSEXIT in 64-bit mode")
 	EXPECT_VECTOR(e, 6);
 }
 
-SYS_CODE_DEF(long_gs, 64,
-	     "swapgs; rdgsbase rax; mov rcx, 0x55667788; wrfsbase rcx; rdfsbase rbx; rdfsbase edx; swapgs; rdgsbase rsi");
+SYS_CODE_DEF(
+	long_gs, 64,
+	"swapgs; rdgsbase rax; mov rcx, 0x55667788; wrfsbase rcx; rdfsbase rbx; rdfsbase edx; swapgs; rdgsbase rsi");
 SYS_CODE_DEF(long_wrgs_bad, 64, "mov rax, 0x800000000000; wrgsbase rax");
 SYS_CODE_DEF(long_swapgs, 64, "swapgs");
 
@@ -454,7 +456,8 @@ SYS_TEST(long_bases, "sys: SWAPGS, RDFSBASE and relatives")
 
 SYS_CODE_DEF(long_far, 64,
 	     "mov rsi, 0x10200; jmp fword ptr [rsi]; .org 771b + 0x100; .code32; mov eax, 5; lcall 8:0x10180; hlt;"
-	     ".org 771b + 0x180; .code64; mov rbx, 0x1122334455667788; .byte 0x48, 0xcb; .org 771b + 0x200; .long 0x10100; .word 0x50");
+	     ".org 771b + 0x180; .code64; mov rbx, 0x1122334455667788; .byte 0x48, 0xcb; .org 771b + 0x200; .long "
+	     "0x10100; .word 0x50");
 SYS_CODE_DEF(long_far_ld, 64, "mov rsi, 0x10200; jmp fword ptr [rsi]; .org 771b + 0x200; .long 0x10100; .word 0x50");
 SYS_CODE_DEF(long_far_noncanon, 64,
 	     "mov rsi, 0x10200; .byte 0x48; call fword ptr [rsi]; .org 771b + 0x200; .quad 0x800000000000; .word 8");

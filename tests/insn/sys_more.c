@@ -24,7 +24,8 @@ SYS_TEST(gate16, "sys: 16-bit call gate")
 }
 
 SYS_CODE_DEF(m_espfix, 32,
-	     "push 0x53; push 0x1234fff0; push 0x202; push 0x1b; push 0x10100; iretd; .org 771b + 0x100; mov eax, esp; int 0x80");
+	     "push 0x53; push 0x1234fff0; push 0x202; push 0x1b; push 0x10100; iretd; .org 771b + 0x100; mov eax, esp; "
+	     "int 0x80");
 
 SYS_TEST(iret_16bit_stack, "sys: IRET to a 16-bit stack loads SP only")
 {
@@ -113,7 +114,7 @@ SYS_TEST(lxs, "sys: LES, LSS, LFS, LGS, POP SS")
 	s->gpr[X86_RDX] = 0x99999999;
 	SYS_LOAD(e, SYS_CODE, m_lxs);
 	sys_run(e, 2);
-	EXPECT_EQ(s->shadow, 0);	/* LSS needs none */
+	EXPECT_EQ(s->shadow, 0); /* LSS needs none */
 	sys_run(e, 4);
 	EXPECT_EQ(s->shadow, X86_SHADOW_MOV_SS);
 	EXPECT_EQ(s->gpr[X86_RAX], 0x1000);
@@ -157,7 +158,7 @@ SYS_TEST(system_loads, "sys: LLDT and LTR: types, presence")
 	expect_system_load(false, tss, SEL_TEST, 13, SEL_TEST, __LINE__);
 	expect_system_load(false, ldt, 0x100, 13, 0x100, __LINE__);
 	expect_system_load(true, tss, SEL_TEST, 0, 0, __LINE__);
-	expect_system_load(true, tss & ~(8ull << 40), SEL_TEST, 0, 0, __LINE__);	/* 16-bit TSS */
+	expect_system_load(true, tss & ~(8ull << 40), SEL_TEST, 0, 0, __LINE__); /* 16-bit TSS */
 	expect_system_load(true, tss | 2ull << 40, SEL_TEST, 13, SEL_TEST, __LINE__);
 	expect_system_load(true, tss & ~(0x80ull << 40), SEL_TEST, 11, SEL_TEST, __LINE__);
 	expect_system_load(true, tss, 0, 13, 0, __LINE__);
@@ -292,11 +293,11 @@ SYS_TEST(delivery_is_precise, "sys: a page fault while a frame is pushed leaves 
 	sys_write(e, SYS_PT + 0x150 * 8, 8, 0);
 	sys_set_idt(e, 14, sys_gate(KERNEL_CS, SYS_HANDLER(14), D_P | 14) | 1ull << 32);
 	EXPECT_FAULT(e, m_int80, 14, PFERR_W, 8);
-	EXPECT_EQ(s->cr2, 0x150ff8);	/* RSP is pushed behind SS */
+	EXPECT_EQ(s->cr2, 0x150ff8); /* RSP is pushed behind SS */
 	EXPECT_EQ(sys_stack(e, 1, 8), SYS_CODE);
 	EXPECT_EQ(sys_stack(e, 2, 8), USER_CS | 3);
 	EXPECT_EQ(sys_stack(e, 4, 8), SYS_STACK3);
-	EXPECT_EQ(sys_read(e, 0x151000, 8), 0);		/* the part that could be written */
+	EXPECT_EQ(sys_read(e, 0x151000, 8), 0); /* the part that could be written */
 	EXPECT_EQ(sys_read(e, 0x151008, 8), 0);
 }
 
@@ -408,7 +409,7 @@ SYS_TEST(pae_cr3_checks, "sys: CR3 and CR4 writes reload the PAE directory point
 	EXPECT_EQ(x86_write_cr(s, 0, s->cr0 | CR0_PG), X86_OK);
 	EXPECT_EQ(x86_write_cr(s, 3, 0x9020), X86_FAULT);
 	EXPECT_EQ(s->cr3, 0x9000);
-	EXPECT_EQ(x86_write_cr(s, 3, 0xffff0000), X86_FAULT);	/* no memory there */
+	EXPECT_EQ(x86_write_cr(s, 3, 0xffff0000), X86_FAULT); /* no memory there */
 	sys_write(e, 0x9000, 8, 0xb001);
 	EXPECT_EQ(s->pdpte[0], 0xa001);
 	EXPECT_EQ(x86_write_cr(s, 4, CR4_PAE | CR4_PGE), X86_OK);

@@ -147,14 +147,14 @@ SYS_TEST(p_conforming_handler, "sys: handler in a conforming segment stays at CP
 /* --- IRET and RETF -------------------------------------------------------------------------------------------- */
 
 SYS_CODE_DEF(p_iret_outer, 32,
-	     "push 0x23; push 0x2fff0; push 0x3203; push 0x1b; push 0x10100; iretd; .org 771b + 0x100; mov ax, ds; int 0x80");
+	     "push 0x23; push 0x2fff0; push 0x3203; push 0x1b; push 0x10100; iretd; .org 771b + 0x100; mov ax, ds; int "
+	     "0x80");
 SYS_CODE_DEF(p_iret_inner, 32, "pushf; push 8; push 0x10100; iretd");
 SYS_CODE_DEF(p_iret_rpl, 32, "pushf; push 0x19; push 0x10100; iretd");
 SYS_CODE_DEF(p_iret_null, 32, "pushf; push 3; push 0x10100; iretd");
 SYS_CODE_DEF(p_iret_data, 32, "pushf; push 0x10; push 0x10100; iretd");
 SYS_CODE_DEF(p_iret_nullss, 32, "push 0; push 0x2fff0; pushf; push 0x1b; push 0x10100; iretd");
-SYS_CODE_DEF(p_iret_flags, 32,
-	     "push 0x3c7fd7; push 0x1b; push 0x10100; iretd; .org 771b + 0x100; int 0x80");
+SYS_CODE_DEF(p_iret_flags, 32, "push 0x3c7fd7; push 0x1b; push 0x10100; iretd; .org 771b + 0x100; int 0x80");
 
 SYS_TEST(p_iret, "sys: protected mode IRET")
 {
@@ -167,7 +167,7 @@ SYS_TEST(p_iret, "sys: protected mode IRET")
 	EXPECT_EQ(sys_stack(e, 2, 4), 0x3203);
 	EXPECT_EQ(sys_stack(e, 3, 4), 0x2fff0);
 	EXPECT_EQ(sys_stack(e, 4, 4), USER_DS | 3);
-	EXPECT_EQ(s->gpr[X86_RAX] & 0xffff, 0);	/* DS was dropped */
+	EXPECT_EQ(s->gpr[X86_RAX] & 0xffff, 0); /* DS was dropped */
 	e = sys_prot(3);
 	EXPECT_FAULT(e, p_iret_inner, 13, 8, 4);
 	e = sys_prot(0);
@@ -193,7 +193,8 @@ SYS_TEST(p_iret, "sys: protected mode IRET")
 }
 
 SYS_CODE_DEF(p_retf_outer, 32,
-	     "push 0x23; push 0x2ff00; push 1; push 2; push 0x1b; push 0x10100; retf 8; .org 771b + 0x100; mov eax, esp; int 0x80");
+	     "push 0x23; push 0x2ff00; push 1; push 2; push 0x1b; push 0x10100; retf 8; .org 771b + 0x100; mov eax, "
+	     "esp; int 0x80");
 SYS_CODE_DEF(p_retf_same, 32, "push 7; push 8; push 0x10100; retf 4; .org 771b + 0x100; mov eax, esp");
 SYS_CODE_DEF(p_retf16, 32, "push 0; .byte 0x66; push 8; .byte 0x66; push 0x900; .byte 0x66, 0xcb");
 
@@ -246,12 +247,12 @@ SYS_TEST(p_far_jmp, "sys: far JMP to code segments")
 	EXPECT_EQ(s->gpr[X86_RAX], SEL_TEST);
 	EXPECT_EQ(sys_get_desc(e, SEL_TEST), code);
 	EXPECT_FAULT(e, p_jmp_null, 13, 0, 4);
-	expect_jmp(0, code, 13, SEL_TEST, __LINE__);				/* RPL 3 > CPL */
-	expect_jmp(3, code, 13, SEL_TEST, __LINE__);				/* DPL 0 */
-	expect_jmp(0, conf | 3ull << 45, 13, SEL_TEST, __LINE__);		/* conforming of outer level */
+	expect_jmp(0, code, 13, SEL_TEST, __LINE__);              /* RPL 3 > CPL */
+	expect_jmp(3, code, 13, SEL_TEST, __LINE__);              /* DPL 0 */
+	expect_jmp(0, conf | 3ull << 45, 13, SEL_TEST, __LINE__); /* conforming of outer level */
 	expect_jmp(3, (code | 3ull << 45) & ~(0x80ull << 40), 11, SEL_TEST, __LINE__);
 	expect_jmp(3, sys_desc(0, 0xfffff, D_P | D_DPL(3) | D_DATA, 0), 13, SEL_TEST, __LINE__);
-	expect_jmp(3, sys_desc(0, 0x100ff, D_P | D_DPL(3) | D_CODE, F_DB), 13, 0, __LINE__);	/* limit */
+	expect_jmp(3, sys_desc(0, 0x100ff, D_P | D_DPL(3) | D_CODE, F_DB), 13, 0, __LINE__); /* limit */
 	expect_jmp(3, sys_desc(SYS_LDT, 0xff, D_P | D_DPL(3) | 2, 0), 13, SEL_TEST, __LINE__);
 	/* Conforming code of an inner level keeps CPL. */
 	e = sys_prot(3);
@@ -322,7 +323,7 @@ SYS_TEST(p_far_call, "sys: far CALL")
 
 	sys_set_desc(e, SEL_TEST, sys_desc(0, 0xfffff, D_P | D_DPL(3) | D_CODE, F_G | F_DB));
 	SYS_EXEC(e, p_call);
-	EXPECT_VECTOR(e, 13);	/* HLT in user mode */
+	EXPECT_VECTOR(e, 13); /* HLT in user mode */
 	EXPECT_EQ(s->gpr[X86_RBX], SYS_STACK3 - 8);
 	EXPECT_EQ(s->gpr[X86_RCX], SYS_CODE + 7);
 	EXPECT_EQ(s->gpr[X86_RDX], USER_CS32 | 3);
@@ -335,23 +336,36 @@ SYS_CODE_DEF(p_load_ss, 32, "mov ss, ax");
 SYS_CODE_DEF(p_load_cs, 32, ".byte 0x8e, 0xc8");
 
 struct load_case {
-	u8 seg;		/* SEG_DS, SEG_SS */
+	u8 seg; /* SEG_DS, SEG_SS */
 	u8 cpl;
 	u8 access;
 	u8 rpl;
-	u8 vec;		/* 0: loads */
+	u8 vec; /* 0: loads */
 };
 
 SYS_TEST(p_segment_loads, "sys: MOV to segment registers: type, privilege, presence")
 {
 	static const struct load_case t[] = {
-		{ SEG_DS, 0, D_P | 0x12, 0, 0 }, { SEG_DS, 0, D_P | 0x10, 0, 0 }, { SEG_DS, 0, D_P | 0x18, 0, 13 },
-		{ SEG_DS, 0, D_P | 0x1a, 0, 0 }, { SEG_DS, 0, D_P | 0x12, 3, 13 }, { SEG_DS, 3, D_P | 0x12, 3, 13 },
-		{ SEG_DS, 3, D_P | D_DPL(3) | 0x12, 3, 0 }, { SEG_DS, 3, D_P | 0x1e, 3, 0 }, { SEG_DS, 3, D_P | 0x1c, 3, 13 },
-		{ SEG_DS, 0, 0x12, 0, 11 }, { SEG_DS, 0, D_P | 2, 0, 13 }, { SEG_DS, 0, D_P | D_DPL(3) | 0x12, 0, 0 },
-		{ SEG_SS, 0, D_P | 0x12, 0, 0 }, { SEG_SS, 0, D_P | 0x10, 0, 13 }, { SEG_SS, 0, D_P | 0x1a, 0, 13 },
-		{ SEG_SS, 0, D_P | D_DPL(3) | 0x12, 0, 13 }, { SEG_SS, 0, D_P | D_DPL(3) | 0x12, 3, 13 },
-		{ SEG_SS, 3, D_P | D_DPL(3) | 0x12, 3, 0 }, { SEG_SS, 3, D_P | 0x12, 3, 13 }, { SEG_SS, 0, 0x12, 0, 12 },
+		{ SEG_DS, 0, D_P | 0x12, 0, 0 },
+		{ SEG_DS, 0, D_P | 0x10, 0, 0 },
+		{ SEG_DS, 0, D_P | 0x18, 0, 13 },
+		{ SEG_DS, 0, D_P | 0x1a, 0, 0 },
+		{ SEG_DS, 0, D_P | 0x12, 3, 13 },
+		{ SEG_DS, 3, D_P | 0x12, 3, 13 },
+		{ SEG_DS, 3, D_P | D_DPL(3) | 0x12, 3, 0 },
+		{ SEG_DS, 3, D_P | 0x1e, 3, 0 },
+		{ SEG_DS, 3, D_P | 0x1c, 3, 13 },
+		{ SEG_DS, 0, 0x12, 0, 11 },
+		{ SEG_DS, 0, D_P | 2, 0, 13 },
+		{ SEG_DS, 0, D_P | D_DPL(3) | 0x12, 0, 0 },
+		{ SEG_SS, 0, D_P | 0x12, 0, 0 },
+		{ SEG_SS, 0, D_P | 0x10, 0, 13 },
+		{ SEG_SS, 0, D_P | 0x1a, 0, 13 },
+		{ SEG_SS, 0, D_P | D_DPL(3) | 0x12, 0, 13 },
+		{ SEG_SS, 0, D_P | D_DPL(3) | 0x12, 3, 13 },
+		{ SEG_SS, 3, D_P | D_DPL(3) | 0x12, 3, 0 },
+		{ SEG_SS, 3, D_P | 0x12, 3, 13 },
+		{ SEG_SS, 0, 0x12, 0, 12 },
 		{ SEG_SS, 0, D_P | 0x16, 0, 0 },
 	};
 	unsigned k;
@@ -411,7 +425,7 @@ SYS_TEST(p_segments_more, "sys: null segments, LDT, table limits, POP and LDS")
 	EXPECT_FAULT(e, p_gdt_limit, 13, 0x100, 4);
 	e = sys_prot(0);
 	EXPECT_FAULT(e, p_pop_ds, 13, 0x50, 4);
-	EXPECT_EQ(sys_stack(e, 4, 4), 0x50);	/* not popped */
+	EXPECT_EQ(sys_stack(e, 4, 4), 0x50); /* not popped */
 	sys_set_desc(e, SEL_TEST, sys_desc(0, 0xfffff, D_P | D_DATA, F_G | F_DB));
 	EXPECT_DONE(e, p_pop_ds);
 	EXPECT_EQ(s->gpr[X86_RAX], SEL_TEST);
@@ -434,13 +448,13 @@ SYS_TEST(p_limits, "sys: limits, expand-down segments, access types")
 		u32 off;
 		bool write, faults;
 	} t[] = {
-		{ 0x13, F_DB, 0xfff, 0xffc, false, false }, { 0x13, F_DB, 0xfff, 0xffd, false, true },
+		{ 0x13, F_DB, 0xfff, 0xffc, false, false },     { 0x13, F_DB, 0xfff, 0xffd, false, true },
 		{ 0x13, F_DB, 0xfff, 0xffffffff, false, true }, { 0x13, F_G | F_DB, 0, 0xffc, true, false },
-		{ 0x13, F_G | F_DB, 0, 0x1000, true, true }, { 0x11, F_DB, 0xfff, 0, true, true },
-		{ 0x11, F_DB, 0xfff, 0, false, false }, { 0x1b, F_DB, 0xfff, 0, true, true },
-		{ 0x17, F_DB, 0xfff, 0xfff, false, true }, { 0x17, F_DB, 0xfff, 0x1000, false, false },
-		{ 0x17, F_DB, 0xfff, 0x20000, true, false }, { 0x17, 0, 0xfff, 0x20000, true, true },
-		{ 0x17, 0, 0xfff, 0xfffc, true, false }, { 0x17, 0, 0xfff, 0xfffd, true, true },
+		{ 0x13, F_G | F_DB, 0, 0x1000, true, true },    { 0x11, F_DB, 0xfff, 0, true, true },
+		{ 0x11, F_DB, 0xfff, 0, false, false },         { 0x1b, F_DB, 0xfff, 0, true, true },
+		{ 0x17, F_DB, 0xfff, 0xfff, false, true },      { 0x17, F_DB, 0xfff, 0x1000, false, false },
+		{ 0x17, F_DB, 0xfff, 0x20000, true, false },    { 0x17, 0, 0xfff, 0x20000, true, true },
+		{ 0x17, 0, 0xfff, 0xfffc, true, false },        { 0x17, 0, 0xfff, 0xfffd, true, true },
 		{ 0x15, 0, 0xfff, 0x2000, true, true },
 	};
 	unsigned k;
@@ -483,14 +497,22 @@ SYS_TEST(p_look_at_descriptors, "sys: LAR, LSL, VERR, VERW")
 		u8 access, cpl, rpl;
 		bool lar, lsl, verr, verw;
 	} t[] = {
-		{ D_P | 0x13, 0, 0, true, true, true, true },	 { D_P | 0x11, 0, 0, true, true, true, false },
-		{ D_P | 0x19, 0, 0, true, true, false, false },	 { D_P | 0x1b, 0, 0, true, true, true, false },
-		{ D_P | 0x13, 3, 3, false, false, false, false }, { D_P | 0x1f, 3, 3, true, true, true, false },
-		{ D_P | D_DPL(3) | 0x13, 3, 3, true, true, true, true }, { D_P | 0x13, 0, 3, false, false, false, false },
-		{ D_P | 1, 0, 0, true, true, false, false },	 { D_P | 4, 0, 0, true, false, false, false },
-		{ D_P | 5, 0, 0, true, false, false, false },	 { D_P | 6, 0, 0, false, false, false, false },
-		{ D_P | 9, 0, 0, true, true, false, false },	 { D_P | 12, 0, 0, true, false, false, false },
-		{ D_P | 14, 0, 0, false, false, false, false },	 { D_P | 2, 0, 0, true, true, false, false },
+		{ D_P | 0x13, 0, 0, true, true, true, true },
+		{ D_P | 0x11, 0, 0, true, true, true, false },
+		{ D_P | 0x19, 0, 0, true, true, false, false },
+		{ D_P | 0x1b, 0, 0, true, true, true, false },
+		{ D_P | 0x13, 3, 3, false, false, false, false },
+		{ D_P | 0x1f, 3, 3, true, true, true, false },
+		{ D_P | D_DPL(3) | 0x13, 3, 3, true, true, true, true },
+		{ D_P | 0x13, 0, 3, false, false, false, false },
+		{ D_P | 1, 0, 0, true, true, false, false },
+		{ D_P | 4, 0, 0, true, false, false, false },
+		{ D_P | 5, 0, 0, true, false, false, false },
+		{ D_P | 6, 0, 0, false, false, false, false },
+		{ D_P | 9, 0, 0, true, true, false, false },
+		{ D_P | 12, 0, 0, true, false, false, false },
+		{ D_P | 14, 0, 0, false, false, false, false },
+		{ D_P | 2, 0, 0, true, true, false, false },
 		{ 0x13, 0, 0, true, true, true, true },
 	};
 	unsigned k;

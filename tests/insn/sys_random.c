@@ -49,18 +49,12 @@ static u64 random_desc(void)
 static u64 random_value(void)
 {
 	switch (pick(6)) {
-	case 0:
-		return random_sel();
-	case 1:
-		return SYS_CODE + pick(0x1000);
-	case 2:
-		return SYS_STACK3 - 4 * pick(64);
-	case 3:
-		return rnd() & 0x3fffff;
-	case 4:
-		return 0x7ffffffffff8ull + pick(16);
-	default:
-		return rnd();
+	case 0: return random_sel();
+	case 1: return SYS_CODE + pick(0x1000);
+	case 2: return SYS_STACK3 - 4 * pick(64);
+	case 3: return rnd() & 0x3fffff;
+	case 4: return 0x7ffffffffff8ull + pick(16);
+	default: return rnd();
 	}
 }
 
@@ -137,11 +131,13 @@ static void random_state(struct sys_env *e)
 static void random_insn(struct sys_env *e, bool long_mode)
 {
 	static const char *const plain[] = {
-		"\xcf", "\xcb", "\xca\x08", "\xcd\x80", "\xcd\x03", "\xcc", "\xce", "\xf1", "\x8e\xd8", "\x8e\xd0", "\x8e\xe1",
-		"\x07", "\x1f", "\x17", "\x0f\xa1", "\x0f\xa9", "\x0f\x00\xd8", "\x0f\x00\xd0", "\x0f\x02\xc1", "\x0f\x03\xc1",
-		"\x0f\x00\xe0", "\x0f\x00\xe8", "\x0f\x05", "\x0f\x07", "\x0f\x34", "\x0f\x35", "\x0f\x22\xc0", "\x0f\x22\xd8",
-		"\x0f\x22\xe0", "\x0f\x23\xf8", "\x0f\x23\xc8", "\x0f\x01\xf0", "\xfa", "\xfb", "\x0f\x06", "\xe6\x10", "\xec",
-		"\x0f\x01\xca", "\x0f\x01\xf8", "\x0f\x30", "\x0f\x32", "\x0f\x31",
+		"\xcf",         "\xcb",         "\xca\x08",     "\xcd\x80",     "\xcd\x03",     "\xcc",
+		"\xce",         "\xf1",         "\x8e\xd8",     "\x8e\xd0",     "\x8e\xe1",     "\x07",
+		"\x1f",         "\x17",         "\x0f\xa1",     "\x0f\xa9",     "\x0f\x00\xd8", "\x0f\x00\xd0",
+		"\x0f\x02\xc1", "\x0f\x03\xc1", "\x0f\x00\xe0", "\x0f\x00\xe8", "\x0f\x05",     "\x0f\x07",
+		"\x0f\x34",     "\x0f\x35",     "\x0f\x22\xc0", "\x0f\x22\xd8", "\x0f\x22\xe0", "\x0f\x23\xf8",
+		"\x0f\x23\xc8", "\x0f\x01\xf0", "\xfa",         "\xfb",         "\x0f\x06",     "\xe6\x10",
+		"\xec",         "\x0f\x01\xca", "\x0f\x01\xf8", "\x0f\x30",     "\x0f\x32",     "\x0f\x31",
 	};
 	/* ModRM with a 32-bit displacement (64-bit mode: SIB without base), address SYS_DATA. */
 	static const u8 memory[][2] = {
@@ -158,7 +154,9 @@ static void random_insn(struct sys_env *e, bool long_mode)
 	if (chance(2)) {
 		const char *code = plain[chance(4) ? pick(3) : pick(ARRAY_SIZE(plain))];
 
-		n = code[0] == 0x0f || code[0] == '\xca' || code[0] == '\xcd' || code[0] == '\x8e' || code[0] == '\xe6' ? 3 : 1;
+		n = code[0] == 0x0f || code[0] == '\xca' || code[0] == '\xcd' || code[0] == '\x8e' || code[0] == '\xe6'
+			    ? 3
+			    : 1;
 		memcpy(p, code, n);
 		return;
 	}
@@ -239,14 +237,17 @@ static void describe(struct sys_env *e, const char *what, unsigned round)
 {
 	const u8 *p = before_ram + SYS_CODE;
 
-	insn_fail("round %u, %s: %02x %02x %02x %02x %02x %02x %02x %02x; rip %llx cpl %u vector %u error %x", round, what,
-		  p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], e->s.rip, e->s.cpl, e->s.fault.vector, e->s.fault.error);
+	insn_fail("round %u, %s: %02x %02x %02x %02x %02x %02x %02x %02x; rip %llx cpl %u vector %u error %x", round,
+		  what, p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], e->s.rip, e->s.cpl, e->s.fault.vector,
+		  e->s.fault.error);
 }
 
 static void one_round(unsigned round)
 {
 	unsigned mode = pick(5);
-	struct sys_env *e = mode == 0 ? sys_real() : mode < 3 ? sys_prot(chance(2) ? 3 : 0) : sys_long(chance(2) ? 3 : 0);
+	struct sys_env *e = mode == 0  ? sys_real()
+			    : mode < 3 ? sys_prot(chance(2) ? 3 : 0)
+				       : sys_long(chance(2) ? 3 : 0);
 	struct x86_state before;
 	struct x86_event ev;
 	enum x86_result r;

@@ -79,8 +79,8 @@ SYS_TEST(real_stack, "sys: real mode: stack wraps between words, not inside one"
 	SYS_EXEC(e, real_int);
 	EXPECT_VECTOR(e, 0x21);
 	EXPECT_EQ(e->s.gpr[X86_RSP], 0xabcdfffc);
-	EXPECT_EQ(sys_read(e, 0x10000, 2), 2);		/* overwrote the code; flags */
-	EXPECT_EQ(sys_read(e, 0x1fffc, 2), 2);		/* IP */
+	EXPECT_EQ(sys_read(e, 0x10000, 2), 2); /* overwrote the code; flags */
+	EXPECT_EQ(sys_read(e, 0x1fffc, 2), 2); /* IP */
 	EXPECT_EQ(sys_read(e, 0x1fffe, 2), 0x1000);
 	e = sys_real();
 	e->s.gpr[X86_RSP] = 1;
@@ -172,12 +172,13 @@ SYS_TEST(real_limits, "sys: real mode: 64 KiB limit is #GP, #SS for the stack se
 	e->s.seg[SEG_DS].limit = 0xffffffff;
 	e->ram[0x10000] = 0;
 	EXPECT_DONE(e, real_limit32);
-	EXPECT_EQ(e->s.gpr[X86_RAX], 0x66);	/* the first byte of the code itself */
+	EXPECT_EQ(e->s.gpr[X86_RAX], 0x66); /* the first byte of the code itself */
 }
 
 SYS_CODE_DEF(real_to_prot, 16,
 	     "lgdt cs:[0x80]; mov eax, cr0; or al, 1; mov cr0, eax; .byte 0x66, 0xea; .long 0x10040; .word 8;"
-	     ".org 771b + 0x40; .code32; mov ax, 0x10; mov ds, ax; mov ss, ax; mov esp, 0x20000; mov dword ptr [0x50000], 0x5a5a;"
+	     ".org 771b + 0x40; .code32; mov ax, 0x10; mov ds, ax; mov ss, ax; mov esp, 0x20000; mov dword ptr "
+	     "[0x50000], 0x5a5a;"
 	     "hlt; .org 771b + 0x80; .word 0xff; .long 0x1000");
 
 SYS_TEST(real_enter_protected, "sys: from real to protected mode")
@@ -201,9 +202,11 @@ SYS_TEST(real_enter_protected, "sys: from real to protected mode")
 	EXPECT_EQ(s->seg[SEG_CS].sel, 8);
 }
 
-SYS_CODE_DEF(prot_to_real, 32,
-	     "mov ax, 0x50; mov ds, ax; mov ss, ax; ljmp 0x58:0x40; .org 771b + 0x40; .code16; mov eax, cr0; and al, 0xfe;"
-	     "mov cr0, eax; ljmp 0x1000:0x80; .org 771b + 0x80; mov ax, 0x5000; mov ds, ax; mov ebx, 0x20000; mov byte ptr [ebx], 7");
+SYS_CODE_DEF(
+	prot_to_real, 32,
+	"mov ax, 0x50; mov ds, ax; mov ss, ax; ljmp 0x58:0x40; .org 771b + 0x40; .code16; mov eax, cr0; and al, 0xfe;"
+	"mov cr0, eax; ljmp 0x1000:0x80; .org 771b + 0x80; mov ax, 0x5000; mov ds, ax; mov ebx, 0x20000; mov byte ptr "
+	"[ebx], 7");
 
 SYS_TEST(unreal_mode, "sys: back to real mode keeps the limits")
 {
@@ -259,10 +262,11 @@ SYS_TEST(real_undefined, "sys: instructions that real mode does not have")
 SYS_TEST(classes, "sys: double faults by class")
 {
 	static const struct {
-		u8 first, second, result;	/* 0xff: shutdown */
+		u8 first, second, result; /* 0xff: shutdown */
 	} t[] = {
-		{ 13, 13, 8 }, { 13, 14, 14 }, { 14, 13, 8 }, { 14, 14, 8 }, { 0, 11, 8 }, { 6, 13, 13 }, { 13, 6, 6 },
-		{ 1, 14, 14 }, { 14, 17, 17 }, { 8, 13, 0xff }, { 8, 14, 0xff }, { 10, 12, 8 }, { 3, 14, 14 },
+		{ 13, 13, 8 },   { 13, 14, 14 }, { 14, 13, 8 }, { 14, 14, 8 },  { 0, 11, 8 },
+		{ 6, 13, 13 },   { 13, 6, 6 },   { 1, 14, 14 }, { 14, 17, 17 }, { 8, 13, 0xff },
+		{ 8, 14, 0xff }, { 10, 12, 8 },  { 3, 14, 14 },
 	};
 	unsigned k;
 

@@ -92,7 +92,7 @@ SYS_TEST(task_checks, "sys: task switch: checks of the TSS")
 
 	make_task(e, 0);
 	sys_set_desc(e, SEL_TSS2, sys_desc(SYS_TSS2, 0x67, D_P | 11, 0));
-	EXPECT_FAULT(e, t_jmp, 13, SEL_TSS2, 4);	/* busy */
+	EXPECT_FAULT(e, t_jmp, 13, SEL_TSS2, 4); /* busy */
 	e = sys_prot(0);
 	sys_set_desc(e, SEL_TSS2, sys_desc(SYS_TSS2, 0x67, 9, 0));
 	EXPECT_FAULT(e, t_jmp, 11, SEL_TSS2, 4);
@@ -100,7 +100,7 @@ SYS_TEST(task_checks, "sys: task switch: checks of the TSS")
 	sys_set_desc(e, SEL_TSS2, sys_desc(SYS_TSS2, 0x66, D_P | 9, 0));
 	EXPECT_FAULT(e, t_jmp, 10, SEL_TSS2, 4);
 	e = sys_prot(3);
-	EXPECT_FAULT(e, t_jmp, 13, SEL_TSS2, 4);	/* DPL 0 */
+	EXPECT_FAULT(e, t_jmp, 13, SEL_TSS2, 4); /* DPL 0 */
 	e = sys_prot(0);
 	sys_set_desc(e, SEL_TEST, sys_gate(SEL_TSS2, 0, 5));
 	EXPECT_FAULT(e, t_gate, 11, SEL_TEST, 4);
@@ -127,13 +127,13 @@ SYS_TEST(task_new_context_faults, "sys: faults of a task switch belong to the ne
 	struct x86_state *s = &e->s;
 
 	make_task(e, 0);
-	sys_write(e, SYS_TSS2 + 84, 2, SEL_TEST);	/* DS: no such descriptor */
+	sys_write(e, SYS_TSS2 + 84, 2, SEL_TEST); /* DS: no such descriptor */
 	EXPECT_FAULT(e, t_jmp, 10, SEL_TEST, 4);
 	EXPECT_EQ(s->tr.sel, SEL_TSS2);
 	EXPECT_EQ(sys_stack(e, 1, 4), SYS_DATA);
 	e = sys_prot(0);
 	make_task(e, 0);
-	sys_write(e, SYS_TSS2 + 96, 2, SEL_TEST);	/* LDT */
+	sys_write(e, SYS_TSS2 + 96, 2, SEL_TEST); /* LDT */
 	/* SS is not loaded yet: no stack for the handler in this task, so #DF and shutdown. */
 	EXPECT_EQ(SYS_EXEC(e, t_jmp), X86_SHUTDOWN);
 	EXPECT_EQ(s->tr.sel, SEL_TSS2);
@@ -198,7 +198,8 @@ SYS_TEST(task16, "sys: 16-bit TSS")
 
 /* IRET from CPL 0 to a virtual-8086 task at 1000:0100 (the code follows), flags given. */
 SYS_CODE_DEF(v_enter, 32,
-	     "push 0x4444; push 0x3333; push 0x2222; push 0x1111; push 0x2000; push 0xff00; push ebx; push 0x1000; push 0x100;"
+	     "push 0x4444; push 0x3333; push 0x2222; push 0x1111; push 0x2000; push 0xff00; push ebx; push 0x1000; "
+	     "push 0x100;"
 	     "iretd");
 SYS_CODE_DEF(v_int, 16, "nop; int 0x40");
 SYS_CODE_DEF(v_int3, 16, "int3");
