@@ -169,26 +169,12 @@ static void serve_memory_requests(struct vcpu *v)
 
 	if (vcpu_take_request(v, REQ_SETTINGS) && engine->settings_changed)
 		engine->settings_changed(v);
-	serve_flushes(v);
-}
-
-/* Memory slots have changed: before anything that uses the engine's translations. */
-static void serve_flushes(struct vcpu *v)
-{
-	const struct engine_ops *engine = v->vm->engine;
-
 	if (vcpu_take_request(v, REQ_TLB_FLUSH)) {
 		v->stat.tlb_flush++;
 		engine->tlb_flush(v);
 	}
 	if (vcpu_take_request(v, REQ_WRITE_FLUSH))
 		engine->write_flush(v);
-}
-
-static enum run_result complete(struct vcpu *v)
-{
-	serve_flushes(v);
-	return io_complete(v);
 }
 
 static enum run_result serve_requests(struct vcpu *v)
