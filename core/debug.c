@@ -24,6 +24,7 @@ void vcpu_debug_update(struct vcpu *v)
 	memcpy(v->eff_db, hw ? v->debug.db : v->state.dr, sizeof(v->eff_db));
 	v->eff_dr7 = hw ? v->debug.dr7 : v->state.dr7;
 	v->single_step = debugging(v, KVM_GUESTDBG_SINGLESTEP);
+	v->state.trap_dr = hw && v->debug.dr7 & DR7_GD;
 	v->exc_intercept &= ~(BIT(X86_EXC_DB) | BIT(X86_EXC_BP));
 	/* The guest's own #DB is its own unless the debugger has taken over breakpoints or stepping. */
 	if (debugging(v, KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP))

@@ -2,7 +2,7 @@
 /* The continuation of an instruction whose port, memory or MSR access user space has served. See struct vcpu_io. */
 #include "vcpu.h"
 
-static void forget_records(struct vcpu_io *io)
+void io_forget_records(struct vcpu_io *io)
 {
 	io->nr_reads = io->next_read = 0;
 	io->answered = false;
@@ -11,7 +11,7 @@ static void forget_records(struct vcpu_io *io)
 
 void io_discard(struct vcpu *v)
 {
-	forget_records(&v->io);
+	io_forget_records(&v->io);
 	v->io.pending = IO_NONE;
 	v->io.nr_writes = v->io.next_write = 0;
 }
@@ -47,7 +47,7 @@ static enum run_result replay(struct vcpu *v)
 
 	if (v->state.rip != io->rip) {
 		/* User space has moved on: the access never happened as far as the guest is concerned. */
-		forget_records(io);
+		io_forget_records(io);
 		return RUN_AGAIN;
 	}
 	io->next_read = 0;
@@ -56,7 +56,7 @@ static enum run_result replay(struct vcpu *v)
 	io->replay = false;
 	/* Another part of the same instruction waits: keep what there is. */
 	if (io->pending != IO_MMIO_READ || r != RUN_USER)
-		forget_records(io);
+		io_forget_records(io);
 	return r;
 }
 

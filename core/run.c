@@ -304,6 +304,17 @@ static void run_turns(void *arg)
 	t->result = r;
 }
 
+/* The instruction that core was running itself has not happened; user space's answer is lost, it will be asked again. */
+static void abandon_replay(struct vcpu *v)
+{
+	struct x86_state *s = &v->state;
+
+	if (s->ops->fpu_save)
+		s->ops->fpu_save(s);
+	s->rip = v->io.rip;
+	s->step_strings = false;
+}
+
 static enum run_result guarded_turns(struct vcpu *v, bool completion)
 {
 	struct turns t = { .v = v, .completion = completion };
@@ -318,11 +329,10 @@ static enum run_result guarded_turns(struct vcpu *v, bool completion)
 	/* Before anything that may use vector registers. */
 	if (v->vm->engine->abandoned)
 		v->vm->engine->abandoned(v);
-	/* The guest's vector state may still be in the host's registers. */
-	if (v->state.ops->fpu_save)
-		v->state.ops->fpu_save(&v->state);
+	if (v->io.replay)
+		abandon_replay(v);
 	leave(v, &(struct vm_exit){ .code = VM_EXIT_HOST_FAULT });
-	v->io.replay = false;
+	io_forget_records(&v->io);
 	if (t.locked)
 		host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
 	return vcpu_error(v, err);

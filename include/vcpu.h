@@ -246,7 +246,8 @@ enum run_result vcpu_error(struct vcpu *v, int err); /* RUN_ERROR */
 /* io.c: the continuation of what user space has done; send queued writes. */
 enum run_result io_complete(struct vcpu *v);
 enum run_result io_send_writes(struct vcpu *v);
-void io_discard(struct vcpu *v); /* the instruction is gone (reset) */
+void io_forget_records(struct vcpu_io *io); /* the instruction has ended */
+void io_discard(struct vcpu *v);            /* the instruction is gone (reset) */
 
 /* hypercall.c: KVM's hypercalls. X86_OK with the result in rax, X86_EXIT: user space has to do it. */
 enum x86_result vcpu_hypercall(struct vcpu *v);

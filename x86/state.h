@@ -96,6 +96,7 @@ struct x86_state {
 	bool keep_rf;      /* this instruction has loaded RF: x86_retire() leaves it (IRET, task switch) */
 	bool end_block;    /* soft engine: leave the block after this instruction (a store hit translated
 				 * code, a write to user space was queued, events may be deliverable) */
+	bool trap_dr;      /* a debugger wants accesses to debug registers: #DB as by the guest's own DR7.GD */
 	bool step_strings; /* string instructions do one iteration, then X86_REPEAT (single step) */
 
 	struct x86_event fault; /* valid after a routine returned X86_FAULT */
