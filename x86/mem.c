@@ -171,7 +171,7 @@ static enum x86_result check_linear(struct x86_state *s, unsigned mmu, unsigned 
 
 /*
  * Map an access of at most one page's size: one piece, or two where it crosses. Both are checked before the
- * caller touches either. Linear addresses wrap at 4 GiB outside 64-bit mode.
+ * caller touches either. Linear addresses below 4 GiB wrap there outside 64-bit mode.
  */
 static enum x86_result map_access(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, unsigned size,
 				  enum x86_access acc, struct piece p[2], unsigned *nr)
@@ -187,9 +187,11 @@ static enum x86_result map_access(struct x86_state *s, unsigned mmu, unsigned se
 	r = map_piece(s, mmu, lin, *nr == 1 ? size : first, acc, &p[0]);
 	if (r != X86_OK || *nr == 1)
 		return r;
-	lin += first;
-	if (s->mode != X86_MODE_LONG)
-		lin = (u32)lin;
+	/* Compatibility mode reaches system tables and inner stacks above 4 GiB: those do not wrap. */
+	if (s->mode != X86_MODE_LONG && lin <= 0xffffffffull)
+		lin = (u32)(lin + first);
+	else
+		lin += first;
 	return map_piece(s, mmu, lin, size - first, acc, &p[1]);
 }
 

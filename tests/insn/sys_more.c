@@ -301,6 +301,38 @@ SYS_TEST(delivery_is_precise, "sys: a page fault while a frame is pushed leaves 
 	EXPECT_EQ(sys_read(e, 0x151008, 8), 0);
 }
 
+SYS_CODE_DEF(m_compat_int, 32, "int 0x80");
+
+SYS_TEST(compat_to_high_stack, "sys: from compatibility mode to tables and stacks above 4 GiB that cross pages")
+{
+	const u64 high = 0xffff800000000000ull;
+	struct sys_env *e = sys_long(3);
+	struct x86_state *s = &e->s;
+	unsigned k;
+
+	/* High addresses have tables of their own, where some pages are others than at low ones. */
+	sys_write(e, SYS_PAGE_TABLES + 256 * 8, 8, 0x1a0000 | 7);
+	sys_write(e, 0x1a0000, 8, 0x1a1000 | 7);
+	sys_write(e, 0x1a1000, 8, 0x1a2000 | 7);
+	for (k = 0; k < 512; k++)
+		sys_write(e, 0x1a2000 + 8 * k, 8, (k == 0x151 || k == 0x153 ? k + 0x10 : k) << 12 | 7);
+	/* RSP0 so that the frame crosses a page, and the field in the TSS too. */
+	sys_write(e, 0x152ffc, 4, 0x151010);
+	sys_write(e, 0x163000, 4, high >> 32);
+	s->tr.base = high + 0x152ff8;
+	s->idt.base += high;
+	s->gdt.base += high;
+	s->seg[SEG_CS].attr = 0xc0fb;
+	s->seg[SEG_CS].sel = USER_CS32 | 3;
+	x86_update_mode(s);
+	SYS_EXEC(e, m_compat_int);
+	EXPECT_VECTOR(e, 0x80);
+	EXPECT_EQ(s->gpr[X86_RSP], high + 0x151010 - 40);
+	EXPECT_EQ(sys_read(e, 0x151010 - 40, 8), SYS_CODE + 2);
+	EXPECT_EQ(sys_read(e, 0x161008, 8), USER_DS | 3);
+	EXPECT_EQ(sys_read(e, 0x161000, 8), SYS_STACK3);
+}
+
 /* --- the rest ------------------------------------------------------------------------------------------------------- */
 
 SYS_CODE_DEF(m_mwait, 64, "xor ecx, ecx; mwait");
