@@ -172,20 +172,19 @@ GUEST(loop, 64, "1: inc dword ptr [0x9000]\n out 0x80, al\n mov eax, [0xd0000]\n
 /* The same from several threads, while the vCPU runs and is kicked. */
 static void random_threads(unsigned int flags, uint64_t seed)
 {
-	struct caller callers[THREADS];
+	struct caller base = caller_new(flags, seed), callers[THREADS];
 	struct signal_kicker kicker;
 
-	callers[0] = caller_new(flags, seed);
-	guest_start(callers[0].cpu, GUEST_LONG, loop);
+	guest_start(base.cpu, GUEST_LONG, loop);
 	signal_handle(SIGUSR1);
 	signal_kicker_start(&kicker, SIGUSR1, NULL);
 	for (unsigned int i = 0; i < THREADS; i++) {
-		callers[i] = callers[0];
+		callers[i] = base;
 		callers[i].seed = seed + i * 77777;
 		check_eq(pthread_create(&callers[i].thread, NULL, random_thread, &callers[i]), 0);
 	}
 	for (int i = 0; i < 300; i++)
-		cpu_run(callers[0].cpu);
+		cpu_run(base.cpu);
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_join(callers[i].thread, NULL);
 	signal_kicker_stop(&kicker);
