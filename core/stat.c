@@ -37,7 +37,6 @@ static const struct stat_desc vcpu_table[] = {
 	VCPU_STAT(hypercalls, "hypercalls"),
 	VCPU_STAT(tlb_flush, "tlb_flush"),
 	VCPU_STAT(exceptions, "exceptions"),
-	VCPU_STAT(fpu_reload, "fpu_reload"),
 	VCPU_EXIT(NONE, "exit_none"),
 	VCPU_EXIT(USER, "exit_user"),
 	VCPU_EXIT(HLT, "exit_hlt"),

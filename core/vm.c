@@ -104,6 +104,8 @@ void vm_request_all(struct vm *vm, u32 req)
 {
 	u32 i, nr = vm_nr_vcpus(vm);
 
+	if (req & (REQ_TLB_FLUSH | REQ_WRITE_FLUSH))
+		__atomic_fetch_add(&vm->stat.remote_tlb_flush, 1, __ATOMIC_RELAXED);
 	for (i = 0; i < nr; i++) {
 		vcpu_request(vm->vcpu[i], req);
 		vcpu_kick(vm->vcpu[i]);
