@@ -214,6 +214,36 @@ static enum run_result report_eoi(struct vcpu *v)
 	return user_exit(v, KVM_EXIT_IOAPIC_EOI);
 }
 
+#define EFER_KNOWN 0xffd01ull
+#define ENTRY_INVALID_STATE 0x80000021ull
+
+/*
+ * What hardware checks at each entry (SDM, "Checking and Loading Guest State"; APM, "Canonicalization and Consistency
+ * Checks") as far as the state ioctls let it pass and no processor could execute in it. Engines in software enter anything,
+ * so core refuses for them, with the number that VMX has for it.
+ */
+static bool possible_state(const struct x86_state *s)
+{
+	u32 cs = s->seg[SEG_CS].attr;
+
+	if (s->efer & ~EFER_KNOWN)
+		return false;
+	if (!(s->efer & X86_EFER_LMA))
+		return true;
+	return !(cs & SEG_L && cs & SEG_DB) && !(s->rflags & RFLAGS_VM);
+}
+
+static bool refuses_entry(struct vcpu *v, struct vm_exit *exit)
+{
+	if (likely(!v->check_state))
+		return false;
+	v->check_state = v->vm->engine->caps.soft && !possible_state(&v->state);
+	if (!v->check_state)
+		return false;
+	*exit = (struct vm_exit){ .code = VM_EXIT_FAIL_ENTRY, .hw_reason = ENTRY_INVALID_STATE };
+	return true;
+}
+
 static void leave(struct vcpu *v, const struct vm_exit *exit)
 {
 	__atomic_store_n(&v->mode, VCPU_OUTSIDE, __ATOMIC_RELEASE);
@@ -232,7 +262,8 @@ static enum run_result enter(struct vcpu *v)
 		leave(v, &exit);
 		return RUN_AGAIN;
 	}
-	v->vm->engine->enter(v, &exit);
+	if (!refuses_entry(v, &exit))
+		v->vm->engine->enter(v, &exit);
 	leave(v, &exit);
 	v->stat.exits++;
 	v->stat.by_code[exit.code < VM_EXIT_COUNT ? exit.code : VM_EXIT_UNKNOWN]++;

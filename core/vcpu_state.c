@@ -52,6 +52,7 @@ void vcpu_set_regs(struct vcpu *v, const struct kvm_regs *r)
 	s->rip = r->rip;
 	s->rflags = (r->rflags & RFLAGS_VALID) | RFLAGS_FIXED;
 	v->ev.exc.pending = false;
+	v->check_state = true;
 	/* Engines forget translations when segments change: spare them that. */
 	vcpu_put_state(v, update_privilege(s) ? STATE_GPR | STATE_SEG : STATE_GPR);
 	vcpu_request(v, REQ_EVENT);
@@ -221,6 +222,7 @@ static void load_pdptes(struct vcpu *v)
 
 static void sregs_changed(struct vcpu *v)
 {
+	v->check_state = true;
 	vcpu_put_state(v, STATE_ALL);
 	vcpu_request(v, REQ_EVENT | REQ_SETTINGS);
 }

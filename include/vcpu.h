@@ -179,6 +179,7 @@ struct vcpu {
 	u64 apic_base;             /* M  IA32_APIC_BASE */
 	void *mce;                 /* M  machine-check banks (core/mce.c) */
 	u32 srcu_idx;              /* M  the srcu section of KVM_RUN */
+	bool check_state;          /* M  user space has changed the state: is it one that a processor can be in? */
 	bool ran;                  /* M  has been run: CPUID may not change any more */
 	u32 pv_features;           /* M  EAX of the guest's KVM feature leaf */
 	bool pv_enforce;           /* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */

@@ -16,6 +16,27 @@ static void failed_entry_is_reported_with_the_hardwares_reason(void **state)
 	assert_int_equal(fake.run->fail_entry.hardware_entry_failure_reason, 0x80000021);
 }
 
+/* Both 64-bit and 32-bit code: the state ioctl takes it, the engine never sees it. */
+static void impossible_state_is_a_failed_entry(void **state)
+{
+	struct kvm_sregs s;
+
+	assert_int_equal(fake_ioctl(KVM_GET_SREGS, &s), 0);
+	s.cr0 = CR0_PE | CR0_PG;
+	s.cr4 = CR4_PAE;
+	s.efer = X86_EFER_LME | X86_EFER_LMA;
+	s.cs.l = s.cs.db = 1;
+	assert_int_equal(fake_ioctl(KVM_SET_SREGS, &s), 0);
+	fake_script(step_hlt, NULL);
+	fake_run_exits(KVM_EXIT_FAIL_ENTRY);
+	assert_int_equal(fake.run->fail_entry.hardware_entry_failure_reason, 0x80000021);
+	fake_run_exits(KVM_EXIT_FAIL_ENTRY);
+	assert_int_equal(fake.next, 0);
+	s.cs.db = 0;
+	assert_int_equal(fake_ioctl(KVM_SET_SREGS, &s), 0);
+	fake_run_exits(KVM_EXIT_HLT);
+}
+
 static void step_unknown(struct vcpu *v, struct vm_exit *exit)
 {
 	exit->code = VM_EXIT_UNKNOWN;
@@ -199,6 +220,7 @@ int core_exit_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		CORE_TEST(failed_entry_is_reported_with_the_hardwares_reason),
+		CORE_TEST(impossible_state_is_a_failed_entry),
 		CORE_TEST(unknown_exit_is_reported_with_the_hardwares_reason),
 		CORE_TEST(exit_code_out_of_the_table_is_unknown),
 		CORE_TEST(hlt_goes_to_user_space_without_irqchip),
