@@ -21,6 +21,7 @@ static const char run_help[] =
 	"Runs a program for which /dev/kvm exists, also where this machine has none.\n"
 	"\n"
 	"  --engine NAME    auto, interpreter or translator (auto)\n"
+	"  --trace FILE     append a line for each KVM ioctl to FILE\n"
 	"  --verbose        say what is done, and log what the library has to say\n"
 	"  --help           this text\n"
 	"\n"
@@ -35,6 +36,7 @@ enum { STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
 struct run_options {
 	const char *engine;
+	const char *trace;	/* absolute */
 	bool verbose;
 };
 
@@ -73,11 +75,26 @@ static bool valid_engine(const char *name)
 	return false;
 }
 
+/* The program may change its folder before it opens the device. NULL with a message. */
+static const char *absolute(const char *path)
+{
+	char dir[PATH_MAX];
+	char *whole;
+
+	if (path[0] == '/')
+		return path;
+	if (getcwd(dir, sizeof(dir)) && asprintf(&whole, "%s/%s", dir, path) >= 0)
+		return whole;
+	message("%s: %s", path, strerror(errno));
+	return NULL;
+}
+
 /* False: stop with *status. optind is left at the program. */
 static bool parse(int argc, char **argv, const char *help, struct run_options *o, int *status)
 {
 	static const struct option options[] = {
 		{ "engine", required_argument, NULL, 'e' },
+		{ "trace", required_argument, NULL, 't' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -92,6 +109,11 @@ static bool parse(int argc, char **argv, const char *help, struct run_options *o
 			if (!valid_engine(optarg))
 				return false;
 			o->engine = optarg;
+			break;
+		case 't':
+			o->trace = absolute(optarg);
+			if (!o->trace)
+				return false;
 			break;
 		case 'v':
 			o->verbose = true;
@@ -191,6 +213,7 @@ static int run_program(const struct run_options *o, char **argv)
 		break;
 	}
 	if (!set_preload(library) || (o->engine && setenv("ANYKVM_ENGINE", o->engine, 1)) ||
+	    (o->trace && setenv("ANYKVM_TRACE", o->trace, 1)) ||
 	    (o->verbose && setenv("ANYKVM_LOG", "info", 0))) {
 		message("out of memory");
 		return STATUS_FAILED;

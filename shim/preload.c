@@ -10,6 +10,7 @@
  * of its memfd at its first KVM ioctl.
  */
 #include "fdtable.h"
+#include "trace.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -77,6 +78,8 @@ static void count_fork(void)
 static __attribute__((constructor)) void start(void)
 {
 	pthread_atfork(NULL, NULL, count_fork);
+	if (!trace_start())
+		fprintf(stderr, "anykvm: ANYKVM_TRACE=%s: %s\n", getenv("ANYKVM_TRACE"), strerror(errno));
 }
 
 /* --- making descriptors ---------------------------------------------------------------------------------------- */
@@ -199,6 +202,15 @@ static int object_ioctl(struct shim_object *o, unsigned long request, void *arg)
 	return object_fd(kind_made(request), made);
 }
 
+static int traced_ioctl(int fd, struct shim_object *o, unsigned long request, void *arg)
+{
+	int r = object_ioctl(o, request, arg);
+
+	if (trace_on)
+		trace_ioctl(fd, o, request, arg, r);
+	return r;
+}
+
 /* A KVM ioctl on a descriptor we do not know: a stand-in of the system that came from another process? */
 static bool adopt(int fd)
 {
@@ -233,7 +245,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	if (!o)
 		return get_ioctl()(fd, request, arg);
 	if (_IOC_TYPE(request) == KVMIO)
-		r = object_ioctl(o, request, arg);
+		r = traced_ioctl(fd, o, request, arg);
 	else if (request == FIOCLEX || request == FIONCLEX)
 		r = get_ioctl()(fd, request, arg);
 	else
