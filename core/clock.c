@@ -62,7 +62,8 @@ static u64 cycles_to_ns(u64 cycles, u32 khz)
 
 static u64 ns_to_cycles(u64 ns, u32 khz)
 {
-	return (u64)((u128)ns * khz / 1000000);
+	/* In two parts: kernels have no 128-bit division. */
+	return ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
 }
 
 /* --- kvmclock -------------------------------------------------------------------------------------- */
