@@ -5,7 +5,7 @@ ENGINE_TEST_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/engine/*.c))
 ENGINE_TEST_PARTS := $(addprefix $(BUILD)/tests/insn/,main.o bare.o compare.o generate.o testops.o native_run.o memory.o)
 ENGINE_ROUNDS ?= 3
 
-$(ENGINE_TEST_OBJ): FLAGS = $(BASE) $(HOSTINC) -Ix86 -Iinclude -Itests/insn
+$(ENGINE_TEST_OBJ): FLAGS = $(BASE) $(HOSTINC) -Ix86 -Iinclude -Itests/insn -Itests/engine
 
 $(BUILD)/tests/engine/engine-tests: $(ENGINE_TEST_OBJ) $(ENGINE_TEST_PARTS) $(X86_OBJ) $(BUILD)/libanykvm.a
 	$(CC) $(LDSAN) -o $@ $^ -pthread
