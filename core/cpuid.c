@@ -44,7 +44,7 @@ bool cpuid_host_is_amd(void)
 	u32 r[4];
 
 	host_cpuid(0, 0, r);
-	return vendor_is_amd(r[CPUID_EBX], r[CPUID_ECX], r[CPUID_EDX]);
+	return vendor_is_amd(r[OUT_EBX], r[OUT_ECX], r[OUT_EDX]);
 }
 
 u64 cpuid_supported_xcr0(void)
@@ -52,7 +52,7 @@ u64 cpuid_supported_xcr0(void)
 	u32 r[4];
 
 	host_cpuid(1, 0, r);
-	if (!(r[CPUID_ECX] & BIT(26)))
+	if (!(r[OUT_ECX] & BIT(26)))
 		return 0;
 	return host_xcr0() & (XCR0_X87_SSE | XCR0_AVX);
 }
@@ -68,11 +68,11 @@ u32 cpuid_xsave_size(u64 xcr0, bool compacted)
 		if (!(xcr0 >> i & 1))
 			continue;
 		host_cpuid(0xd, i, r);
-		at = r[CPUID_EBX];
+		at = r[OUT_EBX];
 		if (compacted)
-			at = r[CPUID_ECX] & 2 ? (size + 63) & ~63u : size;
-		if (at + r[CPUID_EAX] > size)
-			size = at + r[CPUID_EAX];
+			at = r[OUT_ECX] & 2 ? (size + 63) & ~63u : size;
+		if (at + r[OUT_EAX] > size)
+			size = at + r[OUT_EAX];
 	}
 	return size;
 }
@@ -82,7 +82,7 @@ static bool host_has_leaf(u32 leaf)
 	u32 r[4];
 
 	host_cpuid(leaf & 0x80000000, 0, r);
-	return r[CPUID_EAX] >= leaf;
+	return r[OUT_EAX] >= leaf;
 }
 
 static bool bit_offered(const struct cpuid_bit *b)
@@ -192,13 +192,13 @@ static int add_features7(struct table *t, struct kvm_cpuid_entry2 *e)
 {
 	u32 max = e->eax < 1 ? e->eax : 1;
 
-	set_regs(e, max, offered(7, 0, CPUID_EBX), offered(7, 0, CPUID_ECX), offered(7, 0, CPUID_EDX));
+	set_regs(e, max, offered(7, 0, OUT_EBX), offered(7, 0, OUT_ECX), offered(7, 0, OUT_EDX));
 	if (!max)
 		return 0;
 	e = add_leaf(t, 7, 1);
 	if (!e)
 		return -E2BIG;
-	set_regs(e, offered(7, 1, CPUID_EAX), 0, 0, 0);
+	set_regs(e, offered(7, 1, OUT_EAX), 0, 0, 0);
 	return 0;
 }
 
@@ -213,7 +213,7 @@ static int add_xsave(struct table *t, struct kvm_cpuid_entry2 *e)
 	e = add_leaf(t, 0xd, 1);
 	if (!e)
 		return -E2BIG;
-	eax = offered(0xd, 1, CPUID_EAX);
+	eax = offered(0xd, 1, OUT_EAX);
 	set_regs(e, eax, eax & BIT(1) ? cpuid_xsave_size(xcr0, true) : 0, 0, 0);
 	for (i = 2; i < 63; i++) {
 		if (!(xcr0 >> i & 1))
@@ -244,7 +244,7 @@ static int add_supported(struct table *t, u32 leaf)
 		e->eax = e->eax < MAX_BASIC_LEAF ? e->eax : MAX_BASIC_LEAF;
 		return 0;
 	case 1:
-		set_regs(e, e->eax, e->ebx, offered(1, 0, CPUID_ECX), offered(1, 0, CPUID_EDX));
+		set_regs(e, e->eax, e->ebx, offered(1, 0, OUT_ECX), offered(1, 0, OUT_EDX));
 		return 0;
 	case 4:
 	case 0x8000001d:
@@ -270,17 +270,17 @@ static int add_supported(struct table *t, u32 leaf)
 		e->eax = max_extended_leaf(e->eax);
 		return 0;
 	case 0x80000001:
-		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(leaf, 0, CPUID_ECX),
-			 offered(leaf, 0, CPUID_EDX));
+		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(leaf, 0, OUT_ECX),
+			 offered(leaf, 0, OUT_EDX));
 		return 0;
 	case 0x80000006:
 		e->edx &= ~0x30000u;
 		return 0;
 	case 0x80000007:
-		set_regs(e, 0, 0, 0, offered(leaf, 0, CPUID_EDX));
+		set_regs(e, 0, 0, 0, offered(leaf, 0, OUT_EDX));
 		return 0;
 	case 0x80000008:
-		set_regs(e, (e->eax & 0xff) | 48 << 8, offered(leaf, 0, CPUID_EBX), e->ecx & 0xf0ff, 0);
+		set_regs(e, (e->eax & 0xff) | 48 << 8, offered(leaf, 0, OUT_EBX), e->ecx & 0xf0ff, 0);
 		return 0;
 	case 0x80000019:
 		set_regs(e, e->eax, e->ebx, 0, 0);
@@ -289,7 +289,7 @@ static int add_supported(struct table *t, u32 leaf)
 		set_regs(e, e->eax & 7, 0, 0, 0);
 		return 0;
 	case 0x80000021:
-		set_regs(e, offered(leaf, 0, CPUID_EAX), 0, 0, 0);
+		set_regs(e, offered(leaf, 0, OUT_EAX), 0, 0, 0);
 		return 0;
 	case 2:
 	case 0x80000002: case 0x80000003: case 0x80000004: case 0x80000005:

@@ -7,7 +7,7 @@
  */
 #include "cpuid_table.h"
 
-#define ROW(leaf, sub, reg, bit, offer, f) { leaf, sub, CPUID_##reg, bit, OFFER_##offer, f }
+#define ROW(leaf, sub, reg, bit, offer, f) { leaf, sub, OUT_##reg, bit, OFFER_##offer, f }
 #define F(reg, bit, name) ROW(LEAF, SUB, reg, bit, HOST, X86F_##name)
 #define AVX(reg, bit, name) ROW(LEAF, SUB, reg, bit, HOST_AVX, X86F_##name)
 #define PLAIN(reg, bit) ROW(LEAF, SUB, reg, bit, HOST, NO_X86F)

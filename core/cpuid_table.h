@@ -5,7 +5,7 @@
 
 #include "vcpu.h"
 
-enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+enum cpuid_reg { OUT_EAX, OUT_EBX, OUT_ECX, OUT_EDX };
 
 enum cpuid_offer {
 	OFFER_HOST,		/* if the host has it */
