@@ -226,6 +226,20 @@ test_guest_work_two_cpus()
 	same_as "$work/expected"
 }
 
+# --engine auto, which the other tests use, may be more than the interpreter.
+test_interpreter()
+{
+	case " $arguments " in
+	*' --device '* | *' --engine '*)
+		skip 'another engine was asked for'
+		return
+		;;
+	esac
+	"$programs/guest-work" >"$work/expected" || fail 'guest-work fails on the host'
+	boot_linux 0 'echo BEGIN; guest-work; echo END' --cpus 2 --engine interpreter
+	same_as "$work/expected"
+}
+
 test_busybox_work()
 {
 	sh "$here/host-guest.sh" "$(command -v busybox)" >"$work/expected" 2>&1
@@ -488,7 +502,8 @@ run_test()
 all="bad_arguments bad_files tiny_poweroff tiny_reset tiny_keyboard_reset tiny_pvpanic tiny_triple_fault
 	tiny_nobody_there tiny_pvh tiny_large_memory tiny_polled_input tiny_quit tiny_signals
 	tiny_stuck_output tiny_closed_files terminal
-	shell reboot panic no_panic two_cpus serial busybox_work guest_work guest_work_two_cpus"
+	shell reboot panic no_panic two_cpus serial busybox_work guest_work guest_work_two_cpus
+	interpreter"
 [ $# -gt 0 ] || set -- $all
 for name; do
 	run_test "$name"
