@@ -139,7 +139,7 @@ static enum x86_result op_hypercall(struct x86_state *s, const struct x86_insn *
 	return X86_OK;
 }
 
-static void op_tlb_flushed(struct x86_state *s, bool all, u64 lin)
+static void op_tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
 {
 	env_of(s)->flushes++;
 }
@@ -176,13 +176,22 @@ static struct x86_ops ops = {
 	.events_enabled = op_events_enabled,
 };
 
+static bool no_reference;
+
+void sys_no_reference(const char *reason)
+{
+	(void)reason; /* for the reader */
+	no_reference = true;
+}
+
 static enum { WITH_TLB, WITHOUT_TLB, COPIED_RAM, VARIANTS } variant;
 
 void sys_variants(void (*body)(void))
 {
 	static const char *const names[] = { "with the TLB", "without TLB", "with copied RAM" };
 
-	for (variant = WITH_TLB; variant < VARIANTS && !insn_failures(); variant++) {
+	for (variant = WITH_TLB; variant < (sys_kvm_wanted() ? WITHOUT_TLB : VARIANTS) && !insn_failures(); variant++) {
+		no_reference = false;
 		body();
 		if (insn_failures())
 			insn_fail("that was %s", names[variant]);
@@ -266,6 +275,7 @@ struct sys_env *sys_real(void)
 	e->s.maxphyaddr = 40;
 	e->s.features[0] = e->s.features[1] = ~0ull;
 	x86_reset(&e->s, false);
+	e->s.cr0 &= ~(u64)(CR0_CD | CR0_NW);
 	for (v = 0; v < 256; v++) {
 		ram[SYS_HANDLER(v)] = 0xf4;
 		sys_write(e, v * 4, 4, (SYS_HANDLERS >> 4 << 16) | v * 16);
@@ -401,8 +411,15 @@ void sys_load(struct sys_env *e, u32 addr, const u8 *start, const u8 *end)
 
 enum x86_result sys_exec(struct sys_env *e, const u8 *start, const u8 *end)
 {
+	bool compare = variant == WITH_TLB && !no_reference && !e->s.vendor_amd && sys_kvm_wanted();
+	enum x86_result r;
+
 	sys_load(e, SYS_CODE, start, end);
-	return sys_run(e, 1000);
+	compare = compare && sys_kvm_start(e);
+	r = sys_run(e, 1000);
+	if (compare)
+		sys_kvm_finish(e, r);
+	return r;
 }
 
 void sys_expect_vector(struct sys_env *e, unsigned v, int line)

@@ -113,6 +113,13 @@ enum x86_result sys_exec(struct sys_env *e, const u8 *start, const u8 *end);
 	extern const u8 code_##name[] __attribute__((visibility("hidden")));                                           \
 	extern const u8 code_##name##_end[] __attribute__((visibility("hidden")))
 
+/* Comparison with a KVM device (sys_kvm.c): around a run that ends with HLT. */
+/* The rest of this test is not compared: a device may rightly do something else. */
+void sys_no_reference(const char *reason);
+bool sys_kvm_wanted(void);
+bool sys_kvm_start(struct sys_env *e);
+void sys_kvm_finish(struct sys_env *e, enum x86_result ours);
+
 /* The run ended in the handler of vector v? */
 #define EXPECT_VECTOR(e, v) sys_expect_vector(e, v, __LINE__)
 #define EXPECT(cond)                                                                                                   \

@@ -76,6 +76,7 @@ SYS_TEST(ip_wraps, "sys: IP wraps at 64 KiB, the limit is checked for each byte"
 	struct sys_env *e = sys_real();
 	struct x86_state *s = &e->s;
 
+	sys_no_reference("VT-x refuses the entry with such a CS limit");
 	/* mov ax, 0x1234 ends exactly at the end of the segment. */
 	memcpy(e->ram + SYS_CODE + 0xfffd, "\xb8\x34\x12", 3);
 	s->rip = 0xfffd;
@@ -174,6 +175,7 @@ SYS_TEST(table_registers, "sys: LGDT, SGDT with 16-bit operands and a bad base")
 	struct sys_env *e = sys_real();
 	struct x86_state *s = &e->s;
 
+	sys_no_reference("kvm-intel shows another CS type in real mode");
 	sys_write(e, 0x300, 8, 0x123456781234ull);
 	memset(e->ram + 0x320, 0xff, 32);
 	EXPECT_DONE(e, m_lgdt16);
@@ -222,6 +224,7 @@ SYS_TEST(task_cr3, "sys: task switch loads CR3 if paging is on")
 	struct x86_state *s = &e->s;
 	unsigned k, n;
 
+	sys_no_reference("accessed and dirty bits");
 	/* Two sets of legacy page tables; the second maps 0x150000 to 0x160000. */
 	for (n = 0; n < 2; n++) {
 		u32 dir = 0x180000 + n * 0x2000, table = dir + 0x1000;
@@ -288,6 +291,7 @@ SYS_TEST(delivery_is_precise, "sys: a page fault while a frame is pushed leaves 
 	struct sys_env *e = sys_long(3);
 	struct x86_state *s = &e->s;
 
+	sys_no_reference("Bochs leaves words behind that it has pushed");
 	/* RSP0's page is missing; #PF comes on an IST stack. */
 	sys_write(e, SYS_TSS + 4, 8, 0x151010);
 	sys_write(e, SYS_PT + 0x150 * 8, 8, 0);
@@ -352,6 +356,7 @@ SYS_TEST(odds_and_ends, "sys: MWAIT, VMMCALL, XCR0, INVPCID")
 	struct sys_env *e = sys_long(0);
 	struct x86_state *s = &e->s;
 
+	sys_no_reference("hooks of the test, features of the device");
 	EXPECT_EQ(SYS_EXEC(e, m_mwait), X86_EXIT);
 	EXPECT_EQ(s->rip, SYS_CODE + 5);
 	EXPECT_FAULT(e, m_mwait_bad, 13, 0, 8);
