@@ -184,7 +184,7 @@ test_shell()
 
 test_reboot()
 {
-	boot_linux 0 'reboot'
+	boot_linux 0 'reboot; sleep 100'
 	printed 'Restarting system'
 	told 'the guest rebooted'
 }
