@@ -36,13 +36,13 @@ static void expect_debug(struct cpu *cpu, uint64_t pc, uint32_t exception)
 }
 
 GUEST(steps, 64,
-      "mov eax, 1\n" /* 0 */
-      "add eax, ebx\n" /* 5 */
-      "jmp 1f\n ud2\n" /* 7 */
-      "1: pushfq\n" /* 11 */
+      "mov eax, 1\n"             /* 0 */
+      "add eax, ebx\n"           /* 5 */
+      "jmp 1f\n ud2\n"           /* 7 */
+      "1: pushfq\n"              /* 11 */
       "pop qword ptr [0x9000]\n" /* 12 */
-      "cpuid\n" /* 19 */
-      "nop\n" DONE); /* 21 */
+      "cpuid\n"                  /* 19 */
+      "nop\n" DONE);             /* 21 */
 
 TEST(y2006_single_step)
 {

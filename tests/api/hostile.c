@@ -17,7 +17,7 @@ struct targets {
 	struct machine *machine;
 	struct cpu *cpu;
 	struct kt *objects[3]; /* by enum ioctl_object */
-	uint8_t *hole; /* an inaccessible page behind an accessible one */
+	uint8_t *hole;         /* an inaccessible page behind an accessible one */
 	uint8_t *read_only;
 };
 

@@ -278,9 +278,8 @@ TEST(interrupt_real_mode_stack_wraps)
 }
 
 /*
- * An event whose delivery was interrupted by an exit is delivered again. Here the interrupt's gate
- * lies in memory that is not there at the first attempt's time: the IDT sits in a slot that appears
- * only after KVM_RUN has failed.
+ * An event that waits for its delivery when KVM_RUN ends is delivered by a later one: once, and also
+ * after its state went through user space. (y2006.c has the exit in the middle of the delivery.)
  */
 TEST(y2006_vectoring_event_is_delivered_again)
 {
@@ -291,7 +290,6 @@ TEST(y2006_vectoring_event_is_delivered_again)
 	guest_start(cpu, GUEST_LONG, enabled);
 	guest_log(machine)->silent = 0;
 	check_ok(interrupt(cpu, 0x41));
-	/* The state that a KVM_RUN interrupted in delivery leaves: it must survive get and set. */
 	events = cpu_events(cpu);
 	check_eq(events.interrupt.injected, 1);
 	check_eq(events.interrupt.nr, 0x41);

@@ -32,14 +32,14 @@ TEST(state_regs)
 	check_error(kt_ioctl(cpu->kt, KVM_GET_REGS, NULL), EFAULT);
 }
 
+GUEST(stop, 64, "hlt\n");
+
 TEST(state_sregs)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);
 	struct kvm_sregs sregs, back;
-	struct guest_code nothing = { (const uint8_t *)"\xf4", (const uint8_t *)"\xf4" };
 
-	nothing.end = nothing.start + 1;
-	guest_start(cpu, GUEST_LONG, nothing);
+	guest_start(cpu, GUEST_LONG, stop);
 	sregs = cpu_sregs(cpu);
 	sregs.fs.base = 0x123456789a;
 	sregs.gs.base = 0xffff888012345678;
@@ -132,11 +132,9 @@ TEST(state_sregs2_pdptrs)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);
 	struct kvm_sregs2 sregs = { 0 };
-	struct kvm_sregs old = cpu_sregs(cpu);
 
 	REQUIRE_CAP(cpu->machine, KVM_CAP_SREGS2);
 	check_ok(kt_ioctl(cpu->kt, KVM_GET_SREGS2, &sregs));
-	(void)old;
 	sregs.cr0 = 0x80000011;
 	sregs.cr4 = 0x20;
 	sregs.cr3 = 0x10000;
@@ -334,10 +332,10 @@ TEST(state_msrs_invalid_values)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);
 
-	check_eq(cpu_set_msr(cpu, 0x277, 0x02), 0); /* PAT type 2 is reserved */
-	check_eq(cpu_set_msr(cpu, 0xc0000080, 1ull << 40), 0); /* EFER, reserved */
+	check_eq(cpu_set_msr(cpu, 0x277, 0x02), 0);                      /* PAT type 2 is reserved */
+	check_eq(cpu_set_msr(cpu, 0xc0000080, 1ull << 40), 0);           /* EFER, reserved */
 	check_eq(cpu_set_msr(cpu, 0x1b, 0xfee00900ull | 1ull << 60), 0); /* APIC base beyond MAXPHYADDR */
-	check_eq(cpu_set_msr(cpu, 0xc0000101, 0x8000000000000000), 0); /* GS base not canonical */
+	check_eq(cpu_set_msr(cpu, 0xc0000101, 0x8000000000000000), 0);   /* GS base not canonical */
 }
 
 TEST(state_vcpu_events)
@@ -488,8 +486,6 @@ static uint64_t translate(struct cpu *cpu, uint64_t address, uint8_t *valid)
 	*valid = translation.valid;
 	return translation.physical_address;
 }
-
-GUEST(stop, 64, "hlt\n");
 
 TEST(state_translate)
 {

@@ -214,7 +214,7 @@ TEST(cpuid_supported_contents)
 	check(entry->ecx & 1u << 21); /* x2APIC is always offered */
 	entry = cpuid_find(cpuid, 0x80000001, 0);
 	check(entry && entry->edx & 1u << 29); /* long mode */
-	check(entry->edx & 1u << 20); /* NX */
+	check(entry->edx & 1u << 20);          /* NX */
 	entry = cpuid_find(cpuid, 0x80000008, 0);
 	check(entry && (entry->eax & 0xff) >= 36);
 	entry = cpuid_find(cpuid, KVM_CPUID_SIGNATURE, 0);

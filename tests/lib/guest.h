@@ -60,9 +60,9 @@ struct guest_event {
 /* How they go on: stored in guest memory, read by the handler. */
 struct guest_event_log {
 	uint64_t count;
-	uint64_t skip; /* added to the RIP that the handler returns to */
+	uint64_t skip;   /* added to the RIP that the handler returns to */
 	uint64_t silent; /* no OUT to PORT_EVENT */
-	uint64_t eoi; /* write the LAPIC's EOI register */
+	uint64_t eoi;    /* write the LAPIC's EOI register */
 	uint64_t reserved[4];
 	struct guest_event event[16]; /* index: count modulo 16 */
 };
@@ -80,7 +80,7 @@ uint64_t *guest_pde(struct machine *machine, uint64_t address);
 
 #define SELECTOR_CODE 0x08 /* 64-bit or 32-bit code, DPL 0 */
 #define SELECTOR_DATA 0x10
-#define SELECTOR_TSS 0x18 /* two descriptors in 64-bit mode */
+#define SELECTOR_TSS 0x18   /* two descriptors in 64-bit mode */
 #define SELECTOR_CODE3 0x2b /* DPL 3 */
 #define SELECTOR_DATA3 0x33
 

@@ -10,8 +10,8 @@ enum ioctl_object { IOCTL_SYSTEM, IOCTL_VM, IOCTL_VCPU };
 
 enum ioctl_direction {
 	IOCTL_VALUE, /* an integer or nothing */
-	IOCTL_IN, /* the target reads the structure (and may write it back) */
-	IOCTL_OUT, /* the target only writes it */
+	IOCTL_IN,    /* the target reads the structure (and may write it back) */
+	IOCTL_OUT,   /* the target only writes it */
 };
 
 struct ioctl_info {

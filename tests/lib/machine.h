@@ -17,7 +17,7 @@
 #include "kvm_target.h"
 
 /* Ports that the tests' guests use to speak to the test. */
-#define PORT_DONE 0xd0 /* the guest is through */
+#define PORT_DONE 0xd0  /* the guest is through */
 #define PORT_EVENT 0xe0 /* the default handler took an exception or interrupt */
 
 #define PAGE_SIZE 4096ul
@@ -25,16 +25,16 @@
 
 /* Flags of machine_new(). */
 #define MACHINE_IRQCHIP 1u /* PIC, IOAPIC and LAPICs */
-#define MACHINE_PIT 2u /* and PIT with speaker port; implies MACHINE_IRQCHIP */
-#define MACHINE_SPLIT 4u /* only LAPICs (KVM_CAP_SPLIT_IRQCHIP, 24 pins) */
-#define MACHINE_EMPTY 8u /* no memory */
+#define MACHINE_PIT 2u     /* and PIT with speaker port; implies MACHINE_IRQCHIP */
+#define MACHINE_SPLIT 4u   /* only LAPICs (KVM_CAP_SPLIT_IRQCHIP, 24 pins) */
+#define MACHINE_EMPTY 8u   /* no memory */
 
 /* Guest-physical layout of slot 0, which starts at 0. */
-#define GUEST_CODE 0x1000u /* up to 0x7fff: code under test */
-#define GUEST_STACK 0x8000u /* grows down, into the end of the code area */
-#define GUEST_DATA 0x9000u /* up to 0xffff: free for the test */
+#define GUEST_CODE 0x1000u    /* up to 0x7fff: code under test */
+#define GUEST_STACK 0x8000u   /* grows down, into the end of the code area */
+#define GUEST_DATA 0x9000u    /* up to 0xffff: free for the test */
 #define GUEST_TABLES 0x10000u /* up to 0x1ffff: see guest.c */
-#define GUEST_FREE 0x20000u /* from here on: free for the test */
+#define GUEST_FREE 0x20000u   /* from here on: free for the test */
 
 /* A hole in guest-physical space, mapped one to one by the 64-bit set-up. */
 #define GUEST_HOLE 0xd0000000u
