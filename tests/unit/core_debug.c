@@ -116,6 +116,19 @@ static void step_over_mmio_read_reports_the_read_first(void **state)
 	assert_int_equal(fake.v->state.gpr[X86_RAX], 7);
 }
 
+static void step_over_mmio_write_reports_the_write_first(void **state)
+{
+	fake_data_at_mmio();
+	set_debug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL);
+	CODE_BYTES(0xa2, 0x10, 0x00); /* mov [0x10], al */
+	fake_script(step_emulate, NULL);
+	fake_run_exits(KVM_EXIT_MMIO);
+	assert_int_equal(fake.run->mmio.is_write, 1);
+	fake_run_exits(KVM_EXIT_DEBUG);
+	assert_int_equal(fake.run->debug.arch.pc, CODE + 3);
+	assert_true(fake.run->debug.arch.dr6 & DR6_BS);
+}
+
 static void emulated_instruction_with_tf_traps(void **state)
 {
 	fake_set_rflags(RFLAGS_FIXED | RFLAGS_TF);
@@ -170,6 +183,7 @@ int core_debug_tests(void)
 		CORE_TEST(guests_own_tf_is_kept_under_single_step),
 		CORE_TEST(step_over_io_reports_the_io_first),
 		CORE_TEST(step_over_mmio_read_reports_the_read_first),
+		CORE_TEST(step_over_mmio_write_reports_the_write_first),
 		CORE_TEST(emulated_instruction_with_tf_traps),
 		CORE_TEST(software_breakpoint_stops_at_its_instruction),
 		CORE_TEST(injected_breakpoint_is_a_software_exception),

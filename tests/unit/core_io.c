@@ -429,6 +429,62 @@ static void hypercall_without_a_number_is_enosys(void **state)
 	assert_int_equal(rax(), (u32)-1000);
 }
 
+static void the_other_vendors_hypercall_is_replaced_in_the_code(void **state)
+{
+	const u8 vmcall[3] = { 0x0f, 0x01, 0xc1 };
+
+	CODE_BYTES(0x0f, 0x01, 0xd9); /* vmmcall */
+	fake.v->state.vendor_amd = false;
+	fake.v->state.gpr[X86_RAX] = 9999;
+	fake_script(step_emulate, step_hlt, NULL);
+	fake_run_exits(KVM_EXIT_HLT);
+	assert_memory_equal(fake.ram + CODE, vmcall, sizeof(vmcall));
+	assert_int_equal(rax(), (u32)-1000);
+}
+
+static void without_the_quirk_the_other_vendors_hypercall_is_ud(void **state)
+{
+	CODE_BYTES(0x0f, 0x01, 0xd9);
+	fake.v->state.vendor_amd = false;
+	fake.vm->disabled_quirks = KVM_X86_QUIRK_FIX_HYPERCALL_INSN;
+	fake_script(step_emulate, step_deliver, step_hlt, NULL);
+	fake_run_exits(KVM_EXIT_HLT);
+	assert_int_equal(fake_delivered.vector, X86_EXC_UD);
+	assert_int_equal(fake.ram[CODE + 2], 0xd9);
+}
+
+static void range_hypercall_is_user_spaces_if_it_wants_it(void **state)
+{
+	fake.vm->exit_hypercall_mask = BIT(12); /* KVM_HC_MAP_GPA_RANGE */
+	CODE_BYTES(0x0f, 0x01, 0xc1);
+	fake.v->state.vendor_amd = false;
+	fake.v->state.gpr[X86_RAX] = 12;
+	fake.v->state.gpr[X86_RBX] = 0x4000;
+	fake.v->state.gpr[X86_RCX] = 3;
+	fake.v->state.gpr[X86_RDX] = 0x10;
+	fake_script(step_emulate, step_hlt, NULL);
+	fake_run_exits(KVM_EXIT_HYPERCALL);
+	assert_int_equal(fake.run->hypercall.nr, 12);
+	assert_int_equal(fake.run->hypercall.args[0], 0x4000);
+	assert_int_equal(fake.run->hypercall.args[1], 3);
+	assert_int_equal(fake.run->hypercall.args[2], 0x10);
+	fake.run->hypercall.ret = 77;
+	fake_run_exits(KVM_EXIT_HLT);
+	assert_int_equal(rax(), 77);
+	assert_int_equal(fake.v->state.rip, CODE + 4);
+}
+
+static void hypercalls_are_for_kernels(void **state)
+{
+	CODE_BYTES(0x0f, 0x01, 0xc1);
+	fake.v->state.vendor_amd = false;
+	fake.v->state.cpl = 3;
+	fake.v->state.gpr[X86_RAX] = 1;
+	fake_script(step_emulate, step_hlt, NULL);
+	fake_run_exits(KVM_EXIT_HLT);
+	assert_int_equal(rax(), (u32)-1); /* KVM_EPERM */
+}
+
 int core_io_tests(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +512,10 @@ int core_io_tests(void)
 		CORE_TEST(msr_that_user_space_refuses_is_gp),
 		CORE_TEST(unknown_msr_is_gp_by_itself),
 		CORE_TEST(hypercall_without_a_number_is_enosys),
+		CORE_TEST(the_other_vendors_hypercall_is_replaced_in_the_code),
+		CORE_TEST(without_the_quirk_the_other_vendors_hypercall_is_ud),
+		CORE_TEST(range_hypercall_is_user_spaces_if_it_wants_it),
+		CORE_TEST(hypercalls_are_for_kernels),
 	};
 
 	return cmocka_run_group_tests_name("core: I/O", tests, NULL, NULL);
