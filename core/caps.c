@@ -40,6 +40,12 @@ static int check_xsave2(const struct engine_ops *engine)
 	return size < sizeof(struct kvm_xsave) ? (int)sizeof(struct kvm_xsave) : (int)size;
 }
 
+/* What costs nothing in software, and would need the processor's help otherwise. */
+static int check_soft(const struct engine_ops *engine)
+{
+	return engine->caps.soft;
+}
+
 static const struct {
 	u32 cap;
 	int value;
@@ -63,7 +69,7 @@ static const struct {
 	{ KVM_CAP_SET_TSS_ADDR, 1, NULL },
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1, NULL },
 	{ KVM_CAP_SET_BOOT_CPU_ID, 1, NULL },
-	{ KVM_CAP_SMALLER_MAXPHYADDR, 1, NULL },
+	{ KVM_CAP_SMALLER_MAXPHYADDR, 0, check_soft },
 	{ KVM_CAP_DISABLE_QUIRKS, 1, NULL },
 	{ KVM_CAP_DISABLE_QUIRKS2, QUIRKS, NULL },
 	{ KVM_CAP_BINARY_STATS_FD, 1, NULL },
@@ -112,8 +118,8 @@ static const struct {
 	{ KVM_CAP_ADJUST_CLOCK, CLOCK_FLAGS, NULL },
 	{ KVM_CAP_KVMCLOCK_CTRL, 1, NULL },
 	{ KVM_CAP_GET_TSC_KHZ, 1, NULL },
-	{ KVM_CAP_TSC_CONTROL, 1, NULL },
-	{ KVM_CAP_VM_TSC_CONTROL, 1, NULL },
+	{ KVM_CAP_TSC_CONTROL, 0, check_soft },
+	{ KVM_CAP_VM_TSC_CONTROL, 0, check_soft },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1, NULL },
 	/* interrupt chips */
 	{ KVM_CAP_IRQCHIP, 1, NULL },

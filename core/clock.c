@@ -266,6 +266,8 @@ int vcpu_set_tsc_khz(struct vcpu *v, u32 khz)
 		return -EINVAL;
 	/* Within the tolerance of oscillators scaling would only cost. */
 	if (khz < host - slack || khz > host + slack) {
+		if (!v->vm->engine->caps.soft)
+			return -EINVAL;	/* no hardware engine scales yet */
 		ratio = ((u64)khz << 32) / host;
 		if (!ratio || ratio >= RATIO_MAX)
 			return -EINVAL;
