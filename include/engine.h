@@ -84,6 +84,8 @@ struct engine_ops {
 	void (*slot_free)(struct vm *vm, struct memslot *slot);
 	/* Host mappings of [hva, hva+size) are going away (kernel MMU notifier; any thread). NULL if not needed. */
 	void (*unmap_hva)(struct vm *vm, u64 hva, u64 size);
+	/* They are gone. Between the two nothing may be mapped anew. Not NULL where unmap_hva is not. */
+	void (*unmap_hva_done)(struct vm *vm);
 
 	/* CPUID, interception or debug settings in the vCPU have changed. */
 	void (*settings_changed)(struct vcpu *v);
