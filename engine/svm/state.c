@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The guest's state between struct x86_state and the VMCB. General registers move with every exit, the rest on demand. */
+#include "svm.h"
+
+/* VMCB attributes: descriptor bits 40-47 and 52-55 joined; ours are in place 0-7 and 12-15. */
+static u16 to_attr(u32 attr)
+{
+	return attr & SEG_UNUSABLE ? 0 : (u16)((attr & 0xff) | (attr >> 4 & 0xf00));
+}
+
+static u32 from_attr(u16 attr)
+{
+	return (attr & 0xff) | (attr & 0xf00u) << 4;
+}
+
+static void to_seg(struct vmcb_seg *d, const struct x86_seg *s)
+{
+	d->sel = s->sel;
+	d->attr = to_attr(s->attr);
+	d->limit = s->limit;
+	d->base = s->base;
+}
+
+static void from_seg(struct x86_seg *d, const struct vmcb_seg *s)
+{
+	d->sel = s->sel;
+	d->attr = from_attr(s->attr);
+	if (!(d->attr & SEG_P))
+		d->attr |= SEG_UNUSABLE;
+	d->limit = s->limit;
+	d->base = s->base;
+}
+
+/* In the order of enum x86_segreg. */
+static struct vmcb_seg *seg_of(struct vmcb *c, unsigned i)
+{
+	return &c->es + i;
+}
+
+static void put_segments(struct vmcb *c, const struct x86_state *s)
+{
+	unsigned i;
+
+	for (i = 0; i < SEG_COUNT; i++)
+		to_seg(seg_of(c, i), &s->seg[i]);
+	to_seg(&c->ldtr, &s->ldt);
+	to_seg(&c->tr, &s->tr);
+	c->gdtr.base = s->gdt.base;
+	c->gdtr.limit = s->gdt.limit;
+	c->idtr.base = s->idt.base;
+	c->idtr.limit = s->idt.limit;
+	c->cpl = s->cpl;
+}
+
+static void get_segments(struct x86_state *s, struct vmcb *c)
+{
+	unsigned i;
+
+	for (i = 0; i < SEG_COUNT; i++)
+		from_seg(&s->seg[i], seg_of(c, i));
+	from_seg(&s->ldt, &c->ldtr);
+	from_seg(&s->tr, &c->tr);
+	/* The processor knows a busy TSS only; its type may come back as available (APM, "VMRUN"). */
+	if (s->tr.attr & SEG_P)
+		s->tr.attr |= 2;
+	s->gdt.base = c->gdtr.base;
+	s->gdt.limit = (u16)c->gdtr.limit;
+	s->idt.base = c->idtr.base;
+	s->idt.limit = (u16)c->idtr.limit;
+	s->cpl = c->cpl;
+	/* SS need not keep its DPL in the VMCB; the rest of us takes CPL from there. */
+	s->seg[SEG_SS].attr = (s->seg[SEG_SS].attr & ~(3u << SEG_DPL_SHIFT)) | (u32)c->cpl << SEG_DPL_SHIFT;
+}
+
+static void put_control(struct vmcb *c, const struct x86_state *s)
+{
+	c->cr0 = s->cr0;
+	c->cr2 = s->cr2;
+	c->cr3 = s->cr3;
+	c->cr4 = s->cr4;
+	c->efer = s->efer | X86_EFER_SVME;
+}
+
+static void get_control(struct x86_state *s, const struct vmcb *c)
+{
+	/* Writes of the others are intercepted. */
+	s->cr2 = c->cr2;
+	s->cr3 = c->cr3;
+	s->efer = c->efer & ~(u64)X86_EFER_SVME;
+}
+
+static void put_msrs(struct vmcb *c, const struct x86_state *s)
+{
+	c->star = s->star;
+	c->lstar = s->lstar;
+	c->cstar = s->cstar;
+	c->sfmask = s->sfmask;
+	c->kernel_gs_base = s->kernel_gs_base;
+	c->sysenter_cs = s->sysenter_cs;
+	c->sysenter_esp = s->sysenter_esp;
+	c->sysenter_eip = s->sysenter_eip;
+	c->pat = s->pat;
+}
+
+static void get_msrs(struct x86_state *s, const struct vmcb *c)
+{
+	s->star = c->star;
+	s->lstar = c->lstar;
+	s->cstar = c->cstar;
+	s->sfmask = c->sfmask;
+	s->kernel_gs_base = c->kernel_gs_base;
+	s->sysenter_cs = c->sysenter_cs;
+	s->sysenter_esp = c->sysenter_esp;
+	s->sysenter_eip = c->sysenter_eip;
+}
+
+/* Has a debugger the hardware's breakpoints or single step? Then DR6 in the VMCB is not the guest's. */
+static bool debugger_owns_dr(const struct vcpu *v)
+{
+	return v->debug.control & (KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP);
+}
+
+void svm_state_to_vmcb(struct vcpu *v)
+{
+	struct svm_vcpu *sv = svm_of(v);
+	struct x86_state *s = &v->state;
+	struct vmcb *c = sv->vmcb;
+
+	c->rax = s->gpr[X86_RAX];
+	c->rsp = s->gpr[X86_RSP];
+	c->rip = s->rip;
+	c->rflags = s->rflags;
+	c->int_state = s->shadow ? INT_SHADOW : 0;
+	sv->step_tf = v->single_step && !(s->rflags & RFLAGS_TF);
+	if (sv->step_tf)
+		c->rflags |= RFLAGS_TF;
+	if (sv->dirty & STATE_SEG)
+		put_segments(c, s);
+	if (sv->dirty & STATE_CR)
+		put_control(c, s);
+	if (sv->dirty & STATE_MSR)
+		put_msrs(c, s);
+	c->dr7 = v->eff_dr7 | DR7_FIXED1;
+	if (debugger_owns_dr(v))
+		c->dr6 = DR6_FIXED1;
+	else if (sv->dirty & STATE_DR)
+		c->dr6 = s->dr6;
+	sv->dirty = 0;
+}
+
+void svm_state_after_exit(struct vcpu *v)
+{
+	struct svm_vcpu *sv = svm_of(v);
+	struct x86_state *s = &v->state;
+	const struct vmcb *c = sv->vmcb;
+
+	s->gpr[X86_RAX] = c->rax;
+	s->gpr[X86_RSP] = c->rsp;
+	s->rip = c->rip;
+	s->rflags = c->rflags | RFLAGS_FIXED;
+	if (sv->step_tf)
+		s->rflags &= ~(u64)RFLAGS_TF;
+	/* Which of the two instructions made it the hardware does not say. */
+	s->shadow = c->int_state & INT_SHADOW ? X86_SHADOW_STI : 0;
+	s->cpl = c->cpl;
+	sv->stale = STATE_SEG | STATE_CR | STATE_MSR | (debugger_owns_dr(v) ? 0 : STATE_DR);
+}
+
+void svm_get_state(struct vcpu *v, u32 mask)
+{
+	struct svm_vcpu *sv = svm_of(v);
+	struct x86_state *s = &v->state;
+	u32 want = mask & sv->stale;
+
+	if (mask & STATE_FPU && !sv->fpu_loaded && !sv->fpu_in_area) {
+		hw_fpu_store(sv->fpu, s->xsave, XSAVE_MAX_SIZE);
+		sv->fpu_in_area = true;
+	}
+	/* Segments and control registers decide the mode together. */
+	if (want & (STATE_SEG | STATE_CR))
+		want |= sv->stale & (STATE_SEG | STATE_CR);
+	sv->stale &= ~want;
+	if (want & STATE_SEG)
+		get_segments(s, sv->vmcb);
+	if (want & STATE_CR)
+		get_control(s, sv->vmcb);
+	if (want & STATE_MSR)
+		get_msrs(s, sv->vmcb);
+	if (want & STATE_DR)
+		s->dr6 = sv->vmcb->dr6;
+	if (want & (STATE_SEG | STATE_CR))
+		x86_update_mode(s);
+}
+
+void svm_put_state(struct vcpu *v, u32 mask)
+{
+	struct svm_vcpu *sv = svm_of(v);
+
+	sv->stale &= ~mask;
+	sv->dirty |= mask & ~(u32)STATE_FPU;
+	if (mask & STATE_CR)
+		sv->flush = true;
+	if (mask & STATE_FPU && !sv->fpu_loaded && sv->fpu_in_area && hw_fpu_load(sv->fpu, v->state.xsave))
+		host_log(LOG_WARN, "vCPU %u: its vector state cannot be loaded", v->id);
+}
+
+/* --- the parts that stay --------------------------------------------------------------------------------- */
+
+void svm_vmcb_init(struct vcpu *v)
+{
+	struct svm_vcpu *sv = svm_of(v);
+	struct vmcb *c = sv->vmcb;
+
+	/* CR3 is the guest's own with nested paging, CR2 always; CR8 is the LAPIC's. */
+	c->cr_read = BIT(8);
+	c->cr_write = BIT(0) | BIT(4) | BIT(8);
+	c->dr_read = c->dr_write = 0xffff;
+	/* #DB and #AC could be raised for ever inside their own delivery; #MC is the host's; #UD may be a foreign hypercall. */
+	c->exceptions = BIT(X86_EXC_DB) | BIT(X86_EXC_AC) | BIT(X86_EXC_MC) | BIT(X86_EXC_UD);
+	c->intercept3 = I3_INTR | I3_NMI | I3_SMI | I3_INIT | I3_RDPMC | I3_CPUID | I3_RSM | I3_INVD | I3_HLT | I3_INVLPGA |
+			I3_IOIO | I3_MSR | I3_TASK_SWITCH | I3_SHUTDOWN;
+	c->intercept4 = I4_VMRUN | I4_VMMCALL | I4_VMLOAD | I4_VMSAVE | I4_STGI | I4_CLGI | I4_SKINIT | I4_WBINVD |
+			I4_MONITOR | I4_MWAIT | I4_XSETBV | I4_RDPRU;
+	c->iopm_pa = hw_pa(svm_iopm);
+	c->vint = VINT_MASKING;
+	c->nested_control = NESTED_PAGING;
+	c->nested_cr3 = hw_pa(svm_vm_of(v->vm)->root);
+	sv->dirty = STATE_ALL;
+}

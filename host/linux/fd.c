@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * File descriptors: the system device, VMs, vCPUs, statistics.
+ *
+ * Every file of a VM holds a reference on a struct host_vm, which ties the VM to the address space that its memory is in: the
+ * notifier is gone before the VM's last reference is given back, so that the engine is never called for a VM that dies.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/compat.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include "linux.h"
+
+const struct engine_ops *anykvm_engine;
+
+struct host_vm {
+	refcount_t refs; /* open files */
+	struct vm *vm;
+	struct mm_struct *mm; /* grabbed: compared and held, not used */
+	struct mmu_notifier notifier;
+};
+
+/* What a file of ours stands for. */
+struct host_file {
+	struct host_vm *hvm;
+	struct object obj;
+};
+
+/* --- the address space ----------------------------------------------------------------------------- */
+
+static struct vm *notified_vm(struct mmu_notifier *n)
+{
+	return container_of(n, struct host_vm, notifier)->vm;
+}
+
+static int invalidate_start(struct mmu_notifier *n, const struct mmu_notifier_range *range)
+{
+	struct vm *vm = notified_vm(n);
+
+	vm->engine->unmap_hva(vm, range->start, range->end - range->start);
+	return 0;
+}
+
+static void invalidate_end(struct mmu_notifier *n, const struct mmu_notifier_range *range)
+{
+	struct vm *vm = notified_vm(n);
+
+	vm->engine->unmap_hva_done(vm);
+}
+
+/* The address space ends while files of the VM live on in another process. */
+static void mm_released(struct mmu_notifier *n, struct mm_struct *mm)
+{
+	struct vm *vm = notified_vm(n);
+
+	vm->engine->unmap_hva(vm, 0, TASK_SIZE_MAX);
+	vm->engine->unmap_hva_done(vm);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = invalidate_start,
+	.invalidate_range_end = invalidate_end,
+	.release = mm_released,
+};
+
+static int host_vm_create(struct vm *vm, struct host_vm **out)
+{
+	struct host_vm *h = kzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!h)
+		return -ENOMEM;
+	refcount_set(&h->refs, 1);
+	h->vm = vm;
+	h->mm = current->mm;
+	h->notifier.ops = &notifier_ops;
+	mmgrab(h->mm);
+	err = mmu_notifier_register(&h->notifier, h->mm);
+	if (err) {
+		mmdrop(h->mm);
+		kfree(h);
+		return err;
+	}
+	*out = h;
+	return 0;
+}
+
+static void host_vm_put(struct host_vm *h)
+{
+	if (!refcount_dec_and_test(&h->refs))
+		return;
+	mmu_notifier_unregister(&h->notifier, h->mm);
+	mmdrop(h->mm);
+	kfree(h);
+}
+
+/* --- files ----------------------------------------------------------------------------------------- */
+
+static int release(struct inode *inode, struct file *file)
+{
+	struct host_file *f = file->private_data;
+
+	host_vm_put(f->hvm);
+	object_put(&f->obj);
+	kfree(f);
+	return 0;
+}
+
+static const struct file_operations vm_fops, vcpu_fops, stats_fops;
+
+static int make_fd(struct host_vm *hvm, struct object *made)
+{
+	struct host_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	const struct file_operations *fops;
+	struct file *file;
+	const char *name;
+	int fd, flags = O_RDWR;
+
+	if (!f)
+		return -ENOMEM;
+	f->hvm = hvm;
+	f->obj = *made;
+	switch (made->type) {
+	case OBJ_VM:
+		fops = &vm_fops;
+		name = "kvm-vm";
+		break;
+	case OBJ_VCPU:
+		fops = &vcpu_fops;
+		name = "kvm-vcpu";
+		break;
+	case OBJ_STATS:
+		fops = &stats_fops;
+		name = "kvm-stats";
+		flags = O_RDONLY;
+		break;
+	default:
+		fd = -EINVAL;
+		goto no_fd;
+	}
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		goto no_fd;
+	file = anon_inode_getfile(name, fops, f, flags);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto no_fd;
+	}
+	if (made->type == OBJ_STATS)
+		file->f_mode |= FMODE_PREAD;
+	fd_install(fd, file);
+	return fd;
+
+no_fd:
+	kfree(f);
+	return fd;
+}
+
+/* The result of an ioctl: its number, or an fd of what it has made. */
+static long result(struct host_vm *hvm, long ret, struct object *made)
+{
+	int fd;
+
+	if (ret < 0 || made->type == OBJ_NONE)
+		return ret;
+	refcount_inc(&hvm->refs);
+	fd = make_fd(hvm, made);
+	if (fd < 0) {
+		host_vm_put(hvm);
+		object_put(made);
+	}
+	return fd;
+}
+
+static long system_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct object made = { .type = OBJ_NONE };
+	struct host_vm *hvm;
+	long ret = system_ioctl(anykvm_engine, cmd, arg, &made);
+	int err;
+
+	if (ret < 0 || made.type != OBJ_VM)
+		return ret;
+	err = host_vm_create(made.vm, &hvm);
+	if (err) {
+		object_put(&made);
+		return err;
+	}
+	ret = result(hvm, ret, &made);
+	host_vm_put(hvm);
+	return ret;
+}
+
+/* Guest memory is that of one address space; whoever got the fd by another way cannot use it. */
+static bool foreign(const struct host_file *f)
+{
+	return f->hvm->mm != current->mm;
+}
+
+static long vm_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct host_file *f = file->private_data;
+	struct object made = { .type = OBJ_NONE };
+
+	if (foreign(f))
+		return -EIO;
+	return result(f->hvm, vm_ioctl(f->obj.vm, cmd, arg, &made), &made);
+}
+
+static long vcpu_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct host_file *f = file->private_data;
+	struct object made = { .type = OBJ_NONE };
+
+	if (foreign(f))
+		return -EIO;
+	return result(f->hvm, vcpu_ioctl(f->obj.vcpu, cmd, arg, &made), &made);
+}
+
+#ifdef CONFIG_COMPAT
+/* Structures that hold pointers differ for 32-bit callers; those ioctls are refused to them. */
+static bool differs(unsigned int cmd)
+{
+	return cmd == KVM_GET_DIRTY_LOG || cmd == KVM_CLEAR_DIRTY_LOG || cmd == KVM_X86_SET_MSR_FILTER ||
+	       cmd == KVM_SET_SIGNAL_MASK;
+}
+
+static long vm_file_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return differs(cmd) ? -ENOTTY : vm_file_ioctl(file, cmd, (unsigned long)compat_ptr(arg));
+}
+
+static long vcpu_file_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return differs(cmd) ? -ENOTTY : vcpu_file_ioctl(file, cmd, (unsigned long)compat_ptr(arg));
+}
+#else
+#define vm_file_compat_ioctl NULL
+#define vcpu_file_compat_ioctl NULL
+#endif
+
+/* --- the memory that a vCPU shares with user space --------------------------------------------------- */
+
+static vm_fault_t shared_fault(struct vm_fault *vmf)
+{
+	struct host_file *f = vmf->vma->vm_file->private_data;
+	struct page *page = host_shared_page(f->obj.vcpu->shared, vmf->pgoff);
+
+	if (!page)
+		return VM_FAULT_SIGBUS;
+	get_page(page);
+	vmf->page = page;
+	return 0;
+}
+
+static const struct vm_operations_struct shared_vm_ops = {
+	.fault = shared_fault,
+};
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &shared_vm_ops;
+	return 0;
+}
+
+static ssize_t stats_file_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	struct host_file *f = file->private_data;
+	long n = stats_read(f->obj.stats, (void __force *)buf, len, *pos);
+
+	if (n > 0)
+		*pos += n;
+	return n;
+}
+
+/* anon_inode_getfile() takes a reference on the module for each file. */
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,
+	.release = release,
+	.unlocked_ioctl = vm_file_ioctl,
+	.compat_ioctl = vm_file_compat_ioctl,
+	.llseek = noop_llseek,
+};
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = release,
+	.unlocked_ioctl = vcpu_file_ioctl,
+	.compat_ioctl = vcpu_file_compat_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};
+
+static const struct file_operations stats_fops = {
+	.owner = THIS_MODULE,
+	.release = release,
+	.read = stats_file_read,
+	.llseek = noop_llseek,
+};
+
+const struct file_operations anykvm_system_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = system_file_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* Pages, processors and vector state for engines that drive hardware: hw.h. */
+#include <linux/cpu.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/syscore_ops.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+#include <asm/fpu/xcr.h>
+#include <asm/io.h>
+#include <asm/msr.h>
+#include "hw.h"
+#include "linux.h"
+
+/* --- pages ----------------------------------------------------------------------------------------- */
+
+void *hw_page_alloc(void)
+{
+	return (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+}
+
+void *hw_pages_alloc(unsigned int order)
+{
+	return (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, order);
+}
+
+void hw_pages_free(void *p, unsigned int order)
+{
+	free_pages((unsigned long)p, order);
+}
+
+u64 hw_pa(const void *p)
+{
+	/* The encryption bit of the host's own mapping, where it has one, belongs to the address. */
+	return __sme_pa(p);
+}
+
+void *hw_va(u64 pa)
+{
+	return __va(__sme_clr(pa));
+}
+
+int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
+{
+	struct page *page;
+	int n;
+
+	out->writable = true;
+	if (write) {
+		n = get_user_pages_fast(hva, 1, FOLL_WRITE, &page);
+	} else {
+		n = get_user_pages_fast_only(hva, 1, FOLL_WRITE, &page);
+		if (n != 1) {
+			out->writable = false;
+			n = get_user_pages_fast(hva, 1, 0, &page);
+		}
+	}
+	if (n != 1)
+		return n < 0 && n != -ENOMEM && n != -EHWPOISON ? n : -EFAULT;
+	/* What the guest writes later is not seen by the page tables of the process. */
+	if (out->writable)
+		set_page_dirty_lock(page);
+	out->pa = __sme_set(page_to_phys(page));
+	out->ref = page;
+	return 0;
+}
+
+void hw_user_page_put(struct hw_user_page *p)
+{
+	put_page(p->ref);
+}
+
+struct hw_lock {
+	spinlock_t l;
+};
+
+struct hw_lock *hw_lock_create(void)
+{
+	struct hw_lock *l = kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
+
+	if (l)
+		spin_lock_init(&l->l);
+	return l;
+}
+
+void hw_lock_destroy(struct hw_lock *l)
+{
+	kfree(l);
+}
+
+void hw_lock(struct hw_lock *l)
+{
+	spin_lock(&l->l);
+}
+
+void hw_unlock(struct hw_lock *l)
+{
+	spin_unlock(&l->l);
+}
+
+/* --- processors -------------------------------------------------------------------------------------- */
+
+int hw_cpu(void)
+{
+	return smp_processor_id();
+}
+
+unsigned int hw_nr_cpus(void)
+{
+	return nr_cpu_ids;
+}
+
+void hw_kick_cpu(int cpu)
+{
+	int me = get_cpu();
+
+	/* A CPU that runs this code is not in guest mode. */
+	if (cpu != me && cpu_online(cpu))
+		smp_send_reschedule(cpu);
+	put_cpu();
+}
+
+static void nothing(void *unused)
+{
+}
+
+void hw_wait_cpu(int cpu)
+{
+	/* Interrupts are taken outside guest mode: that the call was made is what is waited for. */
+	smp_call_function_single(cpu, nothing, NULL, 1);
+}
+
+u64 hw_rdmsr(u32 msr)
+{
+	u64 val;
+
+	rdmsrl(msr, val);
+	return val;
+}
+
+void hw_wrmsr(u32 msr, u64 val)
+{
+	wrmsrl(msr, val);
+}
+
+bool hw_rdmsr_safe(u32 msr, u64 *val)
+{
+	return rdmsrl_safe(msr, val) == 0;
+}
+
+/* --- turning virtualization on and off ------------------------------------------------------------------ */
+
+static DEFINE_MUTEX(virt_lock);
+/* Under virt_lock, and stable where CPUs cannot come or go: */
+static unsigned int virt_users;
+static int (*virt_on)(void);
+static void (*virt_off)(void);
+static enum cpuhp_state virt_state;
+static bool virt_rebooting;
+static DEFINE_PER_CPU(bool, virt_is_on);
+
+static int cpu_on(void)
+{
+	int err;
+
+	if (__this_cpu_read(virt_is_on))
+		return 0;
+	if (READ_ONCE(virt_rebooting))
+		return -EBUSY;
+	err = virt_on();
+	if (err)
+		pr_err("anykvm: virtualization cannot be turned on, CPU %d (%d)%s\n", smp_processor_id(), err,
+		       err == -EBUSY ? ": another hypervisor uses it" : "");
+	else
+		__this_cpu_write(virt_is_on, true);
+	return err;
+}
+
+static void cpu_off(void *unused)
+{
+	if (!__this_cpu_read(virt_is_on))
+		return;
+	__this_cpu_write(virt_is_on, false);
+	virt_off();
+}
+
+static int cpu_comes(unsigned int cpu)
+{
+	unsigned long flags;
+	int err;
+
+	local_irq_save(flags);
+	err = cpu_on();
+	local_irq_restore(flags);
+	return err;
+}
+
+static int cpu_goes(unsigned int cpu)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cpu_off(NULL);
+	local_irq_restore(flags);
+	return 0;
+}
+
+static int suspend(void)
+{
+	cpu_off(NULL);
+	return 0;
+}
+
+static void resume(void)
+{
+	cpu_on();
+}
+
+static struct syscore_ops syscore = { .suspend = suspend, .resume = resume };
+
+static int rebooting(struct notifier_block *n, unsigned long action, void *data)
+{
+	/* Firmware may not expect it; guests that still run leave at their next entry. */
+	WRITE_ONCE(virt_rebooting, true);
+	on_each_cpu(cpu_off, NULL, 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block reboot_notifier = { .notifier_call = rebooting };
+
+/* The hotplug state's callbacks turn it on for all CPUs that are there, and off on failure and at the end. */
+static int virt_start(int (*on)(void), void (*off)(void))
+{
+	int state;
+
+	virt_on = on;
+	virt_off = off;
+	state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "anykvm:online", cpu_comes, cpu_goes);
+	if (state < 0)
+		return state;
+	virt_state = state;
+	register_syscore_ops(&syscore);
+	register_reboot_notifier(&reboot_notifier);
+	return 0;
+}
+
+int hw_virt_get(int (*on)(void), void (*off)(void))
+{
+	int err = 0;
+
+	mutex_lock(&virt_lock);
+	if (!virt_users)
+		err = virt_start(on, off);
+	if (!err)
+		virt_users++;
+	mutex_unlock(&virt_lock);
+	return err;
+}
+
+void hw_virt_put(void)
+{
+	mutex_lock(&virt_lock);
+	if (!--virt_users) {
+		unregister_reboot_notifier(&reboot_notifier);
+		unregister_syscore_ops(&syscore);
+		cpuhp_remove_state(virt_state);
+	}
+	mutex_unlock(&virt_lock);
+}
+
+bool hw_virt_is_on(void)
+{
+	return __this_cpu_read(virt_is_on);
+}
+
+/* --- around an entry ------------------------------------------------------------------------------------- */
+
+int hw_enter_begin(void)
+{
+	preempt_disable();
+	local_irq_disable();
+	if (need_resched() || signal_pending(current) || !hw_virt_is_on()) {
+		hw_enter_end();
+		return HW_NO_CPU;
+	}
+	return smp_processor_id();
+}
+
+void hw_enter_end(void)
+{
+	local_irq_enable();
+	preempt_enable();
+}
+
+void hw_debug_load(const u64 db[4])
+{
+	set_debugreg(db[0], 0);
+	set_debugreg(db[1], 1);
+	set_debugreg(db[2], 2);
+	set_debugreg(db[3], 3);
+}
+
+void hw_debug_restore(void)
+{
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+}
+
+void hw_machine_check(void)
+{
+	asm volatile("int $18");
+}
+
+/* --- vector state ------------------------------------------------------------------------------------------ */
+
+struct hw_fpu {
+	struct fpu_guest guest;
+};
+
+struct hw_fpu *hw_fpu_create(void)
+{
+	struct hw_fpu *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+
+	if (f && !fpu_alloc_guest_fpstate(&f->guest)) {
+		kfree(f);
+		return NULL;
+	}
+	return f;
+}
+
+void hw_fpu_destroy(struct hw_fpu *f)
+{
+	if (!f)
+		return;
+	fpu_free_guest_fpstate(&f->guest);
+	kfree(f);
+}
+
+void hw_fpu_swap(struct hw_fpu *f, bool guest)
+{
+	fpu_swap_kvm_fpstate(&f->guest, guest);
+}
+
+void hw_fpu_ready(void)
+{
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
+void hw_fpu_store(struct hw_fpu *f, void *xsave, u32 size)
+{
+	fpu_copy_guest_fpstate_to_uabi(&f->guest, xsave, size, f->guest.xfeatures, 0);
+}
+
+int hw_fpu_load(struct hw_fpu *f, const void *xsave)
+{
+	u32 pkru = 0;
+
+	return fpu_copy_uabi_to_guest_fpstate(&f->guest, xsave, host_xcr0(), &pkru);
+}
+
+void hw_xcr0_set(u64 val)
+{
+	xsetbv(XCR_XFEATURE_ENABLED_MASK, val);
+}

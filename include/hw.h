@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * hw.h - what engines that drive the processor's own virtualization need of a kernel beside host.h. Implemented by host/linux.
+ *
+ * Contexts: "entry" means between hw_enter_begin() and hw_enter_end(), where the thread stays on its CPU and interrupts are off.
+ */
+#ifndef ANYKVM_HW_H
+#define ANYKVM_HW_H
+
+#include "host.h"
+
+/* --- pages of the host, as the hardware addresses them: zeroed; NULL: none. hw_page_alloc() sleeps -------- */
+void *hw_page_alloc(void);
+void *hw_pages_alloc(unsigned order); /* physically contiguous */
+void hw_pages_free(void *p, unsigned order); /* NULL is allowed */
+u64 hw_pa(const void *p);
+void *hw_va(u64 pa);
+
+/*
+ * The host page behind a user address of the calling thread, faulted in; sleeps. 0, -EFAULT, -EINTR (a fatal signal), -EAGAIN.
+ * write: for writing. Else it is writable only if that costs nothing (writable says). The reference holds the page until
+ * hw_page_put(); that it stays mapped there only the notifier tells (engine_ops.unmap_hva).
+ */
+struct hw_user_page {
+	u64 pa;
+	bool writable;
+	void *ref;
+};
+int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out);
+void hw_user_page_put(struct hw_user_page *p);
+
+/* A lock that is held for a bounded walk over page tables; not from interrupt context. */
+struct hw_lock;
+struct hw_lock *hw_lock_create(void);
+void hw_lock_destroy(struct hw_lock *l);
+void hw_lock(struct hw_lock *l);
+void hw_unlock(struct hw_lock *l);
+
+/* --- processors --------------------------------------------------------------------------------------------- */
+#define HW_NO_CPU (-1)
+int hw_cpu(void); /* where preemption is off */
+unsigned hw_nr_cpus(void); /* numbers are below this */
+void hw_kick_cpu(int cpu); /* make it leave guest mode soon. Any context */
+void hw_wait_cpu(int cpu); /* on return it has left the guest mode that it was in. Interrupts on, may not sleep */
+/*
+ * Turn virtualization on for each CPU, also those that come later, until the last user is gone. on runs on the CPU with
+ * interrupts off: 0 or -errno; off likewise, also at suspend, reboot and when the CPU goes away. Counts its users.
+ */
+int hw_virt_get(int (*on)(void), void (*off)(void));
+void hw_virt_put(void);
+bool hw_virt_is_on(void); /* this CPU; entry */
+
+u64 hw_rdmsr(u32 msr);
+void hw_wrmsr(u32 msr, u64 val);
+bool hw_rdmsr_safe(u32 msr, u64 *val);
+
+/* --- around an entry ------------------------------------------------------------------------------------------ */
+/* HW_NO_CPU: do not enter (reschedule, signal, virtualization is off); then nothing is to be ended. */
+int hw_enter_begin(void);
+void hw_enter_end(void);
+/* In an entry: put DR0-3 of the host's own breakpoints back if it uses any. */
+void hw_debug_restore(void);
+void hw_debug_load(const u64 db[4]);
+void hw_machine_check(void); /* entry: one was intercepted, the host handles it */
+
+/*
+ * Vector state of a guest, swapped with the thread's at the begin and end of KVM_RUN. Between them the kernel treats it as the
+ * thread's; in an entry, after hw_fpu_ready(), it is in the registers. store and load use the standard XSAVE format, outside
+ * KVM_RUN only.
+ */
+struct hw_fpu;
+struct hw_fpu *hw_fpu_create(void);
+void hw_fpu_destroy(struct hw_fpu *f);
+void hw_fpu_swap(struct hw_fpu *f, bool guest);
+void hw_fpu_ready(void); /* entry */
+void hw_fpu_store(struct hw_fpu *f, void *xsave, u32 size);
+int hw_fpu_load(struct hw_fpu *f, const void *xsave); /* 0, -EINVAL */
+void hw_xcr0_set(u64 val); /* entry */
+
+#endif /* ANYKVM_HW_H */
