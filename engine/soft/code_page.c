@@ -5,6 +5,12 @@
 /* Stores to a marked page that hit no code before the mark is given up. */
 #define QUIET_STORES 64
 
+/*
+ * A VM may have tens of thousands of slots of few pages: a mapping for each would use up the process's mappings
+ * (vm.max_map_count), which the program needs for the slots' memory.
+ */
+#define LARGE_TABLE 4096
+
 int soft_slot_create(struct vm *vm, struct memslot *slot)
 {
 	struct soft_slot *ss = host_alloc(sizeof(*ss));
@@ -12,7 +18,7 @@ int soft_slot_create(struct vm *vm, struct memslot *slot)
 	if (!ss)
 		return -ENOMEM;
 	ss->size = slot->npages * sizeof(*ss->page);
-	ss->page = host_alloc_pages(ss->size);
+	ss->page = ss->size >= LARGE_TABLE ? host_alloc_pages(ss->size) : host_alloc(ss->size);
 	if (!ss->page) {
 		host_free(ss);
 		return -ENOMEM;
@@ -27,7 +33,10 @@ void soft_slot_free(struct vm *vm, struct memslot *slot)
 
 	if (!ss)
 		return;
-	host_free_pages(ss->page, ss->size);
+	if (ss->size >= LARGE_TABLE)
+		host_free_pages(ss->page, ss->size);
+	else
+		host_free(ss->page);
 	host_free(ss);
 	slot->engine = NULL;
 }
