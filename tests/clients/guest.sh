@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+#
+# What the guests of the client tests do. Runs in the busybox initramfs.
+# usage: guest.sh WORK[:ARGUMENT...]
+set -u
+
+load()
+{
+	for name in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover \
+		virtio_net virtio_rng; do
+		insmod /lib/$name.ko || exit 1
+	done
+}
+
+# The kernel must have no complaint of its own.
+complaints()
+{
+	! dmesg | grep -E 'WARNING: CPU|BUG:|Oops|soft lockup|rcu_.*stall|unstable because'
+}
+
+cpus()
+{
+	echo "cpus $(nproc)"
+	[ "$(nproc)" = "$1" ] && complaints
+}
+
+# DOWNLOAD-SUM DISK-SUM: fetch a file, read the disk's first half, write it to its second.
+virtio()
+{
+	load
+	ip link set eth0 up
+	ip addr add 10.0.2.15/24 dev eth0
+	tftp -g -r download -l /tmp/download 10.0.2.2 || return 1
+	[ "$(sha256sum </tmp/download | cut -c 1-64)" = "$1" ] || return 1
+	echo download ok
+	[ "$(head -c 4194304 /dev/vda | sha256sum | cut -c 1-64)" = "$2" ] || return 1
+	dd if=/dev/vda of=/dev/vda bs=1M count=4 seek=4 conv=notrunc,fsync || return 1
+	echo disk ok
+	cat /sys/class/misc/hw_random/rng_current
+	[ "$(head -c 100000 /dev/hwrng | wc -c)" = 100000 ] && complaints
+}
+
+# Twelve rounds of checks of memory and of arithmetic, in two processes. "symbols": say first where the kernel's are.
+busy()
+{
+	[ "${1:-}" != symbols ] || grep -E ' (vfs_write|jiffies_64|asm_sysvec_apic_timer_interrupt)$' /proc/kallsyms
+	head -c 4000000 /dev/urandom >/tmp/a
+	want=$(sha256sum </tmp/a)
+	(while :; do gzip -c /tmp/a | gunzip | cmp - /tmp/a || echo bad; done) &
+	other=$!
+	for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		i=0
+		while [ $i -lt 4 ]; do
+			cp /tmp/a /tmp/b
+			[ "$(sha256sum </tmp/b)" = "$want" ] || return 1
+			i=$((i + 1))
+		done
+		[ "$(seq 1 20000 | awk '{ s += $1 * $1 % 7; f += 1 / $1 } END { printf "%d %.9f", s, f }')" = '39999 10.480728217' ] ||
+			return 1
+		echo "round $round ok"
+	done
+	kill $other
+	complaints
+}
+
+work=$(echo "$1" | tr : ' ')
+# shellcheck disable=SC2086 # words on purpose
+$work

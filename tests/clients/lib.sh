@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# shellcheck shell=sh disable=SC2154,SC2034 # variables of the script that reads this
+# What the client tests share: running QEMU in the background, waiting for its guest, its monitor.
+
+# vm_start NAME ARGUMENT...: QEMU on anykvm. Its serial console goes to $work/NAME.out.
+vm_start()
+{
+	vm=$1
+	shift
+	rm -f "$work/$vm.status"
+	: >"$work/$vm.out"
+	(
+		timeout -k 5 "$limit" "$anykvm" run -- qemu-system-x86_64 -nodefaults -no-user-config -no-reboot \
+			-display none -serial "file:$work/$vm.out" "$@" </dev/null >"$work/$vm.err" 2>&1
+		echo $? >"$work/$vm.status"
+	) &
+}
+
+vm_ended()
+{
+	[ -s "$work/$vm.status" ]
+}
+
+# vm_wait PATTERN [COUNT]: until the guest has printed COUNT such lines (1).
+vm_wait()
+{
+	until [ "$(tr -d '\r' <"$work/$vm.out" | grep -a -c -e "$1")" -ge "${2:-1}" ]; do
+		if vm_ended; then
+			[ "$(tr -d '\r' <"$work/$vm.out" | grep -a -c -e "$1")" -ge "${2:-1}" ] && return 0
+			fail "$vm: ended without printing '$1': $(tail -n 1 "$work/$vm.err")"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# vm_finish: the program must end by itself and well.
+vm_finish()
+{
+	until vm_ended; do
+		sleep 0.1
+	done
+	[ "$(cat "$work/$vm.status")" -eq 0 ] ||
+		fail "$vm: exit status $(cat "$work/$vm.status"): $(tail -n 1 "$work/$vm.err")"
+}
+
+# A monitor on a pair of fifos for the next VM: vm_start gets $monitor_arguments.
+monitor_make()
+{
+	monitor=$work/$1.monitor
+	rm -f "$monitor.in" "$monitor.out"
+	mkfifo "$monitor.in" "$monitor.out"
+	: >"$monitor.log"
+	monitor_arguments="-chardev pipe,id=mon,path=$monitor -mon chardev=mon,mode=readline"
+	cat "$monitor.out" >"$monitor.log" &
+	exec 4<>"$monitor.in"
+}
+
+prompts()
+{
+	grep -a -o '(qemu)' "$monitor.log" | wc -l
+}
+
+# monitor_do COMMAND: and wait until it is done (the next prompt).
+monitor_do()
+{
+	until [ "$(prompts)" -gt 0 ]; do
+		vm_ended && break
+		sleep 0.1
+	done
+	before=$(prompts)
+	printf '%s\n' "$*" >&4
+	until [ "$(prompts)" -gt "$before" ]; do
+		vm_ended && {
+			fail "$vm: ended at the monitor command $*"
+			return 1
+		}
+		sleep 0.1
+	done
+}
+
+monitor_close()
+{
+	exec 4>&-
+}

@@ -1,0 +1,267 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+#
+# Unmodified clients through `anykvm run`: one line per test, "N passed, N failed, N skipped" at the end; status 1 if one failed.
+#
+# usage: run.sh ANYKVM KERNEL WORK [TEST...]
+#	KERNEL: a stock Debian cloud kernel's vmlinuz, with its modules in ../lib/modules
+#	WORK: a folder for files that the tests make; each test's output stays there
+#	CLIENTS_TIMEOUT (environment): seconds that one program may take (240)
+# shellcheck disable=SC2086 # lists of arguments are split on purpose
+set -u
+
+[ $# -ge 3 ] || {
+	sed -n 's/^# usage: /usage: /p' "$0" >&2
+	exit 2
+}
+anykvm=$(realpath "$1")
+kernel=$(realpath "$2")
+mkdir -p "$3"
+work=$(realpath "$3")
+shift 3
+limit=${CLIENTS_TIMEOUT:-240}
+here=$(dirname "$(realpath "$0")")
+initrd=$work/initrd.gz
+modules=$(dirname "$(dirname "$kernel")")/lib/modules
+
+passed=0 failed=0 skipped=0
+reason=
+
+fail()
+{
+	[ -n "$reason" ] || reason=$*
+}
+
+skip()
+{
+	skipped_because=$*
+}
+
+# shellcheck source=tests/clients/lib.sh
+. "$here/lib.sh"
+
+virtio_modules='virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net
+	virtio_rng'
+
+make_initrd()
+{
+	set --
+	for name in $virtio_modules; do
+		# The file of virtio_rng is virtio-rng.ko.
+		file=$(find "$modules" -name "$name.ko" -o -name "$(echo $name | tr _ -).ko" | head -n 1)
+		[ -n "$file" ] && set -- "$@" -a "$file:/lib/$name.ko"
+	done
+	sh "$here/../../scripts/mkinitramfs.sh" -a "$here/guest.sh:/bin/guest" "$@" "$initrd"
+}
+
+# The guest's command line; guest FUNCTION of guest.sh is what it does.
+linux()
+{
+	echo "console=ttyS0 panic=-1 anykvm.cmd=\"sh /bin/guest $*\""
+}
+
+# direct NAME FUNCTION ARGUMENT...: boot the kernel directly, the guest does FUNCTION and powers off.
+direct()
+{
+	name=$1
+	work_in_guest=$2
+	shift 2
+	vm_start $name -m 512 -kernel "$kernel" -initrd "$initrd" -append "$(linux $work_in_guest)" "$@"
+	vm_finish
+	tr -d '\r' <"$work/$name.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "$name: the guest's work failed"
+}
+
+test_pc() { direct pc cpus:1 -accel kvm; }
+test_pc_split() { direct pc_split cpus:2 -accel kvm,kernel-irqchip=split -smp 2; }
+test_pc_off() { direct pc_off cpus:1 -accel kvm,kernel-irqchip=off; }
+test_q35_smp4() { direct q35_smp4 cpus:4 -M q35 -accel kvm -smp 4 -cpu max; }
+test_q35_host() { direct q35_host cpus:2 -M q35 -accel kvm,kernel-irqchip=split -smp 2 -cpu host; }
+test_cpu_qemu64() { direct cpu_qemu64 cpus:1 -accel kvm -cpu qemu64; }
+test_cpu_named() { direct cpu_named cpus:1 -accel kvm -cpu Nehalem; }
+test_microvm() { direct microvm cpus:2 -M microvm -accel kvm -smp 2; }
+test_interpreter()
+{
+	ANYKVM_ENGINE=interpreter
+	export ANYKVM_ENGINE
+	direct interpreter cpus:1 -accel kvm
+	unset ANYKVM_ENGINE
+}
+
+# SeaBIOS, a boot loader from a CD, the kernel.
+test_iso()
+{
+	for file in /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32; do
+		[ -r $file ] || {
+			skip "$file: apt-get install isolinux syslinux-common"
+			return
+		}
+	done
+	rm -rf "$work/iso"
+	mkdir -p "$work/iso/isolinux"
+	cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$work/iso/isolinux/"
+	cp "$kernel" "$work/iso/vmlinuz"
+	cp "$initrd" "$work/iso/initrd.gz"
+	printf 'DEFAULT linux\nPROMPT 0\nTIMEOUT 1\nLABEL linux\nKERNEL /vmlinuz\nAPPEND initrd=/initrd.gz %s\n' \
+		"$(linux cpus:2)" >"$work/iso/isolinux/isolinux.cfg"
+	xorriso -as mkisofs -quiet -o "$work/boot.iso" -b isolinux/isolinux.bin -c isolinux/boot.cat \
+		-no-emul-boot -boot-load-size 4 -boot-info-table "$work/iso" 2>/dev/null
+	vm_start iso -m 512 -accel kvm -smp 2 -vga std -cdrom "$work/boot.iso"
+	vm_finish
+	tr -d '\r' <"$work/iso.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+}
+
+test_ovmf()
+{
+	code=/usr/share/OVMF/OVMF_CODE_4M.fd
+	[ -r $code ] || {
+		skip "$code: apt-get install ovmf"
+		return
+	}
+	cp /usr/share/OVMF/OVMF_VARS_4M.fd "$work/vars.fd"
+	direct ovmf cpus:1 -M q35 -accel kvm -drive if=pflash,format=raw,unit=0,readonly=on,file=$code \
+		-drive if=pflash,format=raw,unit=1,file="$work/vars.fd"
+	grep -a -q 'efi: EFI v' "$work/ovmf.out" || fail "the kernel was not started by the firmware"
+}
+
+# Disk, network (a download by TFTP) and random numbers. The disk comes back changed.
+test_virtio()
+{
+	head -c 3000000 /dev/urandom >"$work/download"
+	sum=$(sha256sum <"$work/download" | cut -c 1-64)
+	rm -f "$work/disk.raw"
+	head -c 8388608 /dev/urandom >"$work/disk.raw"
+	disk_sum=$(head -c 4194304 "$work/disk.raw" | sha256sum | cut -c 1-64)
+	direct virtio virtio:$sum:$disk_sum -accel kvm -smp 2 -object rng-random,filename=/dev/urandom,id=r -device virtio-rng-pci,rng=r \
+		-drive if=none,id=d,format=raw,file="$work/disk.raw" -device virtio-blk-pci,drive=d \
+		-netdev user,id=n,tftp="$work" -device virtio-net-pci,netdev=n
+	[ "$(tail -c 4194304 "$work/disk.raw" | sha256sum | cut -c 1-64)" = "$disk_sum" ] || fail "the disk does not hold what the guest wrote"
+}
+
+# The guest checks memory and arithmetic all the time; it must not notice.
+test_savevm()
+{
+	rm -f "$work/snap.qcow2"
+	qemu-img create -q -f qcow2 "$work/snap.qcow2" 16M
+	monitor_make savevm
+	vm_start savevm -m 256 -accel kvm -smp 2 -kernel "$kernel" -initrd "$initrd" -append "$(linux busy)" \
+		-drive if=none,id=d,file="$work/snap.qcow2" -device virtio-blk-pci,drive=d $monitor_arguments
+	vm_wait '^round 3 ok' || return
+	monitor_do savevm one || return
+	seen=$(grep -a -c '^round .* ok' "$work/savevm.out")
+	vm_wait '^round .* ok' $((seen + 2)) || return
+	monitor_do loadvm one || return
+	monitor_close
+	vm_finish
+	tr -d '\r' <"$work/savevm.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+	[ "$(tr -d '\r' <"$work/savevm.out" | grep -a -c '^round 12 ok')" -eq 1 ] || fail "not all rounds"
+}
+
+test_migrate()
+{
+	machine="-m 256 -accel kvm -smp 2 -cpu max"
+	rm -f "$work/migration"
+	monitor_make migrate
+	vm_start migrate $machine -kernel "$kernel" -initrd "$initrd" -append "$(linux busy)" $monitor_arguments
+	vm_wait '^round 3 ok' || return
+	monitor_do migrate_set_parameter max-bandwidth 200M || return
+	# In the foreground: the guest goes on while its memory is copied (dirty log).
+	monitor_do migrate "\"exec:cat >'$work/migration'\"" || return
+	monitor_do info migrate || return
+	grep -a -q 'Migration status: completed' "$monitor.log" || fail "the migration did not complete"
+	monitor_do quit
+	monitor_close
+	vm_finish
+	first=$(grep -a -c '^round .* ok' "$work/migrate.out")
+	vm_start arrive $machine -kernel "$kernel" -initrd "$initrd" -append unused -incoming "exec:cat '$work/migration'"
+	vm_finish
+	tr -d '\r' <"$work/arrive.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed after $first rounds"
+}
+
+test_gdb()
+{
+	command -v gdb >/dev/null || {
+		skip "no gdb: apt-get install gdb"
+		return
+	}
+	rm -f "$work/gdb.sock"
+	vm_start gdb -m 256 -accel kvm -kernel "$kernel" -initrd "$initrd" -append "$(linux busy:symbols)" \
+		-gdb "unix:$work/gdb.sock,server=on,wait=off"
+	vm_wait '^round 2 ok' || return
+	address()
+	{
+		tr -d '\r' <"$work/gdb.out" | sed -n "s/^\([0-9a-f]*\) [A-Za-z] $1$/0x\1/p"
+	}
+	timeout -k 5 120 gdb -nx -batch -ex 'set architecture i386:x86-64' -ex "target remote $work/gdb.sock" \
+		-ex "set \$vfs_write = $(address vfs_write)" -ex "set \$jiffies = $(address jiffies_64)" \
+		-ex "set \$timer_entry = $(address asm_sysvec_apic_timer_interrupt)" \
+		-x "$here/debug.gdb" >"$work/gdb.log" 2>&1 || fail "gdb: $(tail -n 1 "$work/gdb.log")"
+	for mark in 'hardware breakpoint ok' 'stepped 200 of 200' 'software breakpoint ok' 'second hit ok' \
+		'register write ok' 'memory write ok' 'watchpoint done' '.*breakpoint already hit 1 time'; do
+		grep -q "^$mark" "$work/gdb.log" || fail "gdb: not seen: $mark"
+	done
+	vm_finish
+	tr -d '\r' <"$work/gdb.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+}
+
+test_memtest()
+{
+	image=/boot/memtest86+x64.bin
+	[ -r $image ] || {
+		skip "$image: apt-get install memtest86+"
+		return
+	}
+	vm=memtest
+	limit_before=$limit
+	limit=60
+	monitor_make memtest
+	vm_start memtest -m 64 -accel kvm -vga std -kernel $image -append console=ttyS0,115200 $monitor_arguments
+	vm_wait 'Memtest86+' || return
+	# The number of the running test: testing has begun.
+	vm_wait '#[0-9]' || return
+	monitor_do quit
+	monitor_close
+	vm_finish
+	limit=$limit_before
+}
+
+test_stress_ng()
+{
+	command -v stress-ng >/dev/null || {
+		skip "no stress-ng: apt-get install stress-ng"
+		return
+	}
+	timeout -k 5 60 "$anykvm" run -- stress-ng --kvm 2 --timeout 5s --metrics-brief --verify >"$work/stress.log" 2>&1 ||
+		fail "stress-ng: exit status $?"
+	grep -q 'unsuccessful\|skipped\|fail' "$work/stress.log" && fail "stress-ng: $(grep -m1 'unsuccessful\|skipped\|fail' "$work/stress.log")"
+	grep -q ' kvm  *[1-9]' "$work/stress.log" || fail "stress-ng: no operation was done"
+}
+
+command -v qemu-system-x86_64 >/dev/null || {
+	echo "qemu-system-x86_64 is not installed: apt-get install qemu-system-x86"
+	echo "0 passed, 0 failed, 1 skipped"
+	exit 0
+}
+make_initrd || exit 1
+all='pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso ovmf virtio savevm migrate gdb memtest stress_ng'
+[ $# -gt 0 ] || set -- $all
+for test in "$@"; do
+	reason=
+	skipped_because=
+	start=$(date +%s)
+	test_$test
+	exec 4>&-
+	wait
+	seconds=$(($(date +%s) - start))
+	if [ -n "$reason" ]; then
+		echo "FAIL $test: $reason ($seconds s)"
+		failed=$((failed + 1))
+	elif [ -n "$skipped_because" ]; then
+		echo "skip $test: $skipped_because"
+		skipped=$((skipped + 1))
+	else
+		echo "pass $test ($seconds s)"
+		passed=$((passed + 1))
+	fi
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+#
+# make check-selftests                               the kernel's KVM selftests through `anykvm run`
+# make check-selftests SELFTESTS_ONLY='state_test'    only these
+#
+# They are built from Debian's linux-source-6.1 (apt-get install linux-source-6.1). Another source: LINUX_SOURCE=FILE.
+
+LINUX_SOURCE ?= /usr/src/linux-source-6.1.tar.xz
+SELFTESTS_DIR := $(abspath $(BUILD))/selftests
+
+# Of the source only what they are made from. The kernel's makefiles must not see our variables.
+$(SELFTESTS_DIR)/built: $(LINUX_SOURCE)
+	@mkdir -p $(@D)/source $(@D)/out
+	tar -xf $< -C $(@D)/source --strip-components=1 --wildcards '*/tools/testing/selftests/*.[hm]*' \
+		'*/tools/testing/selftests/kvm/*' '*/tools/testing/selftests/rseq/*' '*/tools/include/*' '*/tools/arch/x86/*' \
+		'*/tools/scripts/*' '*/tools/build/*' '*/tools/lib/*' '*/lib/*.c' '*/scripts/*' '*/Makefile' '*/arch/x86/include/*' '*/include/uapi/*'
+	-env -u MAKEFLAGS -u MAKELEVEL -u BUILD $(MAKE) -k -C $(@D)/source/tools/testing/selftests/kvm ARCH=x86_64 \
+		OUTPUT=$(@D)/out KHDR_INCLUDES="-isystem /usr/include" CC=$(CC) >$(@D)/build.log 2>&1
+	@test -x $(@D)/out/x86_64/state_test || { tail -n 20 $(@D)/build.log; exit 1; }
+	@touch $@
+
+.PHONY: check-selftests
+ifeq ($(wildcard $(LINUX_SOURCE)),)
+check-selftests:
+	@echo "skip all: no $(LINUX_SOURCE): apt-get install linux-source-6.1"
+	@echo "0 passed, 0 failed, 1 skipped"
+else
+check-selftests: $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so $(SELFTESTS_DIR)/built
+	sh tests/selftests/run.sh $(BUILD)/anykvm $(SELFTESTS_DIR)/out $(BUILD)/tests/selftests $(SELFTESTS_ONLY)
+endif
