@@ -112,7 +112,16 @@ void x86_flush_all(struct x86_state *s)
 	if (s->tlb)
 		x86_tlb_flush(s->tlb);
 	if (s->ops->tlb_flushed)
-		s->ops->tlb_flushed(s, true, 0);
+		s->ops->tlb_flushed(s, X86_FLUSH_ALL, 0);
+}
+
+/* The library's TLB does not know which pages are global: it forgets them too. */
+void x86_flush_nonglobal(struct x86_state *s)
+{
+	if (s->tlb)
+		x86_tlb_flush(s->tlb);
+	if (s->ops->tlb_flushed)
+		s->ops->tlb_flushed(s, s->cr4 & CR4_PGE ? X86_FLUSH_NONGLOBAL : X86_FLUSH_ALL, 0);
 }
 
 void x86_flush_page(struct x86_state *s, u64 lin)
@@ -120,7 +129,7 @@ void x86_flush_page(struct x86_state *s, u64 lin)
 	if (s->tlb)
 		x86_tlb_flush_page(s->tlb, lin);
 	if (s->ops->tlb_flushed)
-		s->ops->tlb_flushed(s, false, lin);
+		s->ops->tlb_flushed(s, X86_FLUSH_PAGE, lin);
 }
 
 /* --- fetch ------------------------------------------------------------------------------------------- */

@@ -283,8 +283,10 @@ enum x86_result x86_exec_invpcid(struct x86_state *s, const struct x86_insn *i)
 		if (!x86_canonical(s, desc[1]))
 			return gp0(s);
 		x86_flush_page(s, desc[1]);
-	} else {
+	} else if (type == ALL_GLOBAL_TOO) {
 		x86_flush_all(s);
+	} else {
+		x86_flush_nonglobal(s);
 	}
 	return X86_OK;
 }

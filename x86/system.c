@@ -181,7 +181,7 @@ static enum x86_result write_cr3(struct x86_state *s, u64 val)
 	keep = keep && val == s->cr3;
 	s->cr3 = val;
 	if (!keep)
-		x86_flush_all(s);
+		x86_flush_nonglobal(s);
 	return X86_OK;
 }
 
@@ -310,7 +310,7 @@ static enum x86_result check_dr(struct x86_state *s, unsigned *n)
 	}
 	if (*n > 7)
 		return x86_raise(s, X86_EXC_UD);
-	if (s->dr7 & DR7_GD) {
+	if (s->dr7 & DR7_GD || s->trap_dr) {
 		x86_raise(s, X86_EXC_DB);
 		s->fault.cr2 = DR6_BD;
 		return X86_FAULT;

@@ -158,7 +158,7 @@ static enum x86_result load_cr3(struct x86_state *s, const struct task_switch *t
 	if (s->cr4 & CR4_PAE)
 		r = x86_load_pdptes(s, cr3);
 	s->cr3 = cr3;
-	x86_flush_all(s);
+	x86_flush_nonglobal(s);
 	return r;
 }
 

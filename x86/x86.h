@@ -16,6 +16,9 @@
 
 #include "mem.h"
 
+/* What a flush of the TLB must not spare: all, all but global pages (MOV to CR3 with CR4.PGE), one page. */
+enum x86_flush { X86_FLUSH_ALL, X86_FLUSH_NONGLOBAL, X86_FLUSH_PAGE };
+
 /*
  * The way out. Called on the vCPU's thread, with no lock held. Hooks marked "optional" may be NULL.
  */
@@ -66,10 +69,10 @@ struct x86_ops {
 	void (*pause)(struct x86_state *s);
 
 	/*
-	 * The library's TLB (s->tlb) has been flushed; engines drop what they derived. lin: one page, or all when all is set.
+	 * The library's TLB (s->tlb) has been flushed; engines drop what they derived.
 	 * Called for CR0/CR3/CR4/EFER changes that affect paging, INVLPG, INVPCID. Optional.
 	 */
-	void (*tlb_flushed)(struct x86_state *s, bool all, u64 lin);
+	void (*tlb_flushed)(struct x86_state *s, enum x86_flush what, u64 lin);
 	/* Something that decides translation of code has changed: mode, CPL, paging. Optional. */
 	void (*mode_changed)(struct x86_state *s);
 	/* Interrupts may have become deliverable (IF set, CR8 lowered, IRET, NMI unblocked). Optional. */

@@ -67,16 +67,24 @@ X86_RACY static bool block_valid(struct soft_vcpu *sv, struct soft_block *b)
 
 bool soft_check_page(struct soft_vcpu *sv, struct soft_block *b)
 {
+	u32 *epoch = &sv->page_epoch[(b->gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
 	struct soft_block *o;
 
+	if (likely(*epoch == sv->epoch))
+		return true;
 	for (o = *page_bucket(sv, b->gpa); o; o = o->page_next) {
-		if (!o->tr || o->page != b->page || o->generation != b->generation || o->epoch == sv->epoch)
+		if (!o->tr || o->page != b->page || o->generation != b->generation)
 			continue;
 		if (!block_valid(sv, o)) {
 			soft_invalidate_page(sv->vcpu, b->page);
 			return false;
 		}
 	}
+	/* The bucket's epoch speaks for all pages in it. */
+	for (o = *page_bucket(sv, b->gpa); o; o = o->page_next)
+		if (o->page != b->page && o->tr && !block_valid(sv, o))
+			soft_invalidate_page(sv->vcpu, o->page);
+	*epoch = sv->epoch;
 	return true;
 }
 
@@ -194,6 +202,7 @@ static enum x86_result fetch_page(struct x86_state *s, u64 lin, u64 *gpa, const 
 		return r;
 	if (!s->ops->ram(s, t.gpa, false, &ram))
 		return X86_UNHANDLED;
+	tr_note_page(soft_of(s), lin);
 	*gpa = t.gpa;
 	*host = ram.host + (t.gpa & ~X86_PAGE_MASK);
 	return X86_OK;

@@ -96,16 +96,17 @@ static void soft_pause(struct x86_state *s)
 	soft_of(s)->epoch++;
 }
 
-static void soft_tlb_flushed(struct x86_state *s, bool all, u64 lin)
+static void soft_tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
 {
 	struct soft_vcpu *sv = soft_of(s);
 
-	sv->context++;
 	s->end_block = true;
-	if (!sv->tr.ready)
-		return;
-	flat_flush(sv, all, lin);
-	tr_forget_targets(sv);
+	if (sv->tr.ready && sv->tr.flat_generation != sv->tlb.generation && what == X86_FLUSH_PAGE)
+		what = X86_FLUSH_ALL; /* it was part of a large page */
+	if (tr_flush_targets(sv, what, lin))
+		sv->context++;
+	if (sv->tr.ready)
+		flat_flush(sv, what, lin);
 }
 
 static void soft_mode_changed(struct x86_state *s)
@@ -229,7 +230,7 @@ static void soft_tlb_flush(struct vcpu *v)
 
 	x86_tlb_flush(&sv->tlb);
 	if (sv->tr.ready)
-		flat_flush(sv, true, 0);
+		flat_flush(sv, X86_FLUSH_ALL, 0);
 	/* Slots may have moved: blocks remember host addresses. */
 	soft_flush_blocks(sv);
 }
@@ -255,7 +256,7 @@ static void soft_put_state(struct vcpu *v, u32 mask)
 	sv->context++;
 	if (!sv->tr.ready)
 		return;
-	flat_flush(sv, true, 0);
+	flat_flush(sv, X86_FLUSH_ALL, 0);
 	tr_forget_targets(sv);
 }
 

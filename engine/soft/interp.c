@@ -259,7 +259,7 @@ static void sync_breakpoints(struct soft_vcpu *sv)
 	if (changed || s->watch_dr7 != data) {
 		x86_tlb_flush(s->tlb);
 		if (sv->tr.ready)
-			flat_flush(sv, true, 0);
+			flat_flush(sv, X86_FLUSH_ALL, 0);
 	}
 	s->watch_dr7 = data;
 	sv->code_breakpoints = code;

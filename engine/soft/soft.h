@@ -116,6 +116,7 @@ struct soft_vcpu {
 	struct jump_entry jump[1 << JUMP_CACHE_BITS];
 	struct soft_block *bucket[1 << BLOCK_HASH_BITS];
 	struct soft_block *page_bucket[1 << PAGE_HASH_BITS]; /* by page, for soft_check_page */
+	u32 page_epoch[1 << PAGE_HASH_BITS];                 /* when its blocks were last checked */
 	u8 *arena;                                           /* blocks; all dropped when full */
 	size_t arena_used, arena_size;
 

@@ -12,18 +12,24 @@ static u64 *entry_of(const struct flat_table *t, u64 lin)
 
 static void table_free(struct flat_table *t)
 {
+	unsigned g;
+
 	if (t->reservation)
 		host_unreserve(t->reservation, FLAT_BYTES);
-	if (t->filled)
-		host_free_pages(t->filled, FLAT_LIST * sizeof(u64));
+	for (g = 0; g < ARRAY_SIZE(t->list); g++)
+		if (t->list[g].page)
+			host_free_pages(t->list[g].page, FLAT_LIST * sizeof(u64));
 	*t = (struct flat_table){ 0 };
 }
 
 static int table_init(struct flat_table *t)
 {
+	unsigned g;
+
 	t->reservation = host_reserve(FLAT_BYTES);
-	t->filled = host_alloc_pages(FLAT_LIST * sizeof(u64));
-	if (!t->reservation || !t->filled) {
+	for (g = 0; g < ARRAY_SIZE(t->list); g++)
+		t->list[g].page = host_alloc_pages(FLAT_LIST * sizeof(u64));
+	if (!t->reservation || !t->list[0].page || !t->list[1].page) {
 		table_free(t);
 		return -ENOMEM;
 	}
@@ -53,16 +59,20 @@ void flat_free(struct soft_vcpu *sv)
 			table_free(&sv->tr.flat[m][k]);
 }
 
-static void table_flush(struct flat_table *t)
+static void list_flush(struct flat_table *t, struct flat_list *l)
 {
 	u32 i;
 
-	if (t->nr_filled == FLAT_LIST)
-		host_reserve_clear(t->reservation, FLAT_BYTES);
-	else
-		for (i = 0; i < t->nr_filled; i++)
-			*entry_of(t, t->filled[i]) = 0;
-	t->nr_filled = 0;
+	for (i = 0; i < l->nr; i++)
+		*entry_of(t, l->page[i]) = 0;
+	l->nr = 0;
+}
+
+static void table_flush(struct flat_table *t, enum x86_flush what)
+{
+	list_flush(t, &t->list[0]);
+	if (what == X86_FLUSH_ALL)
+		list_flush(t, &t->list[1]);
 }
 
 void flat_flush_write(struct soft_vcpu *sv)
@@ -70,25 +80,33 @@ void flat_flush_write(struct soft_vcpu *sv)
 	unsigned m;
 
 	for (m = 0; m < MMU_USER_AC; m++)
-		table_flush(&sv->tr.flat[m][FLAT_WRITE]);
+		table_flush(&sv->tr.flat[m][FLAT_WRITE], X86_FLUSH_ALL);
 }
 
-void flat_flush(struct soft_vcpu *sv, bool all, u64 lin)
+void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
 {
 	struct tr_state *tr = &sv->tr;
 	unsigned m, k;
 
-	if (!all && tr->flat_generation == sv->tlb.generation) {
-		for (m = 0; m < MMU_USER_AC; m++)
-			for (k = 0; k < FLAT_KINDS; k++)
-				if (tr->flat[m][k].nr_filled && *entry_of(&tr->flat[m][k], lin))
-					*entry_of(&tr->flat[m][k], lin) = 0;
-		return;
-	}
-	for (m = 0; m < MMU_USER_AC; m++)
-		for (k = 0; k < FLAT_KINDS; k++)
-			table_flush(&tr->flat[m][k]);
 	tr->flat_generation = sv->tlb.generation;
+	for (m = 0; m < MMU_USER_AC; m++) {
+		for (k = 0; k < FLAT_KINDS; k++) {
+			struct flat_table *t = &tr->flat[m][k];
+
+			if (what != X86_FLUSH_PAGE)
+				table_flush(t, what);
+			else if (t->list[0].nr + t->list[1].nr && *entry_of(t, lin))
+				*entry_of(t, lin) = 0;
+		}
+	}
+}
+
+/* Global pages, which survive a change of CR3, are the kernel's. */
+static bool is_global(struct x86_state *s, u64 lin, enum x86_access acc)
+{
+	struct x86_translation t;
+
+	return lin >> 63 && x86_translate(s, s->mmu_index, lin, acc, 0, &t) == X86_OK && t.global;
 }
 
 bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
@@ -97,6 +115,7 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 	unsigned mmu = s->mmu_index;
 	enum x86_access acc = write ? ACC_WRITE : ACC_READ;
 	struct flat_table *t;
+	struct flat_list *l;
 	u8 *host;
 
 	if (mmu >= MMU_USER_AC || (s->mode == X86_MODE_LONG && !x86_canonical(s, lin)))
@@ -111,9 +130,10 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 			return false;
 	}
 	t = &sv->tr.flat[mmu][write ? FLAT_WRITE : FLAT_READ];
-	if (t->nr_filled == FLAT_LIST)
-		table_flush(t);
-	t->filled[t->nr_filled++] = lin & X86_PAGE_MASK;
+	l = &t->list[is_global(s, lin, acc)];
+	if (l->nr == FLAT_LIST)
+		list_flush(t, l);
+	l->page[l->nr++] = lin & X86_PAGE_MASK;
 	*entry_of(t, lin) = (u64)(unsigned long)host - lin;
 	return true;
 }

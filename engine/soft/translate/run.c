@@ -44,13 +44,33 @@ void tr_forget_targets(struct soft_vcpu *sv)
 	sv->tr.hash_stale = true;
 }
 
+/* The filter also covers the jump cache of blocks (soft_find_block). */
+void tr_note_page(struct soft_vcpu *sv, u64 lin)
+{
+	sv->tr.code_pages[lin >> 18 & 63] |= 1ull << (lin >> 12 & 63);
+}
+
+bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
+{
+	if (what == X86_FLUSH_PAGE && !(sv->tr.code_pages[lin >> 18 & 63] >> (lin >> 12 & 63) & 1))
+		return false;
+	if (what == X86_FLUSH_NONGLOBAL)
+		sv->tr.hash_stale_nonglobal = true;
+	else
+		sv->tr.hash_stale = true;
+	return true;
+}
+
 /* --- life ------------------------------------------------------------------------------------------------------------- */
 
 static void empty_all(struct tr_state *tr)
 {
-	empty_hash(tr, 0);
+	if (tr->hash_stale || tr->hash_local) {
+		empty_hash(tr, 0);
+		tr->hash_local = false;
+	}
 	empty_hash(tr, 1);
-	tr->hash_stale = false;
+	tr->hash_stale = tr->hash_stale_nonglobal = false;
 }
 
 void tr_reset(struct soft_vcpu *sv)
@@ -249,7 +269,7 @@ static void prepare(struct soft_vcpu *sv, const struct tr_block *t)
 	struct tr_state *tr = &sv->tr;
 	unsigned user = s->cpl == 3, mmu = s->mmu_index < MMU_USER_AC ? s->mmu_index : MMU_USER;
 
-	if (unlikely(tr->hash_stale))
+	if (unlikely(tr->hash_stale | tr->hash_stale_nonglobal))
 		empty_all(tr);
 	if (unlikely(!s->fpu_live))
 		soft_fpu_enter(s);
@@ -332,6 +352,13 @@ static struct soft_block *left_at(struct soft_vcpu *sv, const struct tr_site *si
 	return b;
 }
 
+static bool global_code(struct x86_state *s, u64 lin)
+{
+	struct x86_translation t;
+
+	return x86_translate(s, MMU_SUPER, lin, ACC_EXEC, 0, &t) == X86_OK && t.global;
+}
+
 static struct soft_block *looked_up(struct soft_vcpu *sv)
 {
 	struct x86_state *s = &sv->vcpu->state;
@@ -341,8 +368,10 @@ static struct soft_block *looked_up(struct soft_vcpu *sv)
 	s->rip = s->gen[GEN_R13];
 	sv->tr.stat.lookups++;
 	b = next_block(sv);
-	if (b && !sv->tr.hash_stale)
+	if (b && !sv->tr.hash_stale && !sv->tr.hash_stale_nonglobal) {
+		sv->tr.hash_local |= s->cpl != 3 && !global_code(s, s->rip);
 		insert_hash(&sv->tr, s->cpl == 3, s->rip, b->tr);
+	}
 	return b;
 }
 

@@ -66,14 +66,16 @@ enum { FLAT_READ, FLAT_WRITE, FLAT_KINDS };
 struct flat_table {
 	u8 *reservation;
 	u64 base; /* of entry 0, in the middle */
-	u32 nr_filled;
-	u64 *filled; /* linear page addresses */
+	struct flat_list {
+		u32 nr;
+		u64 *page; /* linear addresses of filled entries */
+	} list[2];     /* of ordinary and of global pages */
 };
 
 int flat_init(struct soft_vcpu *sv);
 void flat_free(struct soft_vcpu *sv);
 /* The TLB was flushed: entirely, or one page. Follows the tagged TLB, whose large pages may have made one into all. */
-void flat_flush(struct soft_vcpu *sv, bool all, u64 lin);
+void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin);
 void flat_flush_write(struct soft_vcpu *sv);
 /* Try to make an access of the current mmu_index possible inline. False: the interpreter must do it. */
 bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
@@ -143,7 +145,10 @@ struct tr_state {
 	struct hash_entry *hash[2]; /* supervisor, user */
 	u32 *hash_used[2];          /* indices filled */
 	u32 hash_nr[2];
-	bool hash_stale; /* empty both before entering generated code */
+	bool hash_stale;           /* empty both before entering generated code */
+	bool hash_stale_nonglobal; /* likewise, but supervisor entries of global pages stay */
+	bool hash_local;           /* the supervisor table has entries of pages that are not global */
+	u64 code_pages[64];        /* filter: linear pages (by their low bits) that have entries */
 	bool full;       /* code memory or sites used up: drop everything */
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
@@ -171,6 +176,10 @@ void tr_free(struct soft_vcpu *sv);
 void tr_reset(struct soft_vcpu *sv);
 /* Code addresses may lead elsewhere (TLB, generation of a page). */
 void tr_forget_targets(struct soft_vcpu *sv);
+/* The page of a linear address has been fetched from: flushing it matters. */
+void tr_note_page(struct soft_vcpu *sv, u64 lin);
+/* The same for a flush of the TLB. False: a page that no look-up has led to, nothing changes. */
+bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin);
 
 /* Can generated code run in the current mode? May ask for a flush (soft_vcpu.flush_wanted). */
 bool tr_context_ok(struct soft_vcpu *sv);
