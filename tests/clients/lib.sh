@@ -79,6 +79,12 @@ monitor_do()
 	done
 }
 
+monitor_quit()
+{
+	printf 'quit\n' >&4
+	monitor_close
+}
+
 monitor_close()
 {
 	exec 4>&-

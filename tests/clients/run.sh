@@ -168,8 +168,7 @@ test_migrate()
 	monitor_do migrate "\"exec:cat >'$work/migration'\"" || return
 	monitor_do info migrate || return
 	grep -a -q 'Migration status: completed' "$monitor.log" || fail "the migration did not complete"
-	monitor_do quit
-	monitor_close
+	monitor_quit
 	vm_finish
 	first=$(grep -a -c '^round .* ok' "$work/migrate.out")
 	vm_start arrive $machine -kernel "$kernel" -initrd "$initrd" -append unused -incoming "exec:cat '$work/migration'"
@@ -218,8 +217,7 @@ test_memtest()
 	vm_wait 'Memtest86+' || return
 	# The number of the running test: testing has begun.
 	vm_wait '#[0-9]' || return
-	monitor_do quit
-	monitor_close
+	monitor_quit
 	vm_finish
 	limit=$limit_before
 }

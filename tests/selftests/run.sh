@@ -8,6 +8,7 @@
 #	SELFTESTS: the folder they were built in (selftests.mk)
 #	WORK: for the output of each, TEST.out
 #	SELFTEST_TIMEOUT (environment): seconds that one may take (200)
+#	SELFTEST_SLOW=1 (environment): also those that take many minutes of a small machine
 set -u
 
 [ $# -ge 3 ] || {
@@ -107,6 +108,9 @@ not_run()
 		# Its page has a reserved bit set, and it wants Linux's emulator to fail at an x87 instruction. Here the guest
 		# gets the page fault that the manual asks for.
 		echo "tests that KVM's emulator lacks an instruction" ;;
+	hardware_disable_test)
+		# 512 processes, each with four spinning vCPUs and 64 threads that open and close files.
+		[ "${SELFTEST_SLOW:-}" = 1 ] || echo "takes ten minutes of two CPUs: SELFTEST_SLOW=1 runs it" ;;
 	mmio_warning_test)
 		echo "tests a defect of Linux on Intel's processors" ;;
 	esac
