@@ -3,6 +3,7 @@
 # make check-boot                            all boot tests on libanykvm
 # make check-boot BOOT_ARGS='--device /dev/kvm'    on a KVM device
 # make check-boot BOOT_ONLY='shell panic'          only these
+# make check-boot-svm                        on Debian's kvm-amd in an emulated SVM machine (not part of check)
 
 BOOT_DIR := $(BUILD)/tests/boot
 BOOT_WARN := -Wall -Wextra -Werror -std=gnu11 -D_GNU_SOURCE
@@ -12,18 +13,26 @@ BOOT_PROGRAMS := $(BOOT_DIR)/guest-work $(BOOT_DIR)/tiny64 $(BOOT_DIR)/tiny32
 
 $(BOOT_DIR)/guest-work: tests/boot/guest-work.c
 	@mkdir -p $(@D)
-	$(CC) $(BOOT_WARN) -O2 -ffp-contract=off -fno-math-errno -static -pthread -o $@ $<
+	$(Q)$(CC) $(BOOT_WARN) -O2 -ffp-contract=off -fno-math-errno -static -pthread -o $@ $<
 $(BOOT_DIR)/tiny64: tests/boot/tiny.c
 	@mkdir -p $(@D)
-	$(CC) $(BOOT_WARN) -m64 $(BOOT_TINY) -o $@ $<
+	$(Q)$(CC) $(BOOT_WARN) -m64 $(BOOT_TINY) -o $@ $<
 $(BOOT_DIR)/tiny32: tests/boot/tiny.c
 	@mkdir -p $(@D)
-	$(CC) $(BOOT_WARN) -m32 $(BOOT_TINY) -o $@ $<
+	$(Q)$(CC) $(BOOT_WARN) -m32 $(BOOT_TINY) -o $@ $<
 $(BOOT_DIR)/initramfs.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work tests/boot/host-guest.sh
-	sh scripts/mkinitramfs.sh -a $(BOOT_DIR)/guest-work:/bin/guest-work \
+	$(Q)sh scripts/mkinitramfs.sh -a $(BOOT_DIR)/guest-work:/bin/guest-work \
 		-a tests/boot/host-guest.sh:/bin/host-guest.sh $@
 
 .PHONY: check-boot
 check-boot: $(BUILD)/anykvm $(BOOT_PROGRAMS) $(BOOT_DIR)/initramfs.gz
-	kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) || kernel=; \
+	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) || kernel=; \
 	sh tests/boot/run.sh $(BUILD)/anykvm "$$kernel" $(BOOT_DIR) '$(BOOT_ARGS)' $(BOOT_ONLY)
+
+$(BOOT_DIR)/anykvm-static: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
+	$(Q)$(CC) -static -o $@ $^ -pthread
+
+.PHONY: check-boot-svm
+check-boot-svm: $(BOOT_DIR)/anykvm-static $(BOOT_PROGRAMS) $(BOOT_DIR)/initramfs.gz
+	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && \
+	sh tests/boot/run-in-svm.sh $< "$$kernel" $(BOOT_DIR) $(BOOT_ONLY)
