@@ -12,3 +12,9 @@ module:
 	@sh scripts/module-tree.sh $(MODULE_DIR) $(MODULE_FOLDERS)
 	$(Q)$(MAKE) -C $(KERNEL_HEADERS) M=$(abspath $(MODULE_DIR)) modules
 	@cp $(MODULE_DIR)/anykvm.ko $(BUILD)/anykvm.ko
+
+# Programs for the machine: static, it has no libraries.
+SVM_DIR := $(BUILD)/tests/svm
+$(SVM_DIR)/anykvm: $(BUILD)/anykvm
+	@mkdir -p $(@D)
+	$(Q)$(CC) -static -o $@ $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a -pthread

@@ -88,7 +88,10 @@ static void prepare_controls(struct vcpu *v, struct vmcb *c)
 	bool nmi = v->inject_valid && v->inject.type == X86_EVENT_NMI;
 	bool scaled = v->tsc_ratio != TSC_NOT_SCALED;
 
-	set_bit(&c->intercept3, I3_IRET, v->state.nmi_blocked || nmi);
+	bool hide_tf = svm_of(v)->step_tf;
+
+	set_bit(&c->intercept3, I3_IRET, v->state.nmi_blocked || nmi || hide_tf);
+	set_bit(&c->intercept3, I3_PUSHF | I3_POPF | I3_INTN, hide_tf);
 	set_bit(&c->intercept3, I3_VINTR, v->want_irq_window);
 	set_bit(&c->intercept3, I3_RDTSC, scaled);
 	set_bit(&c->intercept4, I4_RDTSCP, scaled);

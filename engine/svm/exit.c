@@ -195,8 +195,11 @@ static void decode_code(struct vcpu *v, struct vm_exit *exit, u32 code)
 	case X_MWAIT:
 	case X_MWAIT_ARMED: instruction(v, exit, VM_EXIT_MWAIT); break;
 	case X_XSETBV: instruction(v, exit, VM_EXIT_XSETBV); break;
-	/* IRET ends the blocking of NMIs: the library executes it and sees when. */
+	/* IRET ends the blocking of NMIs: the library executes it and sees when. The others would show a debugger's TF. */
 	case X_IRET:
+	case X_PUSHF:
+	case X_POPF:
+	case X_INTN:
 	case X_RDTSCP:
 	case X_RDPMC: exit->code = VM_EXIT_EMULATE; break;
 	case X_RSM:

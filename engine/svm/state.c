@@ -37,6 +37,13 @@ static struct vmcb_seg *seg_of(struct vmcb *c, unsigned i)
 	return &c->es + i;
 }
 
+/* As LTR leaves it there: the VMCB does not show that a TSS is busy (and an emulator refuses one that says so). */
+static void put_tr(struct vmcb *c, const struct x86_state *s)
+{
+	to_seg(&c->tr, &s->tr);
+	c->tr.attr &= (u16)~2u;
+}
+
 static void put_segments(struct vmcb *c, const struct x86_state *s)
 {
 	unsigned i;
@@ -44,7 +51,7 @@ static void put_segments(struct vmcb *c, const struct x86_state *s)
 	for (i = 0; i < SEG_COUNT; i++)
 		to_seg(seg_of(c, i), &s->seg[i]);
 	to_seg(&c->ldtr, &s->ldt);
-	to_seg(&c->tr, &s->tr);
+	put_tr(c, s);
 	c->gdtr.base = s->gdt.base;
 	c->gdtr.limit = s->gdt.limit;
 	c->idtr.base = s->idt.base;
@@ -60,7 +67,7 @@ static void get_segments(struct x86_state *s, struct vmcb *c)
 		from_seg(&s->seg[i], seg_of(c, i));
 	from_seg(&s->ldt, &c->ldtr);
 	from_seg(&s->tr, &c->tr);
-	/* The processor knows a busy TSS only; its type may come back as available (APM, "VMRUN"). */
+	/* See put_tr(). */
 	if (s->tr.attr & SEG_P)
 		s->tr.attr |= 2;
 	s->gdt.base = c->gdtr.base;
