@@ -29,7 +29,7 @@ struct cpu_regs {
 };
 
 #define VECTOR_NONE 0xffu /* the instruction completed */
-#define VECTOR_ODD 0xfeu /* the library did not know what to do: error holds its enum x86_result */
+#define VECTOR_ODD 0xfeu  /* the library did not know what to do: error holds its enum x86_result */
 
 #define VECTOR_LOOP 0xfdu /* the bare CPU did not come back */
 

@@ -12,9 +12,9 @@
 
 struct insn_options {
 	u64 seed;
-	unsigned rounds; /* cases for each opcode of the table and mode */
+	unsigned rounds;  /* cases for each opcode of the table and mode */
 	const char *only; /* operation's name, or NULL */
-	bool strict; /* compare undefined flags, too: the host is the guest's CPU */
+	bool strict;      /* compare undefined flags, too: the host is the guest's CPU */
 	bool verbose;
 };
 extern struct insn_options insn_options;

@@ -14,7 +14,7 @@
 
 static struct {
 	unsigned taken; /* numbers that the FIFO has given */
-	bool late; /* a first read is X86_PENDING */
+	bool late;      /* a first read is X86_PENDING */
 	unsigned recorded, replayed;
 	u64 record[RECORDS];
 	unsigned written;

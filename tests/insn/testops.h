@@ -10,7 +10,7 @@
 
 enum lib_variant {
 	LIB_PLAIN, /* general routines, no TLB: every access goes through the gate's slow path */
-	LIB_FAST, /* specialised routines and the TLB */
+	LIB_FAST,  /* specialised routines and the TLB */
 	LIB_VARIANTS
 };
 
