@@ -76,7 +76,7 @@ $(BUILD)/anykvm: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
 	$(Q)$(CC) $(LDSAN) -o $@ $^ -pthread
 
 # Everything that fits CI, in order of increasing distance from the code.
-CHECKS := check-unit check-insn check-api check-boot
+CHECKS := check-unit check-insn check-native check-length check-engine check-api check-boot
 .PHONY: check
 check: all
 	@sh scripts/check.sh $(MAKE) $(CHECKS)

@@ -16,27 +16,25 @@
 
 #define PRELOAD_NAME "libanykvm-preload.so"
 
-static const char run_help[] =
-	"usage: anykvm run [OPTIONS] -- PROGRAM [ARGUMENTS]\n"
-	"Runs a program for which /dev/kvm exists, also where this machine has none.\n"
-	"\n"
-	"  --engine NAME    auto, interpreter or translator (auto)\n"
-	"  --trace FILE     append a line for each KVM ioctl to FILE\n"
-	"  --verbose        say what is done, and log what the library has to say\n"
-	"  --help           this text\n"
-	"\n"
-	"Exit status: the program's; 127 it was not found, 126 it could not be run.\n";
+static const char run_help[] = "usage: anykvm run [OPTIONS] -- PROGRAM [ARGUMENTS]\n"
+			       "Runs a program for which /dev/kvm exists, also where this machine has none.\n"
+			       "\n"
+			       "  --engine NAME    auto, interpreter or translator (auto)\n"
+			       "  --trace FILE     append a line for each KVM ioctl to FILE\n"
+			       "  --verbose        say what is done, and log what the library has to say\n"
+			       "  --help           this text\n"
+			       "\n"
+			       "Exit status: the program's; 127 it was not found, 126 it could not be run.\n";
 
-static const char env_help[] =
-	"usage: anykvm env [--engine NAME]\n"
-	"Prints what to export so that programs started from a shell find /dev/kvm:\n"
-	"  eval \"$(anykvm env)\"\n";
+static const char env_help[] = "usage: anykvm env [--engine NAME] [--trace FILE]\n"
+			       "Prints what to export so that programs started from a shell find /dev/kvm:\n"
+			       "  eval \"$(anykvm env)\"\n";
 
 enum { STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
 struct run_options {
 	const char *engine;
-	const char *trace;	/* absolute */
+	const char *trace; /* absolute */
 	bool verbose;
 };
 
@@ -115,15 +113,12 @@ static bool parse(int argc, char **argv, const char *help, struct run_options *o
 			if (!o->trace)
 				return false;
 			break;
-		case 'v':
-			o->verbose = true;
-			break;
+		case 'v': o->verbose = true; break;
 		case 'h':
 			fputs(help, stdout);
 			*status = STATUS_OK;
 			return false;
-		default:
-			return false;
+		default: return false;
 		}
 	}
 	return true;
@@ -139,7 +134,8 @@ static bool find_program(const char *name, char *path, size_t size)
 	for (dirs = dirs ? dirs : "/usr/local/bin:/usr/bin:/bin"; dirs;) {
 		const char *end = strchrnul(dirs, ':');
 
-		if ((size_t)snprintf(path, size, "%.*s%s%s", (int)(end - dirs), dirs, end > dirs ? "/" : "", name) < size &&
+		if ((size_t)snprintf(path, size, "%.*s%s%s", (int)(end - dirs), dirs, end > dirs ? "/" : "", name) <
+			    size &&
 		    access(path, X_OK) == 0)
 			return true;
 		dirs = *end ? end + 1 : NULL;
@@ -159,8 +155,8 @@ static enum linking linking_of(const char *path)
 	if (fd < 0)
 		return result;
 	if (pread(fd, &eh, sizeof(eh), 0) == (ssize_t)sizeof(eh) && !memcmp(eh.e_ident, ELFMAG, SELFMAG)) {
-		result = eh.e_machine == EM_X86_64 && eh.e_ident[EI_CLASS] == ELFCLASS64 ? LINKED_STATIC :
-											   LINKED_FOREIGN;
+		result = eh.e_machine == EM_X86_64 && eh.e_ident[EI_CLASS] == ELFCLASS64 ? LINKED_STATIC
+											 : LINKED_FOREIGN;
 		for (unsigned i = 0; result == LINKED_STATIC && i < eh.e_phnum; i++) {
 			Elf64_Phdr ph;
 
@@ -205,16 +201,12 @@ static int run_program(const struct run_options *o, char **argv)
 		message("%s is statically linked: anykvm run cannot reach its system calls yet (see docs/status.md)",
 			program);
 		return STATUS_CANNOT_RUN;
-	case LINKED_FOREIGN:
-		message("%s is not a 64-bit x86 program", program);
-		return STATUS_CANNOT_RUN;
+	case LINKED_FOREIGN: message("%s is not a 64-bit x86 program", program); return STATUS_CANNOT_RUN;
 	case LINKED_DYNAMIC:
-	case LINKED_OTHER:
-		break;
+	case LINKED_OTHER: break;
 	}
 	if (!set_preload(library) || (o->engine && setenv("ANYKVM_ENGINE", o->engine, 1)) ||
-	    (o->trace && setenv("ANYKVM_TRACE", o->trace, 1)) ||
-	    (o->verbose && setenv("ANYKVM_LOG", "info", 0))) {
+	    (o->trace && setenv("ANYKVM_TRACE", o->trace, 1)) || (o->verbose && setenv("ANYKVM_LOG", "info", 0))) {
 		message("out of memory");
 		return STATUS_FAILED;
 	}
@@ -253,6 +245,15 @@ static void print_quoted(const char *text)
 	putchar('\'');
 }
 
+static void print_export(const char *name, const char *value)
+{
+	if (!value)
+		return;
+	printf("export %s=", name);
+	print_quoted(value);
+	putchar('\n');
+}
+
 int cmd_env(int argc, char **argv)
 {
 	struct run_options o = { 0 };
@@ -270,10 +271,7 @@ int cmd_env(int argc, char **argv)
 	fputs("export LD_PRELOAD=", stdout);
 	print_quoted(library);
 	fputs("${LD_PRELOAD:+:$LD_PRELOAD}\n", stdout);
-	if (o.engine) {
-		fputs("export ANYKVM_ENGINE=", stdout);
-		print_quoted(o.engine);
-		putchar('\n');
-	}
+	print_export("ANYKVM_ENGINE", o.engine);
+	print_export("ANYKVM_TRACE", o.trace);
 	return STATUS_OK;
 }

@@ -11,8 +11,8 @@
 enum exit_status {
 	STATUS_OK = 0,
 	STATUS_FAILED = 1, /* could not start, or the host failed us */
-	STATUS_USAGE = 2, /* bad arguments */
-	STATUS_GUEST = 3, /* the guest crashed: panic, triple fault, failed entry */
+	STATUS_USAGE = 2,  /* bad arguments */
+	STATUS_GUEST = 3,  /* the guest crashed: panic, triple fault, failed entry */
 	STATUS_SIGNAL = 128,
 };
 

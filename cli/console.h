@@ -33,8 +33,8 @@ struct console {
 	uint8_t buffer[CONSOLE_BUFFER]; /* input not yet taken by the guest */
 	size_t start, fill;
 	bool input_open;
-	bool escaped; /* the last byte was Ctrl-A */
-	bool settled; /* the guest has listened for a while */
+	bool escaped;            /* the last byte was Ctrl-A */
+	bool settled;            /* the guest has listened for a while */
 	int64_t listening_since; /* ms, or -1 */
 };
 

@@ -19,9 +19,9 @@
 #define RTC_IRQ 8
 #define RTC_CENTURY 0x32 /* CMOS byte, announced in the FADT */
 #define PVPANIC_PORT 0x505
-#define PM_EVENT_PORT 0x600 /* PM1a status and enable, 2 bytes each */
+#define PM_EVENT_PORT 0x600   /* PM1a status and enable, 2 bytes each */
 #define PM_CONTROL_PORT 0x604 /* PM1a control, 2 bytes */
-#define PM_TIMER_PORT 0x608 /* 4 bytes, all 32 bits count */
+#define PM_TIMER_PORT 0x608   /* 4 bytes, all 32 bits count */
 #define PM_SCI_IRQ 9
 #define PM_SLEEP_OFF 5 /* SLP_TYP of the S5 state, in DSDT's \_S5 */
 #define RESET_PORT 0xcf9
@@ -34,7 +34,7 @@ struct rtc {
 	uint8_t index;
 	uint8_t memory[128];
 	time_t offset; /* guest's time - host's time, seconds */
-	bool frozen; /* SET bit: the time registers are memory */
+	bool frozen;   /* SET bit: the time registers are memory */
 };
 
 /* ACPI fixed hardware: PM1a blocks, timer; and the reset port. */

@@ -35,10 +35,10 @@ bool load_guest(struct machine *m, const struct load_request *request, struct en
 
 /* What the parts below need to know about each other. */
 struct kernel {
-	uint64_t end; /* first byte above the kernel and its early work space */
-	uint64_t initrd_max; /* highest address an initrd byte may have */
-	size_t command_line_max; /* bytes without the final zero */
-	bool pvh; /* start info instead of boot_params */
+	uint64_t end;              /* first byte above the kernel and its early work space */
+	uint64_t initrd_max;       /* highest address an initrd byte may have */
+	size_t command_line_max;   /* bytes without the final zero */
+	bool pvh;                  /* start info instead of boot_params */
 	struct boot_params params; /* with the setup header filled in */
 	struct entry entry;
 };

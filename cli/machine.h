@@ -26,12 +26,12 @@
 enum machine_end {
 	MACHINE_RUNNING,
 	MACHINE_POWEROFF, /* the guest powered off */
-	MACHINE_RESET, /* the guest asked for a reset */
-	MACHINE_QUIT, /* the user ended it */
-	MACHINE_SIGNAL, /* a signal to this process ended it */
-	MACHINE_CRASH, /* the guest cannot go on; its registers were taken */
-	MACHINE_PANIC, /* the guest said that it panicked (pvpanic) */
-	MACHINE_ERROR, /* KVM or the host failed */
+	MACHINE_RESET,    /* the guest asked for a reset */
+	MACHINE_QUIT,     /* the user ended it */
+	MACHINE_SIGNAL,   /* a signal to this process ended it */
+	MACHINE_CRASH,    /* the guest cannot go on; its registers were taken */
+	MACHINE_PANIC,    /* the guest said that it panicked (pvpanic) */
+	MACHINE_ERROR,    /* KVM or the host failed */
 };
 
 struct machine;
@@ -50,21 +50,21 @@ struct machine {
 	struct kvmdev *vm;
 	size_t run_size; /* KVM_GET_VCPU_MMAP_SIZE */
 
-	uint8_t *ram; /* all of it, in one mapping */
+	uint8_t *ram;      /* all of it, in one mapping */
 	uint64_t ram_size; /* bytes, a multiple of the page size */
-	uint64_t ram_low; /* bytes below the hole, from address 0 */
+	uint64_t ram_low;  /* bytes below the hole, from address 0 */
 
 	struct bus bus;
 	struct vcpu *vcpus;
 	unsigned int cpu_count;
 
-	int end_event; /* eventfd: readable once end is set */
+	int end_event;            /* eventfd: readable once end is set */
 	pthread_mutex_t end_lock; /* end, end_text, report, panic_seen */
-	enum machine_end end; /* the first reason counts */
-	char end_text[256]; /* what to tell the user; may be empty */
-	char *report; /* register dump of the crash or panic, or NULL; malloc */
-	bool panic_seen; /* the guest said so, see machine_panicked() */
-	int end_signal; /* MACHINE_SIGNAL: which; main thread only */
+	enum machine_end end;     /* the first reason counts */
+	char end_text[256];       /* what to tell the user; may be empty */
+	char *report;             /* register dump of the crash or panic, or NULL; malloc */
+	bool panic_seen;          /* the guest said so, see machine_panicked() */
+	int end_signal;           /* MACHINE_SIGNAL: which; main thread only */
 };
 
 /*

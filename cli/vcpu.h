@@ -16,7 +16,7 @@
 /* How the boot processor starts. */
 enum entry_mode {
 	ENTRY_PROTECTED, /* flat 32-bit segments, no paging */
-	ENTRY_LONG, /* flat 64-bit code segment, page tables at boot_page_tables */
+	ENTRY_LONG,      /* flat 64-bit code segment, page tables at boot_page_tables */
 };
 
 struct entry {

@@ -9,14 +9,14 @@
 
 struct bus_range {
 	u64 addr;
-	u32 len;		/* 0: matches any access that starts at addr */
+	u32 len; /* 0: matches any access that starts at addr */
 	struct bus_dev *dev;
 };
 
 struct bus_devs {
 	u32 nr;
-	u32 limited;		/* devices that count against BUS_MAX_DEVICES */
-	u32 max_len;		/* the longest range: how far back a search must look */
+	u32 limited; /* devices that count against BUS_MAX_DEVICES */
+	u32 max_len; /* the longest range: how far back a search must look */
 	struct bus_range range[];
 };
 

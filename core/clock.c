@@ -267,7 +267,7 @@ int vcpu_set_tsc_khz(struct vcpu *v, u32 khz)
 	/* Within the tolerance of oscillators scaling would only cost. */
 	if (khz < host - slack || khz > host + slack) {
 		if (!v->vm->engine->caps.soft)
-			return -EINVAL;	/* no hardware engine scales yet */
+			return -EINVAL; /* no hardware engine scales yet */
 		ratio = ((u64)khz << 32) / host;
 		if (!ratio || ratio >= RATIO_MAX)
 			return -EINVAL;
@@ -304,11 +304,8 @@ long vcpu_tsc_attr(struct vcpu *v, u32 cmd, unsigned long arg)
 		return -ENXIO;
 	user = (void *)(unsigned long)attr.addr;
 	switch (cmd) {
-	case KVM_HAS_DEVICE_ATTR:
-		return 0;
-	case KVM_GET_DEVICE_ATTR:
-		val = (u64)v->tsc_offset;
-		return host_copy_to_user(user, &val, sizeof(val));
+	case KVM_HAS_DEVICE_ATTR: return 0;
+	case KVM_GET_DEVICE_ATTR: val = (u64)v->tsc_offset; return host_copy_to_user(user, &val, sizeof(val));
 	default:
 		if (host_copy_from_user(&val, user, sizeof(val)))
 			return -EFAULT;

@@ -9,8 +9,7 @@
 #include "vcpu.h"
 
 #define PAGE_BYTES 4096
-#define RING_ENTRIES \
-	((PAGE_BYTES - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio))
+#define RING_ENTRIES ((PAGE_BYTES - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio))
 
 struct coalesced_zone {
 	struct bus_dev dev;
@@ -21,8 +20,8 @@ struct coalesced_zone {
 
 /* Made with the first zone, kept as long as the VM. */
 struct coalesced {
-	struct host_lock ring_lock;	/* innermost: writers of the ring */
-	struct coalesced_zone *zones;	/* vm->slots_lock */
+	struct host_lock ring_lock;   /* innermost: writers of the ring */
+	struct coalesced_zone *zones; /* vm->slots_lock */
 };
 
 static bool zone_contains(const struct kvm_coalesced_mmio_zone *z, u64 addr, u64 len)
@@ -118,8 +117,12 @@ int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *zo
 	if (zone->pio > 1)
 		return -EINVAL;
 	host_mutex_lock(&vm->slots_lock);
-	link = vm->coalesced ? &vm->coalesced->zones : NULL;
-	while (link && (z = *link)) {
+	if (!vm->coalesced) {
+		host_mutex_unlock(&vm->slots_lock);
+		return 0;
+	}
+	link = &vm->coalesced->zones;
+	while ((z = *link) != NULL) {
 		/* As Linux: every zone that contains the given range goes. */
 		if (z->zone.pio == zone->pio && zone_contains(&z->zone, zone->addr, zone->size)) {
 			*link = z->next;

@@ -15,7 +15,7 @@
 
 #define XCR0_X87_SSE 3ull
 #define XCR0_AVX 4ull
-#define XSAVE_LEGACY_SIZE 576	/* legacy area and header */
+#define XSAVE_LEGACY_SIZE 576 /* legacy area and header */
 
 #define MAXPHYADDR_DEFAULT 36
 
@@ -23,12 +23,12 @@
 #define MISC_ENABLE_MWAIT (1ull << 18)
 
 /* Paravirtual features of leaf 0x40000001 that are there (clock.c, pv.c, msr_table.c, hypercall.c). */
-#define PV_OFFERED \
-	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
-	 BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | BIT(KVM_FEATURE_POLL_CONTROL) | \
-	 BIT(KVM_FEATURE_PV_UNHALT) | BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_PV_SCHED_YIELD))
+#define PV_OFFERED                                                                                                     \
+	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE2) |                \
+	 BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | BIT(KVM_FEATURE_POLL_CONTROL) | BIT(KVM_FEATURE_PV_UNHALT) |        \
+	 BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_PV_SCHED_YIELD))
 
-static const u32 pv_signature[3] = { 0x4b4d564b, 0x564b4d56, 0x0000004d };	/* KVMKVMKVM */
+static const u32 pv_signature[3] = { 0x4b4d564b, 0x564b4d56, 0x0000004d }; /* KVMKVMKVM */
 
 /* --- the host -------------------------------------------------------------------------------------- */
 
@@ -90,18 +90,14 @@ static bool bit_offered(const struct cpuid_bit *b)
 	u32 r[4];
 
 	switch ((enum cpuid_offer)b->offer) {
-	case OFFER_NEVER:
-		return false;
-	case OFFER_ALWAYS:
-		return true;
-	case OFFER_INTEL:
-		return !cpuid_host_is_amd();
+	case OFFER_NEVER: return false;
+	case OFFER_ALWAYS: return true;
+	case OFFER_INTEL: return !cpuid_host_is_amd();
 	case OFFER_HOST_AVX:
 		if (!(cpuid_supported_xcr0() & XCR0_AVX))
 			return false;
 		break;
-	case OFFER_HOST:
-		break;
+	case OFFER_HOST: break;
 	}
 	if (!host_has_leaf(b->leaf))
 		return false;
@@ -133,11 +129,21 @@ struct table {
 static bool leaf_is_indexed(u32 leaf)
 {
 	switch (leaf) {
-	case 4: case 7: case 0xb: case 0xd: case 0xf: case 0x10: case 0x12: case 0x14: case 0x17: case 0x18:
-	case 0x1d: case 0x1e: case 0x1f: case 0x8000001d:
-		return true;
-	default:
-		return false;
+	case 4:
+	case 7:
+	case 0xb:
+	case 0xd:
+	case 0xf:
+	case 0x10:
+	case 0x12:
+	case 0x14:
+	case 0x17:
+	case 0x18:
+	case 0x1d:
+	case 0x1e:
+	case 0x1f:
+	case 0x8000001d: return true;
+	default: return false;
 	}
 }
 
@@ -221,7 +227,7 @@ static int add_xsave(struct table *t, struct kvm_cpuid_entry2 *e)
 		e = add_leaf(t, 0xd, i);
 		if (!e)
 			return -E2BIG;
-		e->ecx &= 2;	/* alignment in the compacted form; neither supervisor state nor XFD */
+		e->ecx &= 2; /* alignment in the compacted form; neither supervisor state nor XFD */
 		e->edx = 0;
 	}
 	return 0;
@@ -240,63 +246,39 @@ static int add_supported(struct table *t, u32 leaf)
 	if (!e)
 		return -E2BIG;
 	switch (leaf) {
-	case 0:
-		e->eax = e->eax < MAX_BASIC_LEAF ? e->eax : MAX_BASIC_LEAF;
-		return 0;
-	case 1:
-		set_regs(e, e->eax, e->ebx, offered(1, 0, OUT_ECX), offered(1, 0, OUT_EDX));
-		return 0;
+	case 0: e->eax = e->eax < MAX_BASIC_LEAF ? e->eax : MAX_BASIC_LEAF; return 0;
+	case 1: set_regs(e, e->eax, e->ebx, offered(1, 0, OUT_ECX), offered(1, 0, OUT_EDX)); return 0;
 	case 4:
-	case 0x8000001d:
-		return add_caches(t, e);
+	case 0x8000001d: return add_caches(t, e);
 	case 6:
-		set_regs(e, BIT(2), 0, 0, 0);	/* the APIC timer runs always */
+		set_regs(e, BIT(2), 0, 0, 0); /* the APIC timer runs always */
 		return 0;
-	case 7:
-		return add_features7(t, e);
+	case 7: return add_features7(t, e);
 	case 0xb:
 	case 0x1f:
-		set_regs(e, 0, 0, 0, e->edx);	/* no topology: user space knows it */
+		set_regs(e, 0, 0, 0, e->edx); /* no topology: user space knows it */
 		return 0;
-	case 0xd:
-		return add_xsave(t, e);
-	case PV_SIGNATURE:
-		set_regs(e, PV_FEATURES, pv_signature[0], pv_signature[1], pv_signature[2]);
-		return 0;
-	case PV_FEATURES:
-		set_regs(e, PV_OFFERED, 0, 0, 0);
-		return 0;
-	case 0x80000000:
-		e->eax = max_extended_leaf(e->eax);
-		return 0;
+	case 0xd: return add_xsave(t, e);
+	case PV_SIGNATURE: set_regs(e, PV_FEATURES, pv_signature[0], pv_signature[1], pv_signature[2]); return 0;
+	case PV_FEATURES: set_regs(e, PV_OFFERED, 0, 0, 0); return 0;
+	case 0x80000000: e->eax = max_extended_leaf(e->eax); return 0;
 	case 0x80000001:
-		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(leaf, 0, OUT_ECX),
-			 offered(leaf, 0, OUT_EDX));
+		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(leaf, 0, OUT_ECX), offered(leaf, 0, OUT_EDX));
 		return 0;
-	case 0x80000006:
-		e->edx &= ~0x30000u;
-		return 0;
-	case 0x80000007:
-		set_regs(e, 0, 0, 0, offered(leaf, 0, OUT_EDX));
-		return 0;
+	case 0x80000006: e->edx &= ~0x30000u; return 0;
+	case 0x80000007: set_regs(e, 0, 0, 0, offered(leaf, 0, OUT_EDX)); return 0;
 	case 0x80000008:
 		set_regs(e, (e->eax & 0xff) | 48 << 8, offered(leaf, 0, OUT_EBX), e->ecx & 0xf0ff, 0);
 		return 0;
-	case 0x80000019:
-		set_regs(e, e->eax, e->ebx, 0, 0);
-		return 0;
-	case 0x8000001a:
-		set_regs(e, e->eax & 7, 0, 0, 0);
-		return 0;
-	case 0x80000021:
-		set_regs(e, offered(leaf, 0, OUT_EAX), 0, 0, 0);
-		return 0;
+	case 0x80000019: set_regs(e, e->eax, e->ebx, 0, 0); return 0;
+	case 0x8000001a: set_regs(e, e->eax & 7, 0, 0, 0); return 0;
+	case 0x80000021: set_regs(e, offered(leaf, 0, OUT_EAX), 0, 0, 0); return 0;
 	case 2:
-	case 0x80000002: case 0x80000003: case 0x80000004: case 0x80000005:
-		return 0;			/* names and caches, as the host has them */
-	default:
-		set_regs(e, 0, 0, 0, 0);
-		return 0;
+	case 0x80000002:
+	case 0x80000003:
+	case 0x80000004:
+	case 0x80000005: return 0; /* names and caches, as the host has them */
+	default: set_regs(e, 0, 0, 0, 0); return 0;
 	}
 }
 
@@ -355,8 +337,8 @@ static int check_padding(unsigned long user, u32 nr)
 	u32 i;
 
 	for (i = 0; i < nr; i++)
-		if (host_copy_from_user(&e, (void *)(user + i * sizeof(e)), sizeof(e)) ||
-		    e.padding[0] || e.padding[1] || e.padding[2])
+		if (host_copy_from_user(&e, (void *)(user + i * sizeof(e)), sizeof(e)) || e.padding[0] ||
+		    e.padding[1] || e.padding[2])
 			return -EINVAL;
 	return 0;
 }
@@ -399,8 +381,7 @@ static const struct kvm_cpuid_entry2 *find(const struct vcpu *v, u32 leaf, u32 s
 	for (i = 0; i < v->nr_cpuid; i++) {
 		const struct kvm_cpuid_entry2 *e = &v->cpuid[i];
 
-		if (e->function == leaf &&
-		    (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == subleaf))
+		if (e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == subleaf))
 			return e;
 	}
 	return NULL;
@@ -472,8 +453,7 @@ static void update_features(struct vcpu *v)
 			}
 		}
 		/* By default MONITOR and MWAIT never fault, whatever CPUID says. */
-		if (b->feature == X86F_MONITOR &&
-		    !(v->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
+		if (b->feature == X86F_MONITOR && !(v->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
 			on = true;
 		if (on && bit_possible(b))
 			s->features[b->feature / 64] |= 1ull << (b->feature % 64);

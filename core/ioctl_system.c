@@ -6,7 +6,7 @@
 #include "vcpu.h"
 
 #define PAGE_BYTES 4096
-#define VCPU_SHARED_PAGES 3	/* kvm_run, port data, coalesced ring */
+#define VCPU_SHARED_PAGES 3 /* kvm_run, port data, coalesced ring */
 
 static long system_attr(u32 cmd, unsigned long arg)
 {
@@ -36,34 +36,22 @@ long system_ioctl(const struct engine_ops *engine, u32 cmd, unsigned long arg, s
 {
 	made->type = OBJ_NONE;
 	switch (cmd) {
-	case KVM_GET_API_VERSION:
-		return arg ? -EINVAL : KVM_API_VERSION;
-	case KVM_CREATE_VM:
-		return create_vm(engine, arg, made);
-	case KVM_CHECK_EXTENSION:
-		return cap_check(engine, NULL, arg);
-	case KVM_GET_VCPU_MMAP_SIZE:
-		return arg ? -EINVAL : VCPU_SHARED_PAGES * PAGE_BYTES;
-	case KVM_GET_SUPPORTED_CPUID:
-		return cpuid_supported_ioctl(arg, false);
-	case KVM_GET_EMULATED_CPUID:
-		return cpuid_supported_ioctl(arg, true);
-	case KVM_GET_MSR_INDEX_LIST:
-		return msr_list_ioctl(arg, false);
-	case KVM_GET_MSR_FEATURE_INDEX_LIST:
-		return msr_list_ioctl(arg, true);
-	case KVM_GET_MSRS:
-		return msr_ioctl(NULL, arg, false);
+	case KVM_GET_API_VERSION: return arg ? -EINVAL : KVM_API_VERSION;
+	case KVM_CREATE_VM: return create_vm(engine, arg, made);
+	case KVM_CHECK_EXTENSION: return cap_check(engine, NULL, arg);
+	case KVM_GET_VCPU_MMAP_SIZE: return arg ? -EINVAL : VCPU_SHARED_PAGES * PAGE_BYTES;
+	case KVM_GET_SUPPORTED_CPUID: return cpuid_supported_ioctl(arg, false);
+	case KVM_GET_EMULATED_CPUID: return cpuid_supported_ioctl(arg, true);
+	case KVM_GET_MSR_INDEX_LIST: return msr_list_ioctl(arg, false);
+	case KVM_GET_MSR_FEATURE_INDEX_LIST: return msr_list_ioctl(arg, true);
+	case KVM_GET_MSRS: return msr_ioctl(NULL, arg, false);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
 		return host_copy_to_user((void *)arg, &mce_supported_cap, sizeof(mce_supported_cap));
 	case KVM_GET_DEVICE_ATTR:
-	case KVM_HAS_DEVICE_ATTR:
-		return system_attr(cmd, arg);
+	case KVM_HAS_DEVICE_ATTR: return system_attr(cmd, arg);
 	case KVM_TRACE_ENABLE:
 	case KVM_TRACE_PAUSE:
-	case KVM_TRACE_DISABLE:
-		return -EOPNOTSUPP;
-	default:
-		return -EINVAL;
+	case KVM_TRACE_DISABLE: return -EOPNOTSUPP;
+	default: return -EINVAL;
 	}
 }

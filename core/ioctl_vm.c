@@ -9,7 +9,7 @@
 #define MIN_MMU_PAGES 64
 #define MAX_PMU_EVENTS 300
 #define MAX_ROUTES 4096
-#define MAX_TSC_RATIO 256	/* what the 32.32 ratio of clock.c takes */
+#define MAX_TSC_RATIO 256 /* what the 32.32 ratio of clock.c takes */
 
 /* --- settings -------------------------------------------------------------------------------------- */
 
@@ -188,8 +188,7 @@ static long set_routing(struct vm *vm, unsigned long arg)
 		entries = host_alloc(size);
 		if (!entries)
 			return -ENOMEM;
-		r = host_copy_from_user(entries, (void *)(arg + offsetof(struct kvm_irq_routing, entries)),
-					size);
+		r = host_copy_from_user(entries, (void *)(arg + offsetof(struct kvm_irq_routing, entries)), size);
 	}
 	if (!r)
 		r = irq_set_routing(vm, entries, head.nr, head.flags);
@@ -255,26 +254,16 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 	if (host_copy_from_user(&u, (void *)arg, _IOC_SIZE(cmd)))
 		return -EFAULT;
 	switch (cmd) {
-	case KVM_SET_USER_MEMORY_REGION:
-		return vm_set_memory_region(vm, &u.region);
-	case KVM_GET_DIRTY_LOG:
-		return vm_get_dirty_log(vm, &u.log);
-	case KVM_CLEAR_DIRTY_LOG:
-		return vm_clear_dirty_log(vm, &u.clear);
-	case KVM_REGISTER_COALESCED_MMIO:
-		return coalesced_register(vm, &u.zone);
-	case KVM_UNREGISTER_COALESCED_MMIO:
-		return coalesced_unregister(vm, &u.zone);
-	case KVM_IRQFD:
-		return irqfd_assign(vm, &u.irqfd);
-	case KVM_IOEVENTFD:
-		return ioeventfd_set(vm, &u.ioeventfd);
-	case KVM_SIGNAL_MSI:
-		return signal_msi(vm, &u.msi);
-	case KVM_ENABLE_CAP:
-		return cap_enable_vm(vm, &u.cap);
-	default:	/* KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION */
-		return -ENOTTY;
+	case KVM_SET_USER_MEMORY_REGION: return vm_set_memory_region(vm, &u.region);
+	case KVM_GET_DIRTY_LOG: return vm_get_dirty_log(vm, &u.log);
+	case KVM_CLEAR_DIRTY_LOG: return vm_clear_dirty_log(vm, &u.clear);
+	case KVM_REGISTER_COALESCED_MMIO: return coalesced_register(vm, &u.zone);
+	case KVM_UNREGISTER_COALESCED_MMIO: return coalesced_unregister(vm, &u.zone);
+	case KVM_IRQFD: return irqfd_assign(vm, &u.irqfd);
+	case KVM_IOEVENTFD: return ioeventfd_set(vm, &u.ioeventfd);
+	case KVM_SIGNAL_MSI: return signal_msi(vm, &u.msi);
+	case KVM_ENABLE_CAP: return cap_enable_vm(vm, &u.cap);
+	default: /* KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION */ return -ENOTTY;
 	}
 }
 
@@ -294,64 +283,36 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_SIGNAL_MSI:
 	case KVM_ENABLE_CAP:
 	case KVM_MEMORY_ENCRYPT_REG_REGION:
-	case KVM_MEMORY_ENCRYPT_UNREG_REGION:
-		return ioctl_with_struct(vm, cmd, arg);
-	case KVM_CREATE_VCPU:
-		return create_vcpu(vm, arg, made);
-	case KVM_CREATE_DEVICE:
-		return create_device(vm, arg, made);
-	case KVM_GET_STATS_FD:
-		return create_stats(vm, made);
-	case KVM_CHECK_EXTENSION:
-		return cap_check(vm->engine, vm, arg);
-	case KVM_CREATE_IRQCHIP:
-		return create_irqchip(vm);
+	case KVM_MEMORY_ENCRYPT_UNREG_REGION: return ioctl_with_struct(vm, cmd, arg);
+	case KVM_CREATE_VCPU: return create_vcpu(vm, arg, made);
+	case KVM_CREATE_DEVICE: return create_device(vm, arg, made);
+	case KVM_GET_STATS_FD: return create_stats(vm, made);
+	case KVM_CHECK_EXTENSION: return cap_check(vm->engine, vm, arg);
+	case KVM_CREATE_IRQCHIP: return create_irqchip(vm);
 	case KVM_IRQ_LINE:
-	case KVM_IRQ_LINE_STATUS:
-		return irq_line(vm, arg, cmd == KVM_IRQ_LINE_STATUS);
+	case KVM_IRQ_LINE_STATUS: return irq_line(vm, arg, cmd == KVM_IRQ_LINE_STATUS);
 	case KVM_GET_IRQCHIP:
-	case KVM_SET_IRQCHIP:
-		return irqchip_state(vm, arg, cmd == KVM_SET_IRQCHIP);
+	case KVM_SET_IRQCHIP: return irqchip_state(vm, arg, cmd == KVM_SET_IRQCHIP);
 	case KVM_CREATE_PIT:
-	case KVM_CREATE_PIT2:
-		return create_pit(vm, arg, cmd == KVM_CREATE_PIT2);
-	case KVM_GET_PIT:
-		return get_pit(vm, arg, sizeof(struct kvm_pit_state));
-	case KVM_GET_PIT2:
-		return get_pit(vm, arg, sizeof(struct kvm_pit_state2));
-	case KVM_SET_PIT:
-		return set_pit(vm, arg, sizeof(struct kvm_pit_state));
-	case KVM_SET_PIT2:
-		return set_pit(vm, arg, sizeof(struct kvm_pit_state2));
-	case KVM_REINJECT_CONTROL:
-		return reinject_control(vm, arg);
-	case KVM_SET_GSI_ROUTING:
-		return set_routing(vm, arg);
-	case KVM_SET_TSS_ADDR:
-		return set_tss_addr(vm, arg);
-	case KVM_SET_IDENTITY_MAP_ADDR:
-		return set_identity_map_addr(vm, arg);
-	case KVM_SET_BOOT_CPU_ID:
-		return set_boot_cpu_id(vm, arg);
-	case KVM_SET_NR_MMU_PAGES:
-		return set_mmu_pages(vm, arg);
-	case KVM_GET_NR_MMU_PAGES:
-		return __atomic_load_n(&vm->mmu_pages, __ATOMIC_RELAXED);
-	case KVM_SET_TSC_KHZ:
-		return set_tsc_khz(vm, arg);
-	case KVM_GET_TSC_KHZ:
-		return __atomic_load_n(&vm->default_tsc_khz, __ATOMIC_RELAXED);
-	case KVM_GET_CLOCK:
-		return clock_get_ioctl(vm, arg);
-	case KVM_SET_CLOCK:
-		return clock_set_ioctl(vm, arg);
-	case KVM_X86_SET_MSR_FILTER:
-		return msr_set_filter(vm, arg);
-	case KVM_SET_PMU_EVENT_FILTER:
-		return set_pmu_filter(arg);
-	case KVM_RESET_DIRTY_RINGS:
-		return -EINVAL;		/* no dirty rings: nothing was enabled that could be reset */
-	default:			/* among them KVM_MEMORY_ENCRYPT_OP */
-		return -ENOTTY;
+	case KVM_CREATE_PIT2: return create_pit(vm, arg, cmd == KVM_CREATE_PIT2);
+	case KVM_GET_PIT: return get_pit(vm, arg, sizeof(struct kvm_pit_state));
+	case KVM_GET_PIT2: return get_pit(vm, arg, sizeof(struct kvm_pit_state2));
+	case KVM_SET_PIT: return set_pit(vm, arg, sizeof(struct kvm_pit_state));
+	case KVM_SET_PIT2: return set_pit(vm, arg, sizeof(struct kvm_pit_state2));
+	case KVM_REINJECT_CONTROL: return reinject_control(vm, arg);
+	case KVM_SET_GSI_ROUTING: return set_routing(vm, arg);
+	case KVM_SET_TSS_ADDR: return set_tss_addr(vm, arg);
+	case KVM_SET_IDENTITY_MAP_ADDR: return set_identity_map_addr(vm, arg);
+	case KVM_SET_BOOT_CPU_ID: return set_boot_cpu_id(vm, arg);
+	case KVM_SET_NR_MMU_PAGES: return set_mmu_pages(vm, arg);
+	case KVM_GET_NR_MMU_PAGES: return __atomic_load_n(&vm->mmu_pages, __ATOMIC_RELAXED);
+	case KVM_SET_TSC_KHZ: return set_tsc_khz(vm, arg);
+	case KVM_GET_TSC_KHZ: return __atomic_load_n(&vm->default_tsc_khz, __ATOMIC_RELAXED);
+	case KVM_GET_CLOCK: return clock_get_ioctl(vm, arg);
+	case KVM_SET_CLOCK: return clock_set_ioctl(vm, arg);
+	case KVM_X86_SET_MSR_FILTER: return msr_set_filter(vm, arg);
+	case KVM_SET_PMU_EVENT_FILTER: return set_pmu_filter(arg);
+	case KVM_RESET_DIRTY_RINGS: return -EINVAL; /* no dirty rings: nothing was enabled that could be reset */
+	default: /* among them KVM_MEMORY_ENCRYPT_OP */ return -ENOTTY;
 	}
 }

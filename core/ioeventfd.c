@@ -8,9 +8,9 @@ struct ioeventfd {
 	struct host_eventfd *eventfd;
 	enum vm_bus bus;
 	u64 addr;
-	u32 len;		/* 0: any length */
+	u32 len; /* 0: any length */
 	u64 datamatch;
-	bool wildcard;		/* any data */
+	bool wildcard; /* any data */
 };
 
 static u64 value_of(const void *val, u32 len)
@@ -54,15 +54,16 @@ static bool same(const struct ioeventfd *a, const struct ioeventfd *b)
 static int check_assign(const struct kvm_ioeventfd *args)
 {
 	switch (args->len) {
-	case 0: case 1: case 2: case 4: case 8:
-		break;
-	default:
-		return -EINVAL;
+	case 0:
+	case 1:
+	case 2:
+	case 4:
+	case 8: break;
+	default: return -EINVAL;
 	}
 	if (args->addr + args->len < args->addr)
 		return -EINVAL;
-	if (args->flags & ~(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO |
-			    KVM_IOEVENTFD_FLAG_DEASSIGN))
+	if (args->flags & ~(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN))
 		return -EINVAL;
 	return !args->len && args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH ? -EINVAL : 0;
 }
@@ -147,7 +148,7 @@ int ioeventfd_set(struct vm *vm, const struct kvm_ioeventfd *args)
 	if (!remove)
 		r = check_assign(args);
 	else if (args->flags & KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY)
-		r = -ENOENT;	/* a bus that x86 does not have */
+		r = -ENOENT; /* a bus that x86 does not have */
 	if (!r)
 		r = host_eventfd_get(args->fd, &fd);
 	if (r)

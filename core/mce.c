@@ -65,19 +65,12 @@ int mce_read_msr(struct vcpu *v, u32 index, u64 *val, bool host)
 	struct mce_state *m = v->mce;
 
 	switch (index) {
-	case MSR_MCG_CAP:
-		*val = m->mcg_cap;
-		return MSR_OK;
-	case MSR_MCG_STATUS:
-		*val = m->mcg_status;
-		return MSR_OK;
-	case MSR_MCG_CTL:
-		*val = m->mcg_ctl;
-		return m->mcg_cap & MCG_CTL_P || host ? MSR_OK : MSR_INVALID;
-	default:
-		break;
+	case MSR_MCG_CAP: *val = m->mcg_cap; return MSR_OK;
+	case MSR_MCG_STATUS: *val = m->mcg_status; return MSR_OK;
+	case MSR_MCG_CTL: *val = m->mcg_ctl; return m->mcg_cap & MCG_CTL_P || host ? MSR_OK : MSR_INVALID;
+	default: break;
 	}
-	if (index < MSR_MC0_CTL) {	/* MCi_CTL2: without CMCI only user space may look */
+	if (index < MSR_MC0_CTL) { /* MCi_CTL2: without CMCI only user space may look */
 		*val = 0;
 		return host && index - MSR_MC0_CTL2 < nr_banks(m) ? MSR_OK : MSR_INVALID;
 	}
@@ -99,8 +92,7 @@ static int write_bank(struct vcpu *v, u32 reg, u64 val, bool host)
 	 */
 	if (reg % 4 == BANK_CTL && val && (val | 1u << 10 | 1) != ~0ull)
 		return MSR_INVALID;
-	if (reg % 4 == BANK_STATUS && val && !host &&
-	    !(v->state.vendor_amd && v->msrs->hwcr & HWCR_STATUS_WRITE))
+	if (reg % 4 == BANK_STATUS && val && !host && !(v->state.vendor_amd && v->msrs->hwcr & HWCR_STATUS_WRITE))
 		return MSR_INVALID;
 	m->bank[reg] = val;
 	return MSR_OK;
@@ -111,9 +103,7 @@ int mce_write_msr(struct vcpu *v, u32 index, u64 val, bool host)
 	struct mce_state *m = v->mce;
 
 	switch (index) {
-	case MSR_MCG_STATUS:
-		m->mcg_status = val;
-		return MSR_OK;
+	case MSR_MCG_STATUS: m->mcg_status = val; return MSR_OK;
 	case MSR_MCG_CTL:
 		if (!(m->mcg_cap & MCG_CTL_P) && (val || !host))
 			return MSR_INVALID;
@@ -121,8 +111,7 @@ int mce_write_msr(struct vcpu *v, u32 index, u64 val, bool host)
 			return MSR_INVALID;
 		m->mcg_ctl = val;
 		return MSR_OK;
-	default:
-		break;
+	default: break;
 	}
 	if (index < MSR_MC0_CTL)
 		return host && !val && index - MSR_MC0_CTL2 < nr_banks(m) ? MSR_OK : MSR_INVALID;

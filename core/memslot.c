@@ -96,8 +96,7 @@ static struct memslot *slot_by_id(const struct memslots *slots, u16 id)
 }
 
 /* A copy of old without the slot del and with add in its place in the order. */
-static struct memslots *snapshot_change(const struct memslots *old, const struct memslot *del,
-					struct memslot *add)
+static struct memslots *snapshot_change(const struct memslots *old, const struct memslot *del, struct memslot *add)
 {
 	u32 nr = old->nr - (del ? 1 : 0) + (add ? 1 : 0), from, to = 0;
 	struct memslots *s = host_alloc(sizeof(*s) + nr * sizeof(s->slot[0]));
@@ -339,8 +338,7 @@ static int clear_dirty_locked(struct vm *vm, const struct kvm_clear_dirty_log *l
 	u64 words = (log->num_pages + 63ull) / 64, i;
 	int r;
 
-	if (log->slot >> 16 >= VM_ADDRESS_SPACES || (log->slot & 0xffff) >= VM_USER_MEM_SLOTS ||
-	    log->first_page & 63)
+	if (log->slot >> 16 >= VM_ADDRESS_SPACES || (log->slot & 0xffff) >= VM_USER_MEM_SLOTS || log->first_page & 63)
 		return -EINVAL;
 	r = dirty_slot(vm, log->slot, &slot);
 	if (r)

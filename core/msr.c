@@ -63,15 +63,10 @@ int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host)
 	if (d->read)
 		return d->read(v, d, index, val, host);
 	switch ((enum msr_where)d->where) {
-	case CONSTANT:
-		*val = d->value;
-		return MSR_OK;
+	case CONSTANT: *val = d->value; return MSR_OK;
 	case AT_VCPU:
-	case AT_MSRS:
-		*val = *msr_storage(v, d);
-		return MSR_OK;
-	case AT_NOWHERE:
-		break;
+	case AT_MSRS: *val = *msr_storage(v, d); return MSR_OK;
+	case AT_NOWHERE: break;
 	}
 	return MSR_UNKNOWN;
 }

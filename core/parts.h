@@ -13,8 +13,7 @@
 
 /* MSRs that are plain values and that no other field holds. M. */
 struct msr_state {
-	u64 misc_enable, misc_features, platform_info, power_ctl, ucode_rev, arch_capabilities,
-		perf_capabilities;
+	u64 misc_enable, misc_features, platform_info, power_ctl, ucode_rev, arch_capabilities, perf_capabilities;
 	u64 feature_control, debugctl, smi_count, smbase, hwcr, de_cfg, osvw_length, osvw_status, xss;
 	u64 mmio_conf_base, vm_cr;
 	u64 mtrr_default, mtrr_fixed[MTRR_FIXED], mtrr_variable[2 * MTRR_VARIABLE];
@@ -25,15 +24,15 @@ struct msr_state {
 
 struct mce_state {
 	u64 mcg_cap, mcg_status, mcg_ctl;
-	u64 bank[4 * MCE_MAX_BANKS];	/* CTL, STATUS, ADDR, MISC of each */
+	u64 bank[4 * MCE_MAX_BANKS]; /* CTL, STATUS, ADDR, MISC of each */
 };
 
 /* Time of one vCPU. M, but tsc_generation: vm->clock_lock. */
 struct clock_state {
-	u64 system_time_msr;		/* MSR_KVM_SYSTEM_TIME: address | enable */
-	u64 tsc_adjust;			/* IA32_TSC_ADJUST */
-	u64 tsc_generation;		/* whose offset this vCPU has */
-	bool guest_paused;		/* KVM_KVMCLOCK_CTRL: tell the guest once */
+	u64 system_time_msr; /* MSR_KVM_SYSTEM_TIME: address | enable */
+	u64 tsc_adjust;      /* IA32_TSC_ADJUST */
+	u64 tsc_generation;  /* whose offset this vCPU has */
+	bool guest_paused;   /* KVM_KVMCLOCK_CTRL: tell the guest once */
 };
 
 int msrs_create(struct vcpu *v);

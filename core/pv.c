@@ -104,8 +104,8 @@ void vcpu_clock_update(struct vcpu *v)
 	memset(&t, 0, sizeof(t));
 	/* The same instant for all vCPUs: their clocks must not differ by a rounding. */
 	clock_base(vm, &base_tsc, &t.system_time, &stable);
-	t.tsc_timestamp = clock_scale_tsc(base_tsc, v->tsc_ratio) +
-			  (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
+	t.tsc_timestamp =
+		clock_scale_tsc(base_tsc, v->tsc_ratio) + (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
 	clock_scale((u32)clock_scale_tsc(host_tsc_khz(), v->tsc_ratio), &t.tsc_shift, &t.tsc_to_system_mul);
 	t.flags = (stable ? STABLE_BIT : 0) | (old.flags & STOPPED_BIT) | (c->guest_paused ? STOPPED_BIT : 0);
 	c->guest_paused = false;

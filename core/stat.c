@@ -6,13 +6,22 @@
 #include "vcpu.h"
 
 struct stat_desc {
-	u32 offset;		/* of a u64 in struct vm or struct vcpu */
+	u32 offset; /* of a u64 in struct vm or struct vcpu */
 	const char *name;
 };
 
-#define VM_STAT(field, name) { offsetof(struct vm, stat.field), name }
-#define VCPU_STAT(field, name) { offsetof(struct vcpu, stat.field), name }
-#define VCPU_EXIT(code, name) { offsetof(struct vcpu, stat.by_code[VM_EXIT_##code]), name }
+#define VM_STAT(field, name)                                                                                           \
+	{                                                                                                              \
+		offsetof(struct vm, stat.field), name                                                                  \
+	}
+#define VCPU_STAT(field, name)                                                                                         \
+	{                                                                                                              \
+		offsetof(struct vcpu, stat.field), name                                                                \
+	}
+#define VCPU_EXIT(code, name)                                                                                          \
+	{                                                                                                              \
+		offsetof(struct vcpu, stat.by_code[VM_EXIT_##code]), name                                              \
+	}
 
 static const struct stat_desc vm_table[] = {
 	VM_STAT(remote_tlb_flush, "remote_tlb_flush"),
@@ -76,7 +85,7 @@ static const struct stat_desc vcpu_table[] = {
 
 struct stats_fd {
 	struct vm *vm;
-	const u8 *base;			/* struct vm or struct vcpu */
+	const u8 *base; /* struct vm or struct vcpu */
 	const struct stat_desc *table;
 	u32 nr;
 	char id[NAME_SIZE];
@@ -136,8 +145,8 @@ void stats_put(struct stats_fd *s)
 /* One piece of the file: copy the part of src (at file offset start) that the request covers. */
 struct reader {
 	u8 *user;
-	u64 from, to;		/* file offsets asked for */
-	u64 at;			/* file offset of the next piece */
+	u64 from, to; /* file offsets asked for */
+	u64 at;       /* file offset of the next piece */
 	int err;
 };
 

@@ -142,18 +142,11 @@ void vcpu_parts_destroy(struct vcpu *v)
 void object_put(struct object *o)
 {
 	switch (o->type) {
-	case OBJ_VM:
-		vm_put(o->vm);
-		break;
-	case OBJ_VCPU:
-		vcpu_put(o->vcpu);
-		break;
-	case OBJ_STATS:
-		stats_put(o->stats);
-		break;
+	case OBJ_VM: vm_put(o->vm); break;
+	case OBJ_VCPU: vcpu_put(o->vcpu); break;
+	case OBJ_STATS: stats_put(o->stats); break;
 	case OBJ_NONE:
-	case OBJ_DEVICE:	/* no device type exists, see device.c */
-		break;
+	case OBJ_DEVICE: /* no device type exists, see device.c */ break;
 	}
 	o->type = OBJ_NONE;
 }

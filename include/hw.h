@@ -11,7 +11,7 @@
 
 /* --- pages of the host, as the hardware addresses them: zeroed; NULL: none. hw_page_alloc() sleeps -------- */
 void *hw_page_alloc(void);
-void *hw_pages_alloc(unsigned order); /* physically contiguous */
+void *hw_pages_alloc(unsigned order);        /* physically contiguous */
 void hw_pages_free(void *p, unsigned order); /* NULL is allowed */
 u64 hw_pa(const void *p);
 void *hw_va(u64 pa);
@@ -38,7 +38,7 @@ void hw_unlock(struct hw_lock *l);
 
 /* --- processors --------------------------------------------------------------------------------------------- */
 #define HW_NO_CPU (-1)
-int hw_cpu(void); /* where preemption is off */
+int hw_cpu(void);          /* where preemption is off */
 unsigned hw_nr_cpus(void); /* numbers are below this */
 void hw_kick_cpu(int cpu); /* make it leave guest mode soon. Any context */
 void hw_wait_cpu(int cpu); /* on return it has left the guest mode that it was in. Interrupts on, may not sleep */
@@ -75,6 +75,6 @@ void hw_fpu_swap(struct hw_fpu *f, bool guest);
 void hw_fpu_ready(void); /* entry */
 void hw_fpu_store(struct hw_fpu *f, void *xsave, u32 size);
 int hw_fpu_load(struct hw_fpu *f, const void *xsave); /* 0, -EINVAL */
-void hw_xcr0_set(u64 val); /* entry */
+void hw_xcr0_set(u64 val);                            /* entry */
 
 #endif /* ANYKVM_HW_H */

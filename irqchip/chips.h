@@ -89,10 +89,10 @@ struct lapic_timer {
 	struct host_lock lock;
 	struct host_timer timer;
 	bool armed;
-	u32 mode; /* APIC_TIMER_* */
-	u32 divide; /* 1 .. 128 */
-	u64 period; /* ns; 0: stopped */
-	u64 target; /* host_now_ns() time of the next expiry, while armed */
+	u32 mode;         /* APIC_TIMER_* */
+	u32 divide;       /* 1 .. 128 */
+	u64 period;       /* ns; 0: stopped */
+	u64 target;       /* host_now_ns() time of the next expiry, while armed */
 	u64 tsc_deadline; /* 0: not armed */
 };
 
@@ -100,11 +100,11 @@ struct lapic {
 	struct vcpu *v;
 	/* a  As KVM_GET_LAPIC shows them. IRR and TMR change in any context, the rest on the vCPU's thread. */
 	u32 reg[KVM_APIC_REG_SIZE / 4];
-	u32 events; /* a  LAPIC_INIT, LAPIC_SIPI */
-	u32 sipi_vector; /* a */
-	u32 arb; /* a  lowest-priority deliveries taken */
-	u32 errors; /* a  ESR bits since the guest last wrote it */
-	u32 lvt_count; /* 6; 7 with the CMCI entry */
+	u32 events;       /* a  LAPIC_INIT, LAPIC_SIPI */
+	u32 sipi_vector;  /* a */
+	u32 arb;          /* a  lowest-priority deliveries taken */
+	u32 errors;       /* a  ESR bits since the guest last wrote it */
+	u32 lvt_count;    /* 6; 7 with the CMCI entry */
 	u64 eoi_exits[4]; /* a  split irqchip: vectors whose EOI user space must see */
 	struct lapic_timer timer;
 };
@@ -159,12 +159,12 @@ void lapic_write_icr(struct lapic *a, u32 low, u32 high);
 /* lapic_timer.c */
 void lapic_timer_create(struct lapic *a);
 void lapic_timer_destroy(struct lapic *a);
-void lapic_timer_stop(struct lapic *a); /* forget what is armed; registers stay */
-void lapic_timer_set_lvt(struct lapic *a); /* APIC_LVTT has been written */
+void lapic_timer_stop(struct lapic *a);       /* forget what is armed; registers stay */
+void lapic_timer_set_lvt(struct lapic *a);    /* APIC_LVTT has been written */
 void lapic_timer_set_divide(struct lapic *a); /* APIC_TDCR has been written */
-void lapic_timer_start(struct lapic *a); /* APIC_TMICT has been written */
-void lapic_timer_restore(struct lapic *a); /* after KVM_SET_LAPIC: go on from APIC_TMCCT */
-u32 lapic_timer_count(struct lapic *a); /* APIC_TMCCT */
+void lapic_timer_start(struct lapic *a);      /* APIC_TMICT has been written */
+void lapic_timer_restore(struct lapic *a);    /* after KVM_SET_LAPIC: go on from APIC_TMCCT */
+u32 lapic_timer_count(struct lapic *a);       /* APIC_TMCCT */
 /* Timer mode bits that the guest's CPUID allows. */
 u32 lapic_timer_modes(struct lapic *a);
 

@@ -29,11 +29,11 @@ struct pic {
 	struct vm *vm;
 	struct host_lock lock;
 	struct kvm_pic_state chip[2]; /* under lock */
-	u32 sources[PIC_PINS]; /* under lock */
-	bool output; /* a  INTR of the master; written under lock */
+	u32 sources[PIC_PINS];        /* under lock */
+	bool output;                  /* a  INTR of the master; written under lock */
 	/* Pins whose in-service bit was cleared under the lock, to be told when it is released. */
 	u32 acked;
-	bool unmasked; /* pin 0 was unmasked: likewise */
+	bool unmasked;           /* pin 0 was unmasked: likewise */
 	struct bus_dev ports[3]; /* master, slave, ELCR */
 };
 

@@ -11,7 +11,7 @@
 #define PIT_HZ 1193182ull
 #define NSEC 1000000000ull
 #define MIN_PERIODIC_TICKS 239 /* 200 us, as KVM limits it */
-#define MODE_NONE 0xff /* no control word yet */
+#define MODE_NONE 0xff         /* no control word yet */
 #define PIT_GSI 0
 
 enum { RW_LATCH, RW_LSB, RW_MSB, RW_WORD, RW_WORD_HIGH };
@@ -21,17 +21,17 @@ struct pit {
 	struct host_lock lock;
 	struct kvm_pit_state2 s; /* under lock */
 	struct {
-		bool idle; /* modes 1, 5: no trigger since the count was loaded */
+		bool idle;       /* modes 1, 5: no trigger since the count was loaded */
 		bool null_count; /* control word written, count not yet */
-		u64 stopped; /* modes 0, 4: gate low since this time; 0: counting */
-	} extra[3]; /* under lock */
-	u64 ticks; /* under lock: periods of channel 0 that have passed since its load */
-	bool armed; /* under lock */
+		u64 stopped;     /* modes 0, 4: gate low since this time; 0: counting */
+	} extra[3];              /* under lock */
+	u64 ticks;               /* under lock: periods of channel 0 that have passed since its load */
+	bool armed;              /* under lock */
 	struct host_timer timer;
 	/* Reinjection: */
 	u32 reinject; /* a */
-	u32 pending; /* a  ticks not yet acknowledged */
-	u32 acked; /* a  the guest has seen the last one */
+	u32 pending;  /* a  ticks not yet acknowledged */
+	u32 acked;    /* a  the guest has seen the last one */
 	struct bus_dev ports, speaker;
 	bool has_speaker;
 };

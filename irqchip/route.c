@@ -8,8 +8,8 @@
 #define NO_ROUTE 0xffffu
 
 struct route {
-	u32 type; /* KVM_IRQ_ROUTING_IRQCHIP or _MSI */
-	u16 next; /* index of the next one of the same GSI, or NO_ROUTE */
+	u32 type;     /* KVM_IRQ_ROUTING_IRQCHIP or _MSI */
+	u16 next;     /* index of the next one of the same GSI, or NO_ROUTE */
 	u8 chip, pin; /* pin within the chip; 0..15 for the PIC pair */
 	u32 address_lo, address_hi, data;
 };
@@ -17,8 +17,8 @@ struct route {
 struct irq_routes {
 	u32 nr_gsi, nr;
 	s16 gsi_of[3][IOAPIC_PINS]; /* by KVM_IRQCHIP_* and pin (PIC pair: 0..15); -1: none */
-	struct route *route; /* nr of them, behind first[] */
-	u16 first[]; /* nr_gsi: index of the first route, or NO_ROUTE */
+	struct route *route;        /* nr of them, behind first[] */
+	u16 first[];                /* nr_gsi: index of the first route, or NO_ROUTE */
 };
 
 /* --- messages --------------------------------------------------------------------------------- */

@@ -39,7 +39,8 @@ check core "host/types\.h|$kvm" core include x86
 check irqchip "host/types\.h|$kvm" irqchip include x86
 for e in engine/*/; do
 	e=${e%/}
-	check "$e" "host/types\.h|$kvm" "$e" include x86
+	# The world switch of hardware engines needs the kernel's assembler macros.
+	check "$e" "host/types\.h|$kvm|linux/linkage\.h|asm/nospec-branch\.h" "$e" include x86
 done
 [ $bad -eq 0 ] && echo "include directions: ok"
 exit $bad

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Two levels, the second made on demand and never freed, so that look-ups need no lock. */
 #define PAGE_BITS 10
@@ -13,8 +15,25 @@
 
 typedef struct shim_object *shim_page[PAGE_FDS];
 static shim_page *pages[PAGES];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* binding and unbinding */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* binding and unbinding */
 static unsigned fork_generation;
+static pid_t owner;		/* of this memory; 0: shim_start has not run */
+static bool *inherited;		/* true in the owner and in children that share its memory; a copy reads as false */
+
+/*
+ * A child of vfork() runs in its parent's memory, with descriptors of its own: what it closes before it executes another
+ * program must stay in its parent's table. A child by a raw clone(), which no fork handler sees, has a copy: it is counted
+ * here.
+ */
+static bool in_borrowed_memory(void)
+{
+	if (!owner || getpid() == owner)
+		return false;
+	if (inherited && *inherited)
+		return true;
+	shim_count_fork();
+	return false;
+}
 
 static struct shim_object **slot_of(int fd)
 {
@@ -67,6 +86,8 @@ int shim_bind(int fd, struct shim_object *o)
 
 	if (fd < 0 || fd >= PAGES * PAGE_FDS)
 		return -EMFILE;
+	if (in_borrowed_memory())
+		return 0;
 	pthread_mutex_lock(&lock);
 	if (!pages[fd >> PAGE_BITS]) {
 		shim_page *page = calloc(1, sizeof(*page));
@@ -91,7 +112,7 @@ void shim_unbind(int fd)
 {
 	struct shim_object **slot = slot_of(fd), *o;
 
-	if (!slot || !__atomic_load_n(slot, __ATOMIC_RELAXED))
+	if (!slot || !__atomic_load_n(slot, __ATOMIC_RELAXED) || in_borrowed_memory())
 		return;
 	pthread_mutex_lock(&lock);
 	o = *slot;
@@ -106,17 +127,33 @@ struct shim_object *shim_object_new(enum shim_kind kind, struct anykvm_handle *h
 	struct shim_object *o = malloc(sizeof(*o));
 
 	if (o)
-		*o = (struct shim_object){ .kind = kind, .refs = 1, .handle = handle,
-					   .fork_generation = fork_generation };
+		*o = (struct shim_object){
+			.kind = kind, .refs = 1, .handle = handle, .fork_generation = fork_generation
+		};
 	return o;
 }
 
 bool shim_foreign(const struct shim_object *o)
 {
+	in_borrowed_memory();
 	return o->fork_generation != fork_generation;
+}
+
+void shim_start(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page != MAP_FAILED && madvise(page, 4096, MADV_WIPEONFORK) == 0) {
+		inherited = page;
+		*inherited = true;
+	}
+	owner = getpid();
 }
 
 void shim_count_fork(void)
 {
+	if (inherited)
+		*inherited = true;
+	owner = getpid();
 	fork_generation++;
 }

@@ -15,8 +15,8 @@ enum shim_kind { SHIM_SYSTEM, SHIM_VM, SHIM_VCPU, SHIM_STATS, SHIM_DEVICE };
 
 struct shim_object {
 	enum shim_kind kind;
-	unsigned refs;			/* atomic: descriptors + calls in progress */
-	unsigned fork_generation;	/* the process that made it */
+	unsigned refs;            /* atomic: descriptors + calls in progress */
+	unsigned fork_generation; /* the process that made it */
 	struct anykvm_handle *handle;
 };
 
@@ -37,6 +37,8 @@ struct shim_object *shim_object_new(enum shim_kind kind, struct anykvm_handle *h
 
 /* Was the object made by another process (before a fork)? The kernel answers EIO to such callers. */
 bool shim_foreign(const struct shim_object *o);
+/* Before threads; and in the child of each fork. */
+void shim_start(void);
 void shim_count_fork(void);
 
 #endif /* SHIM_FDTABLE_H */

@@ -30,17 +30,17 @@
 #define EXPORT __attribute__((visibility("default")))
 #define KVM_DEVICE "/dev/kvm"
 #define SYSTEM_NAME "anykvm:system"
-#define KVM_MINOR 232	/* of the misc device */
+#define KVM_MINOR 232 /* of the misc device */
 
 /* --- libc's own functions ----------------------------------------------------------------------------------- */
 
-#define REAL(name, type, params)                                                                   \
-	static type(*real_##name) params;                                                          \
-	static type(*get_##name(void)) params                                                      \
-	{                                                                                          \
-		if (!real_##name)                                                                  \
-			real_##name = (type(*) params)dlsym(RTLD_NEXT, #name);                     \
-		return real_##name;                                                                \
+#define REAL(name, type, params)                                                                                       \
+	static type(*real_##name) params;                                                                              \
+	static type(*get_##name(void)) params                                                                          \
+	{                                                                                                              \
+		if (!real_##name)                                                                                      \
+			real_##name = (type(*) params)dlsym(RTLD_NEXT, #name);                                         \
+		return real_##name;                                                                                    \
 	}
 
 REAL(ioctl, int, (int, unsigned long, ...))
@@ -77,6 +77,7 @@ static void count_fork(void)
 
 static __attribute__((constructor)) void start(void)
 {
+	shim_start();
 	pthread_atfork(NULL, NULL, count_fork);
 	if (!trace_start())
 		fprintf(stderr, "anykvm: ANYKVM_TRACE=%s: %s\n", getenv("ANYKVM_TRACE"), strerror(errno));
@@ -113,7 +114,7 @@ static int bind_new(int fd, enum shim_kind kind, struct anykvm_handle *handle)
 		return fail(ENOMEM);
 	}
 	err = shim_bind(fd, o);
-	shim_put(o);	/* the descriptor's reference stays; without it the handle goes */
+	shim_put(o); /* the descriptor's reference stays; without it the handle goes */
 	if (err) {
 		get_close()(fd);
 		return fail(-err);
@@ -268,29 +269,29 @@ static int do_open(int dirfd, const char *path, int flags, mode_t mode)
 	return dirfd == AT_FDCWD ? get_open()(path, flags, mode) : get_openat()(dirfd, path, flags, mode);
 }
 
-#define DEFINE_OPEN(name, extra)                                                                   \
-	EXPORT int name(const char *path, int flags, ...);                                         \
-	EXPORT int name(const char *path, int flags, ...)                                          \
-	{                                                                                          \
-		va_list ap;                                                                        \
-		mode_t mode;                                                                       \
-												   \
-		va_start(ap, flags);                                                               \
-		mode = open_mode(flags, ap);                                                       \
-		va_end(ap);                                                                        \
-		return do_open(AT_FDCWD, path, flags | (extra), mode);                             \
+#define DEFINE_OPEN(name, extra)                                                                                       \
+	EXPORT int name(const char *path, int flags, ...);                                                             \
+	EXPORT int name(const char *path, int flags, ...)                                                              \
+	{                                                                                                              \
+		va_list ap;                                                                                            \
+		mode_t mode;                                                                                           \
+                                                                                                                       \
+		va_start(ap, flags);                                                                                   \
+		mode = open_mode(flags, ap);                                                                           \
+		va_end(ap);                                                                                            \
+		return do_open(AT_FDCWD, path, flags | (extra), mode);                                                 \
 	}
-#define DEFINE_OPENAT(name, extra)                                                                 \
-	EXPORT int name(int dirfd, const char *path, int flags, ...);                              \
-	EXPORT int name(int dirfd, const char *path, int flags, ...)                               \
-	{                                                                                          \
-		va_list ap;                                                                        \
-		mode_t mode;                                                                       \
-												   \
-		va_start(ap, flags);                                                               \
-		mode = open_mode(flags, ap);                                                       \
-		va_end(ap);                                                                        \
-		return do_open(dirfd, path, flags | (extra), mode);                                \
+#define DEFINE_OPENAT(name, extra)                                                                                     \
+	EXPORT int name(int dirfd, const char *path, int flags, ...);                                                  \
+	EXPORT int name(int dirfd, const char *path, int flags, ...)                                                   \
+	{                                                                                                              \
+		va_list ap;                                                                                            \
+		mode_t mode;                                                                                           \
+                                                                                                                       \
+		va_start(ap, flags);                                                                                   \
+		mode = open_mode(flags, ap);                                                                           \
+		va_end(ap);                                                                                            \
+		return do_open(dirfd, path, flags | (extra), mode);                                                    \
 	}
 
 DEFINE_OPEN(open, 0)

@@ -15,7 +15,7 @@
 /* Called once, before threads. False: the file cannot be opened; nothing is traced. */
 bool trace_start(void);
 
-extern bool trace_on;	/* constant after trace_start */
+extern bool trace_on; /* constant after trace_start */
 
 /* result: what ioctl() returns, with errno where it is -1. Keeps errno. */
 void trace_ioctl(int fd, const struct shim_object *o, unsigned long request, const void *arg, int result);

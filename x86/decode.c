@@ -146,7 +146,7 @@ struct decoder {
 	const struct x86_state *s;
 	const u8 *start, *p, *end;
 	bool limited; /* end is the 15-byte limit, not the caller's */
-	bool lng; /* 64-bit mode */
+	bool lng;     /* 64-bit mode */
 	bool has_rex; /* a REX prefix counts: changes the meaning of byte registers 4-7 */
 	u8 mode;
 	u8 rex; /* REX_*, from REX or VEX */
@@ -154,7 +154,7 @@ struct decoder {
 	u8 mod, reg, rm; /* ModRM, not extended */
 	u8 default_size; /* 2 or 4: the mode's operand size without prefixes */
 	bool opsize_prefix, addr_prefix, lock;
-	u8 rep; /* last of F3/F2, or 0 */
+	u8 rep;  /* last of F3/F2, or 0 */
 	u8 imms; /* immediates fetched so far */
 	u16 attr;
 };

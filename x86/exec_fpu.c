@@ -343,7 +343,7 @@ enum x86_result x86_exec_vmaskmov(struct x86_state *s, const struct x86_insn *i)
 /* --- gathers ------------------------------------------------------------------------------------------------- */
 
 struct gather {
-	unsigned width; /* bytes of an element */
+	unsigned width;       /* bytes of an element */
 	unsigned index_width; /* bytes of an index */
 	unsigned lanes;
 	unsigned dst_size; /* 16 or 32: register width of destination and mask */

@@ -100,7 +100,7 @@ static inline enum x86_result x86_linear(struct x86_state *s, unsigned seg, u64 
 {
 	if (likely(s->mode == X86_MODE_LONG)) {
 		/* Non-canonical addresses never hit the TLB; the slow path faults on them. */
-		*lin = seg >= SEG_FS && seg != SEG_NONE ? off + s->seg[seg].base : off;
+		*lin = seg == SEG_FS || seg == SEG_GS ? off + s->seg[seg].base : off;
 		return X86_OK;
 	}
 	return x86_linear_slow(s, seg, off, size, acc, lin);

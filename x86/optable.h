@@ -119,8 +119,8 @@ enum x86_operand_size {
 /* clang-format on */
 
 struct x86_opcode {
-	u16 key; /* map << 8 | first opcode */
-	u8 count; /* opcodes covered: 1, 7, 8, 16 */
+	u16 key;    /* map << 8 | first opcode */
+	u8 count;   /* opcodes covered: 1, 7, 8, 16 */
 	u8 feature; /* enum x86_feature or FEATURE_NONE */
 	u16 mask, value;
 	u16 op;

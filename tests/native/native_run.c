@@ -60,8 +60,11 @@ enum x86_result native_run(struct x86_state *s, const struct x86_insn *i, void *
 static void handle_fpe(int sig, siginfo_t *info, void *context)
 {
 	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-	struct host_fault f = { .rip = (u64 *)&regs[REG_RIP], .rsp = (u64 *)&regs[REG_RSP],
-				.rbp = (u64 *)&regs[REG_RBP], .r12 = (u64 *)&regs[REG_R12], .arithmetic = true };
+	struct host_fault f = { .rip = (u64 *)&regs[REG_RIP],
+				.rsp = (u64 *)&regs[REG_RSP],
+				.rbp = (u64 *)&regs[REG_RBP],
+				.r12 = (u64 *)&regs[REG_R12],
+				.arithmetic = true };
 
 	if (!soft_fixup(&f))
 		bare_fpe.sa_sigaction(sig, info, context);

@@ -35,6 +35,6 @@ void fake_apic_enable(struct vcpu *v);
 void fake_cpuid(struct vcpu *v, u32 leaf1_ecx); /* also X86F_X2APIC from bit 21 */
 
 extern unsigned fake_kicks; /* calls of vcpu_kick */
-extern unsigned fake_nmis; /* calls of vcpu_queue_nmi */
+extern unsigned fake_nmis;  /* calls of vcpu_queue_nmi */
 
 #endif /* FAKE_H */

@@ -234,7 +234,7 @@ static void init_and_sipi(void **state)
 	fake_apic_write(vm->vcpu[0], APIC_ICR2, 1u << 24);
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x6 << 8 | 0x9a);
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x5 << 8 | ICR_ASSERT | 1u << 15);
-	expect_eq(lapic_events(ap), LAPIC_INIT); /* the SIPI before it is lost */
+	expect_eq(lapic_events(ap), LAPIC_INIT);                     /* the SIPI before it is lost */
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x5 << 8 | 1u << 15); /* de-assert */
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 0x6 << 8 | 0x9b);
 	expect_true(ap->requests & REQ_APIC);
@@ -266,15 +266,15 @@ static void base_transitions(void **state)
 	struct vm *vm = new_machine(1);
 	struct vcpu *v = vm->vcpu[0];
 
-	expect_eq(lapic_set_base(v, 0xfee00500, false), 1); /* x2APIC without enable */
-	expect_eq(lapic_set_base(v, 0xfee00901, false), 1); /* reserved */
+	expect_eq(lapic_set_base(v, 0xfee00500, false), 1);         /* x2APIC without enable */
+	expect_eq(lapic_set_base(v, 0xfee00901, false), 1);         /* reserved */
 	expect_eq(lapic_set_base(v, 1ull << 40 | 0x900, false), 1); /* above MAXPHYADDR */
 	expect_eq(lapic_set_base(v, 0xfee00100, false), 0);
 	expect_eq(lapic_set_base(v, 0xfee00d00, false), 1); /* disabled to x2APIC */
 	expect_eq(lapic_set_base(v, 0xfee00900, false), 0);
 	expect_eq(lapic_set_base(v, 0xfee00d00, false), 0);
 	expect_eq(lapic_set_base(v, 0xfee00900, false), 1); /* x2APIC to xAPIC */
-	expect_eq(lapic_set_base(v, 0xfee00900, true), 0); /* but user space may */
+	expect_eq(lapic_set_base(v, 0xfee00900, true), 0);  /* but user space may */
 	fake_cpuid(v, 0);
 	expect_eq(lapic_set_base(v, 0xfee00d00, true), 1);
 	fake_vm_free(vm);

@@ -142,7 +142,7 @@ static void rotation(void **state)
 	expect_eq(pic_acknowledge(vm), 0x08);
 	fake_out(vm, MASTER, EOI);
 	expect_eq(pic_acknowledge(vm), 0x0b);
-	fake_out(vm, MASTER, 0xe3); /* rotate on specific EOI of 3 */
+	fake_out(vm, MASTER, 0xe3);     /* rotate on specific EOI of 3 */
 	fake_out(vm, MASTER, 0xc0 | 7); /* set priority: 7 the lowest again */
 	pulse(vm, 1);
 	pulse(vm, 4);

@@ -105,7 +105,7 @@ static void mode0_interrupts_once(void **state)
 static void ticks_are_reinjected(void **state)
 {
 	program(0, 2, 11932);
-	fake_advance(55000000); /* five periods, none acknowledged */
+	fake_advance(55000000);   /* five periods, none acknowledged */
 	expect_eq(take_all(), 5); /* each acknowledge brings the next */
 	pit_reinject(vm, false);
 	fake_advance(50000000);

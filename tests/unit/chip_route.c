@@ -241,8 +241,8 @@ static void split_irqchip_reports_eois(void **state)
 	struct vm *vm = new_machine(IRQCHIP_SPLIT, 1);
 	struct vcpu *v = vm->vcpu[0];
 	struct kvm_irq_routing_entry e[3] = {
-		to_msi(4, MSI_ADDRESS, 0x44), /* edge */
-		to_msi(9, MSI_ADDRESS, 1 << 15 | 1 << 14 | 0x59), /* level */
+		to_msi(4, MSI_ADDRESS, 0x44),                      /* edge */
+		to_msi(9, MSI_ADDRESS, 1 << 15 | 1 << 14 | 0x59),  /* level */
 		to_msi(30, MSI_ADDRESS, 1 << 15 | 1 << 14 | 0x6a), /* level, but no pin of the IOAPIC */
 	};
 	struct kvm_irq_routing_entry chip = to_chip(1, KVM_IRQCHIP_IOAPIC, 1);

@@ -33,7 +33,7 @@ extern const struct engine_ops fake_engine;
 
 int fake_setup(void **state);
 int fake_setup_irqchip(void **state); /* with PIC, IOAPIC and LAPICs in the process */
-int fake_setup_split(void **state); /* LAPICs only */
+int fake_setup_split(void **state);   /* LAPICs only */
 int fake_teardown(void **state);
 
 /* The script, NULL-terminated; an entry beyond it fails the test. */

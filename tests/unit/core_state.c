@@ -195,7 +195,7 @@ static void xsave_is_checked(void **state)
 
 	assert_int_equal(fake_ioctl(KVM_GET_XSAVE, &x), 0);
 	assert_int_equal(x.region[128] & 3, 3); /* XSTATE_BV */
-	assert_int_equal(x.region[6], 0x1f80); /* MXCSR */
+	assert_int_equal(x.region[6], 0x1f80);  /* MXCSR */
 	assert_int_equal(fake_ioctl(KVM_SET_XSAVE, &x), 0);
 	x.region[129] |= 1u << 30;
 	assert_int_equal(fake_ioctl(KVM_SET_XSAVE, &x), -EINVAL);

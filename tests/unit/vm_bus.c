@@ -46,7 +46,7 @@ static int wr(enum vm_bus bus, u64 addr, u32 len, u64 val)
 static void ranges_and_overlap(void **state)
 {
 	struct probe big = { .dev = { &probe_ops } }, small = { .dev = { &probe_ops } },
-		wo = { .dev = { &write_only_ops } };
+		     wo = { .dev = { &write_only_ops } };
 
 	fixture_vcpu();
 	assert_int_equal(rd(0x1000, 4), -EOPNOTSUPP);
@@ -107,8 +107,7 @@ static void limit_of_devices(void **state)
 
 static long ioeventfd(int fd, u64 addr, u32 len, u32 flags, u64 match)
 {
-	struct kvm_ioeventfd args = { .fd = fd, .addr = addr, .len = len, .flags = flags,
-		.datamatch = match };
+	struct kvm_ioeventfd args = { .fd = fd, .addr = addr, .len = len, .flags = flags, .datamatch = match };
 
 	return vm_call(KVM_IOEVENTFD, &args);
 }
@@ -122,8 +121,7 @@ static u64 taken(int fd)
 
 static void ioeventfds(void **state)
 {
-	const u32 match = KVM_IOEVENTFD_FLAG_DATAMATCH, pio = KVM_IOEVENTFD_FLAG_PIO,
-		off = KVM_IOEVENTFD_FLAG_DEASSIGN;
+	const u32 match = KVM_IOEVENTFD_FLAG_DATAMATCH, pio = KVM_IOEVENTFD_FLAG_PIO, off = KVM_IOEVENTFD_FLAG_DEASSIGN;
 	int a = eventfd(0, EFD_NONBLOCK), b = eventfd(0, EFD_NONBLOCK), p[2];
 
 	fixture_vcpu();
@@ -174,7 +172,7 @@ static void ioeventfds(void **state)
 static void coalesced(void **state)
 {
 	struct kvm_coalesced_mmio_zone zone = { .addr = 0x1000, .size = 0x100 },
-		port = { .addr = 0x70, .size = 2, .pio = 1 };
+				       port = { .addr = 0x70, .size = 2, .pio = 1 };
 	struct kvm_coalesced_mmio_ring *ring;
 	unsigned i, max = (4096 - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]);
 
@@ -216,8 +214,9 @@ static void coalesced(void **state)
 int vm_bus_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(ranges_and_overlap), VM_TEST(unregister_without_memory), VM_TEST(limit_of_devices),
-		VM_TEST(ioeventfds), VM_TEST(coalesced),
+		VM_TEST(ranges_and_overlap), VM_TEST(unregister_without_memory),
+		VM_TEST(limit_of_devices),   VM_TEST(ioeventfds),
+		VM_TEST(coalesced),
 	};
 
 	return cmocka_run_group_tests_name("buses", tests, NULL, NULL);

@@ -57,7 +57,7 @@ static void scale_is_exact(void **state)
 		assert_true(mul >> 31);
 		cycles = shift < 0 ? cycles >> -shift : cycles << shift;
 		ns = (u64)((u128)cycles * mul >> 32);
-		assert_true(near(ns, 100000000000ull, 100));	/* of 100 s */
+		assert_true(near(ns, 100000000000ull, 100)); /* of 100 s */
 	}
 }
 
@@ -70,7 +70,7 @@ static void guest_and_host_agree(void **state)
 	p = time_page();
 	assert_int_equal(p->version & 1, 0);
 	assert_true(p->version > 0);
-	assert_true(p->flags & 1);			/* one vCPU: its TSC is stable */
+	assert_true(p->flags & 1); /* one vCPU: its TSC is stable */
 	a = kvmclock_now(fx.vm);
 	b = guest_clock(p);
 	c = kvmclock_now(fx.vm);
@@ -97,7 +97,7 @@ static void paused_flag_is_told_once_and_kept(void **state)
 	vcpu_clock_update(fx.v);
 	assert_true(p->flags & 2);
 	vcpu_clock_update(fx.v);
-	assert_true(p->flags & 2);			/* until the guest clears it */
+	assert_true(p->flags & 2); /* until the guest clears it */
 	p->flags &= ~2;
 	vcpu_clock_update(fx.v);
 	assert_int_equal(p->flags & 2, 0);
@@ -147,7 +147,7 @@ static void tsc_writes_are_synchronised(void **state)
 	struct kvm_clock_data d;
 
 	fixture_vcpu();
-	assert_true(tsc(fx.v) < second());		/* starts near 0 */
+	assert_true(tsc(fx.v) < second()); /* starts near 0 */
 	usleep(20000);
 	assert_int_equal(vcpu_create(fx.vm, 1, &b), 0);
 	assert_int_equal(b->tsc_offset, fx.v->tsc_offset);
@@ -173,7 +173,10 @@ static void tsc_writes_are_synchronised(void **state)
 /* SDM, "Time-Stamp Counter Adjustment": each of the two MSRs moves with the other. */
 static void tsc_adjust(void **state)
 {
-	struct { struct kvm_cpuid2 head; struct kvm_cpuid_entry2 e[2]; } c = { .head.nent = 2 };
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 e[2];
+	} c = { .head.nent = 2 };
 	u64 before, adj;
 
 	fixture_vcpu();
@@ -198,8 +201,7 @@ static void tsc_adjust(void **state)
 static void tsc_rate_and_offset_attribute(void **state)
 {
 	u64 val = 12345;
-	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
-		.addr = (u64)&val };
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (u64)&val };
 	u64 a, b;
 
 	fixture_vcpu();
@@ -222,10 +224,13 @@ static void tsc_rate_and_offset_attribute(void **state)
 int vm_clock_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(scale_is_exact), VM_TEST(guest_and_host_agree),
-			VM_TEST(paused_flag_is_told_once_and_kept),
-		VM_TEST(set_and_get_clock), VM_TEST(wall_clock), VM_TEST(tsc_writes_are_synchronised),
-			VM_TEST(tsc_adjust),
+		VM_TEST(scale_is_exact),
+		VM_TEST(guest_and_host_agree),
+		VM_TEST(paused_flag_is_told_once_and_kept),
+		VM_TEST(set_and_get_clock),
+		VM_TEST(wall_clock),
+		VM_TEST(tsc_writes_are_synchronised),
+		VM_TEST(tsc_adjust),
 		VM_TEST(tsc_rate_and_offset_attribute),
 	};
 

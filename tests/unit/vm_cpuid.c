@@ -69,13 +69,13 @@ static void offers_what_the_host_has(void **state)
 	e = entry(1, 0);
 	assert_int_equal(e->edx & ~host[3], 0);
 	assert_int_equal(e->ecx & ~(host[2] | BIT(21)), 0);
-	assert_true(e->ecx & BIT(21));					/* x2APIC always */
+	assert_true(e->ecx & BIT(21)); /* x2APIC always */
 	/* MONITOR, VMX, OSXSAVE, hypervisor */
 	assert_int_equal(e->ecx & (BIT(3) | BIT(5) | BIT(27) | BIT(31)), 0);
-	assert_int_equal((e->edx & 0x0789abff), (host[3] & 0x0789abff));	/* what every x86-64 has */
+	assert_int_equal((e->edx & 0x0789abff), (host[3] & 0x0789abff)); /* what every x86-64 has */
 	e = entry(7, 0);
-	assert_int_equal(e->ebx & (BIT(16) | BIT(14) | BIT(11) | BIT(4)), 0);	/* AVX-512, MPX, RTM, HLE */
-	assert_int_equal(e->ecx & (BIT(3) | BIT(16)), 0);			/* PKU, LA57 */
+	assert_int_equal(e->ebx & (BIT(16) | BIT(14) | BIT(11) | BIT(4)), 0); /* AVX-512, MPX, RTM, HLE */
+	assert_int_equal(e->ecx & (BIT(3) | BIT(16)), 0);                     /* PKU, LA57 */
 	e = entry(0xd, 0);
 	assert_int_equal(e->eax & ~7u, 0);
 	assert_int_equal(e->ebx, e->eax & 4 ? 832 : 576);
@@ -84,7 +84,7 @@ static void offers_what_the_host_has(void **state)
 	assert_int_equal(e->eax, KVM_CPUID_FEATURES);
 	assert_true(entry(KVM_CPUID_FEATURES, 0)->eax & BIT(KVM_FEATURE_CLOCKSOURCE2));
 	assert_int_equal(entry(0x80000008, 0)->eax >> 8 & 0xff, 48);
-	assert_int_equal(entry(0x80000001, 0)->ecx & BIT(2), 0);		/* SVM */
+	assert_int_equal(entry(0x80000001, 0)->ecx & BIT(2), 0); /* SVM */
 }
 
 static void emulated_wants_clean_padding(void **state)
@@ -118,7 +118,7 @@ static void features_follow_the_table(void **state)
 	fixture_vcpu();
 	assert_int_equal(supported(256), 0);
 	entry(1, 0)->edx &= ~BIT(26);
-	entry(7, 0)->ebx |= BIT(16);		/* AVX-512: nobody can do that here */
+	entry(7, 0)->ebx |= BIT(16); /* AVX-512: nobody can do that here */
 	entry(0x80000008, 0)->eax = 40 | 48 << 8;
 	entry(0xd, 0)->eax = 3;
 	assert_int_equal(set_table(), 0);
@@ -170,11 +170,11 @@ static void leaves_out_of_range(void **state)
 	fixture_vcpu();
 	small_table(5, "GenuineIntel");
 	assert_int_equal(set_table(), 0);
-	cpuid_query(fx.v, 0x1000, 1, out);		/* the highest basic leaf, with its subleaf */
+	cpuid_query(fx.v, 0x1000, 1, out); /* the highest basic leaf, with its subleaf */
 	assert_int_equal(out[2], 0x201);
 	cpuid_query(fx.v, 0x80000005, 0, out);
 	assert_int_equal(out[2], 0x100);
-	cpuid_query(fx.v, 5, 0, out);			/* a hole in the range */
+	cpuid_query(fx.v, 5, 0, out); /* a hole in the range */
 	assert_int_equal(out[2], 0);
 	cpuid_query(fx.v, 0xb, 9, out);
 	assert_true(out[2] == 9 && out[3] == 77);
@@ -188,9 +188,14 @@ static void leaves_out_of_range(void **state)
 
 static void set_and_get(void **state)
 {
-	static struct { struct kvm_cpuid2 head; struct kvm_cpuid_entry2 e[256]; } got;
-	static struct { struct kvm_cpuid head; struct kvm_cpuid_entry e[2]; } old = { { 2, 0 },
-		{ { 0 }, { .function = 1, .eax = 5 } } };
+	static struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 e[256];
+	} got;
+	static struct {
+		struct kvm_cpuid head;
+		struct kvm_cpuid_entry e[2];
+	} old = { { 2, 0 }, { { 0 }, { .function = 1, .eax = 5 } } };
 
 	fixture_vcpu();
 	small_table(5, "GenuineIntel");
@@ -222,9 +227,14 @@ static void set_and_get(void **state)
 int vm_cpuid_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(protocol_of_sizes), VM_TEST(rows_are_unique), VM_TEST(offers_what_the_host_has),
-		VM_TEST(emulated_wants_clean_padding), VM_TEST(without_a_table_everything_works),
-		VM_TEST(features_follow_the_table), VM_TEST(leaves_out_of_range), VM_TEST(set_and_get),
+		VM_TEST(protocol_of_sizes),
+		VM_TEST(rows_are_unique),
+		VM_TEST(offers_what_the_host_has),
+		VM_TEST(emulated_wants_clean_padding),
+		VM_TEST(without_a_table_everything_works),
+		VM_TEST(features_follow_the_table),
+		VM_TEST(leaves_out_of_range),
+		VM_TEST(set_and_get),
 	};
 
 	return cmocka_run_group_tests_name("CPUID", tests, NULL, NULL);

@@ -135,8 +135,8 @@ int vm_ioctl_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		VM_TEST(system_ioctls), VM_TEST(unknown_and_dead), VM_TEST(settings_before_vcpus),
-			VM_TEST(capabilities),
-		VM_TEST(no_device_types), VM_TEST(pmu_filter_is_checked), VM_TEST(statistics),
+		VM_TEST(capabilities),  VM_TEST(no_device_types),  VM_TEST(pmu_filter_is_checked),
+		VM_TEST(statistics),
 	};
 
 	return cmocka_run_group_tests_name("system and VM ioctls", tests, NULL, NULL);

@@ -94,5 +94,6 @@ long set_slot(u32 slot, u64 gpa, u64 pages, u64 ram_page, u32 flags)
 int main(void)
 {
 	return vm_memslot_tests() + vm_bus_tests() + vm_cpuid_tests() + vm_msr_tests() + vm_clock_tests() +
-	       vm_ioctl_tests() != 0;
+		       vm_ioctl_tests() !=
+	       0;
 }

@@ -40,10 +40,11 @@ static void refuses_bad_regions(void **state)
 		.memory_size = PAGE, .userspace_addr = (u64)fx.ram,
 	}, r;
 
-#define BAD(change) do { \
-		r = good; \
-		change; \
-		assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION, &r), -EINVAL); \
+#define BAD(change)                                                                                                    \
+	do {                                                                                                           \
+		r = good;                                                                                              \
+		change;                                                                                                \
+		assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION, &r), -EINVAL);                                    \
 	} while (0)
 	BAD(r.memory_size = PAGE + 1);
 	BAD(r.guest_phys_addr = 1);
@@ -55,7 +56,7 @@ static void refuses_bad_regions(void **state)
 	BAD(r.guest_phys_addr = 1ull << 52);
 	BAD(r.userspace_addr = 1ull << 63);
 	BAD(r.memory_size = 1ull << 44);
-	BAD(r.memory_size = 0);		/* nothing there to delete */
+	BAD(r.memory_size = 0); /* nothing there to delete */
 	assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION, &good), 0);
 	BAD(r.memory_size = 2 * PAGE);
 	BAD(r.userspace_addr += PAGE);
@@ -104,8 +105,7 @@ static long get_dirty(u32 slot)
 static long clear_dirty(u32 first, u32 n, u64 mask)
 {
 	u64 bits[4] = { mask, mask, mask, mask };
-	struct kvm_clear_dirty_log log = { .slot = 0, .first_page = first, .num_pages = n,
-		.dirty_bitmap = bits };
+	struct kvm_clear_dirty_log log = { .slot = 0, .first_page = first, .num_pages = n, .dirty_bitmap = bits };
 
 	return vm_call(KVM_CLEAR_DIRTY_LOG, &log);
 }
@@ -140,7 +140,7 @@ static void dirty_log_reports_once(void **state)
 static void manual_protection(void **state)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
-		.args = { KVM_DIRTY_LOG_INITIALLY_SET } };
+				      .args = { KVM_DIRTY_LOG_INITIALLY_SET } };
 	u8 x = 1;
 
 	assert_int_equal(vm_call(KVM_ENABLE_CAP, &cap), -EINVAL);
@@ -160,7 +160,7 @@ static void manual_protection(void **state)
 	vm_write_guest(fx.vm, 3 * PAGE, &x, 1);
 	assert_int_equal(get_dirty(0), 0);
 	assert_int_equal(bitmap[0], (~0ull << 8) | 8);
-	assert_int_equal(get_dirty(0), 0);		/* reading does not clear */
+	assert_int_equal(get_dirty(0), 0); /* reading does not clear */
 	assert_int_equal(bitmap[0], (~0ull << 8) | 8);
 }
 
@@ -233,10 +233,10 @@ static void allocation_failures_change_nothing(void **state)
 int vm_memslot_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(find_by_address), VM_TEST(refuses_bad_regions), VM_TEST(overlap_and_move),
-		VM_TEST(readonly_refuses_core_writes), VM_TEST(dirty_log_reports_once),
-			VM_TEST(manual_protection),
-		VM_TEST(readers_and_changes), VM_TEST(allocation_failures_change_nothing),
+		VM_TEST(find_by_address),        VM_TEST(refuses_bad_regions),
+		VM_TEST(overlap_and_move),       VM_TEST(readonly_refuses_core_writes),
+		VM_TEST(dirty_log_reports_once), VM_TEST(manual_protection),
+		VM_TEST(readers_and_changes),    VM_TEST(allocation_failures_change_nothing),
 	};
 
 	return cmocka_run_group_tests_name("memory slots", tests, NULL, NULL);

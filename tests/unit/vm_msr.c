@@ -34,7 +34,10 @@ static void table_is_sorted(void **state)
 	assert_null(msr_find(0xffffffff));
 }
 
-static struct { struct kvm_msr_list head; u32 index[512]; } list;
+static struct {
+	struct kvm_msr_list head;
+	u32 index[512];
+} list;
 
 /* What is listed can be read by user space, and written back as read: VMMs save and restore it. */
 static void listed_can_be_saved_and_restored(void **state)
@@ -52,8 +55,10 @@ static void listed_can_be_saved_and_restored(void **state)
 	assert_int_equal(sys_call(KVM_GET_MSR_FEATURE_INDEX_LIST, &list), 0);
 	assert_true(list.head.nmsrs >= 2);
 	for (i = 0; i < list.head.nmsrs; i++) {
-		struct { struct kvm_msrs head; struct kvm_msr_entry e; } one = { { 1, 0 },
-			{ list.index[i], 0, 0 } };
+		struct {
+			struct kvm_msrs head;
+			struct kvm_msr_entry e;
+		} one = { { 1, 0 }, { list.index[i], 0, 0 } };
 
 		assert_int_equal(sys_call(KVM_GET_MSRS, &one), 1);
 		CHECK_SET(list.index[i], one.e.data, true, MSR_OK);
@@ -74,9 +79,9 @@ static void guest_and_host_rules(void **state)
 	CHECK_SET(0x8b, 1234, true, MSR_OK);
 	CHECK_SET(0x8b, 0, false, MSR_OK);
 	assert_int_equal(get(0x8b, false), 1234);
-	CHECK_SET(0xc1, 5, false, MSR_OK);		/* ignored */
+	CHECK_SET(0xc1, 5, false, MSR_OK); /* ignored */
 	assert_int_equal(get(0xc1, false), 0);
-	CHECK_SET(0xfe, 0, true, MSR_UNKNOWN);		/* read-only */
+	CHECK_SET(0xfe, 0, true, MSR_UNKNOWN); /* read-only */
 	assert_int_equal(get(0xfe, false), 0x508);
 	CHECK_SET(X86_MSR_EFER, 1 << 8, true, MSR_OK);
 	CHECK_SET(X86_MSR_EFER, 1 << 1, true, MSR_INVALID);
@@ -87,7 +92,7 @@ static void guest_and_host_rules(void **state)
 	CHECK_SET(0x1a0, get(0x1a0, false) | 1, false, MSR_OK);
 	CHECK_SET(0xc0010015, 1 << 6, false, MSR_OK);
 	CHECK_SET(0xc0010015, 1 << 0, false, MSR_INVALID);
-	CHECK_SET(0x800, 0, true, MSR_INVALID);		/* no LAPIC here */
+	CHECK_SET(0x800, 0, true, MSR_INVALID); /* no LAPIC here */
 	CHECK_SET(0xda0, 1, true, MSR_INVALID);
 }
 
@@ -166,7 +171,10 @@ static void machine_check(void **state)
 
 static void ioctl_counts_up_to_the_first_failure(void **state)
 {
-	struct { struct kvm_msrs head; struct kvm_msr_entry e[256]; } m = { .head.nmsrs = 3 };
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry e[256];
+	} m = { .head.nmsrs = 3 };
 
 	fixture_vcpu();
 	m.e[0].index = X86_MSR_STAR;
@@ -214,10 +222,14 @@ static void filters(void **state)
 int vm_msr_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(table_is_sorted), VM_TEST(listed_can_be_saved_and_restored),
-			VM_TEST(guest_and_host_rules),
-		VM_TEST(mtrrs), VM_TEST(paravirtual_needs_its_feature_when_enforced), VM_TEST(machine_check),
-		VM_TEST(ioctl_counts_up_to_the_first_failure), VM_TEST(filters),
+		VM_TEST(table_is_sorted),
+		VM_TEST(listed_can_be_saved_and_restored),
+		VM_TEST(guest_and_host_rules),
+		VM_TEST(mtrrs),
+		VM_TEST(paravirtual_needs_its_feature_when_enforced),
+		VM_TEST(machine_check),
+		VM_TEST(ioctl_counts_up_to_the_first_failure),
+		VM_TEST(filters),
 	};
 
 	return cmocka_run_group_tests_name("MSRs", tests, NULL, NULL);

@@ -16,9 +16,9 @@
 
 struct fixture {
 	struct vm *vm;
-	struct vcpu *v;		/* made by fixture_vcpu() */
-	u8 *ram;		/* RAM_PAGES pages of host memory, in no slot */
-	unsigned slots_live;	/* slots the engine knows */
+	struct vcpu *v;      /* made by fixture_vcpu() */
+	u8 *ram;             /* RAM_PAGES pages of host memory, in no slot */
+	unsigned slots_live; /* slots the engine knows */
 };
 extern struct fixture fx;
 
