@@ -79,13 +79,18 @@ static void get_segments(struct x86_state *s, struct vmcb *c)
 	s->seg[SEG_SS].attr = (s->seg[SEG_SS].attr & ~(3u << SEG_DPL_SHIFT)) | (u32)c->cpl << SEG_DPL_SHIFT;
 }
 
-static void put_control(struct vmcb *c, const struct x86_state *s)
+/* True if translations may differ. */
+static bool put_control(struct vmcb *c, const struct x86_state *s)
 {
+	u64 efer = s->efer | X86_EFER_SVME;
+	bool differs = c->cr0 != s->cr0 || c->cr3 != s->cr3 || c->cr4 != s->cr4 || c->efer != efer;
+
 	c->cr0 = s->cr0;
 	c->cr2 = s->cr2;
 	c->cr3 = s->cr3;
 	c->cr4 = s->cr4;
-	c->efer = s->efer | X86_EFER_SVME;
+	c->efer = efer;
+	return differs;
 }
 
 static void get_control(struct x86_state *s, const struct vmcb *c)
@@ -143,8 +148,8 @@ void svm_state_to_vmcb(struct vcpu *v)
 		c->rflags |= RFLAGS_TF;
 	if (sv->dirty & STATE_SEG)
 		put_segments(c, s);
-	if (sv->dirty & STATE_CR)
-		put_control(c, s);
+	if (sv->dirty & STATE_CR && put_control(c, s))
+		sv->flush = true;
 	if (sv->dirty & STATE_MSR)
 		put_msrs(c, s);
 	c->dr7 = v->eff_dr7 | DR7_FIXED1;
@@ -167,8 +172,8 @@ void svm_state_after_exit(struct vcpu *v)
 	s->rflags = c->rflags | RFLAGS_FIXED;
 	if (sv->step_tf)
 		s->rflags &= ~(u64)RFLAGS_TF;
-	/* Which of the two instructions made it the hardware does not say. */
-	s->shadow = c->int_state & INT_SHADOW ? X86_SHADOW_STI : 0;
+	/* Which of the two made it the hardware does not say. */
+	s->shadow = c->int_state & INT_SHADOW ? X86_SHADOW_STI | X86_SHADOW_MOV_SS : 0;
 	s->cpl = c->cpl;
 	sv->stale = STATE_SEG | STATE_CR | STATE_MSR | (debugger_owns_dr(v) ? 0 : STATE_DR);
 }
@@ -205,8 +210,6 @@ void svm_put_state(struct vcpu *v, u32 mask)
 
 	sv->stale &= ~mask;
 	sv->dirty |= mask & ~(u32)STATE_FPU;
-	if (mask & STATE_CR)
-		sv->flush = true;
 	if (mask & STATE_FPU && !sv->fpu_loaded && sv->fpu_in_area && hw_fpu_load(sv->fpu, v->state.xsave))
 		host_log(LOG_WARN, "vCPU %u: its vector state cannot be loaded", v->id);
 }

@@ -5,7 +5,6 @@
  * Interrupt Flag, STGI and CLGI Instructions", "Interrupt Masking in EFLAGS.IF").
  */
 #include <linux/linkage.h>
-#include <asm/asm.h>
 #include <asm/nospec-branch.h>
 
 #define GPR(n) (8 * (n))(%rax)

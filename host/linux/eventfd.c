@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Eventfds of the caller. */
 #include <linux/eventfd.h>
 #include <linux/file.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Pages, processors and vector state for engines that drive hardware: hw.h. */
 #include <linux/cpu.h>
 #include <linux/hw_breakpoint.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* The module: finds the engine that this processor has, makes the device. */
 #include <linux/miscdevice.h>
 #include <linux/module.h>

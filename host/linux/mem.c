@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Memory: the module's own, that shared with user space, and the caller's. */
 #include <linux/mm.h>
 #include <linux/slab.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* What KVM_RUN needs of its thread, the host's CPU, and the log. */
 #include <linux/cpufeature.h>
 #include <linux/sched/signal.h>

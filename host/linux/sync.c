@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Locks, sleepable read-copy-update, sleeping and waking. */
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>

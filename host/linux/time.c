@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Clocks and timers. */
 #include <linux/hrtimer.h>
 #include <linux/timekeeping.h>
