@@ -186,11 +186,13 @@ void x86_seg_null(struct x86_seg *seg, u16 sel)
 
 void x86_seg_real(struct x86_seg *seg, u16 sel)
 {
-	/* Limit and rights stay as protected mode has left them ("unreal" mode). */
-	if (seg->attr & SEG_UNUSABLE) {
-		seg->attr = SEG_P | SEG_S | SEG_TYPE_RW | SEG_TYPE_ACCESSED;
+	if (seg->attr & SEG_UNUSABLE)
 		seg->limit = 0xffff;
-	}
+	/*
+	 * Read-write data, CS too (which is why VM entry allows that type there). The limit stays as protected mode has
+	 * left it ("unreal" mode).
+	 */
+	seg->attr = (seg->attr & (SEG_G | SEG_DB | SEG_L | SEG_AVL)) | SEG_P | SEG_S | SEG_TYPE_RW | SEG_TYPE_ACCESSED;
 	seg->sel = sel;
 	seg->base = (u64)sel << 4;
 }

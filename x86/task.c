@@ -177,7 +177,7 @@ static enum x86_result load_new(struct x86_state *s, struct task_switch *t)
 		flags |= RFLAGS_NT;
 	r = load_cr3(s, t);
 	for (k = 0; k < 8; k++)
-		s->gpr[k] = t->new->word == 4 ? get_word(t, 2 + k) : 0xffff0000 | get_word(t, 2 + k);
+		s->gpr[k] = get_word(t, 2 + k);
 	s->rip = get_word(t, 0);
 	set_selectors(s, t);
 	if (t->new->word == 2)

@@ -70,6 +70,7 @@ while read -r argument; do
 done </arguments
 env $environment /program "\$@"
 echo "program-exit-status \$?"
+/bin/busybox sleep 1 # the serial port is slow
 /bin/busybox poweroff -f
 INIT
 sed -i 's|^env |/bin/busybox env |' "$root/init"

@@ -48,6 +48,7 @@ SYS_TEST(real_int_frame, "sys: real mode INT n: frame, flags cleared")
 	EXPECT_EQ(sys_stack(e, 2, 2), 0x303);
 	EXPECT_EQ(s->rflags, RFLAGS_FIXED | RFLAGS_CF);
 	EXPECT_EQ(s->seg[SEG_CS].sel, SYS_HANDLERS >> 4);
+	EXPECT_EQ(s->seg[SEG_CS].attr, 0x93);
 }
 
 SYS_TEST(real_int_limit, "sys: real mode: vector outside the IDT limit is #GP")
@@ -141,6 +142,7 @@ SYS_TEST(real_segment_loads, "sys: real mode segment loads keep limit and rights
 	struct sys_env *e = sys_real();
 
 	e->s.seg[SEG_DS].limit = 0xffffffff;
+	e->s.seg[SEG_DS].attr |= SEG_G;
 	EXPECT_DONE(e, real_sreg);
 	EXPECT_EQ(e->s.seg[SEG_DS].base, 0x12340);
 	EXPECT_EQ(e->s.seg[SEG_DS].limit, 0xffffffff);

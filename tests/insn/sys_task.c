@@ -126,6 +126,7 @@ SYS_TEST(task_new_context_faults, "sys: faults of a task switch belong to the ne
 	struct sys_env *e = sys_prot(0);
 	struct x86_state *s = &e->s;
 
+	sys_no_reference("KVM emulates task switches, and gives up otherwise");
 	make_task(e, 0);
 	sys_write(e, SYS_TSS2 + 84, 2, SEL_TEST); /* DS: no such descriptor */
 	EXPECT_FAULT(e, t_jmp, 10, SEL_TEST, 4);
