@@ -245,12 +245,11 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 		o = shim_get(fd);
 	if (!o)
 		return get_ioctl()(fd, request, arg);
-	if (_IOC_TYPE(request) == KVMIO)
-		r = traced_ioctl(fd, o, request, arg);
-	else if (request == FIOCLEX || request == FIONCLEX)
+	/* Those that the kernel answers for any descriptor; what KVM does not know, each kind of object refuses its way. */
+	if (request == FIOCLEX || request == FIONCLEX || request == FIONBIO || request == FIOASYNC)
 		r = get_ioctl()(fd, request, arg);
 	else
-		r = fail(ENOTTY);
+		r = traced_ioctl(fd, o, request, arg);
 	shim_put(o);
 	return r;
 }

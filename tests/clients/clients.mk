@@ -3,7 +3,11 @@
 # make check-clients                             QEMU, stress-ng through `anykvm run`
 # make check-clients CLIENTS_ONLY='iso migrate'   only these
 
+$(BUILD)/tests/clients/device: tests/clients/device.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -o $@ $<
+
 .PHONY: check-clients
-check-clients: $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so
+check-clients: $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so $(BUILD)/tests/clients/device
 	kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && \
 	sh tests/clients/run.sh $(BUILD)/anykvm "$$kernel" $(BUILD)/tests/clients $(CLIENTS_ONLY)

@@ -234,13 +234,35 @@ test_stress_ng()
 	grep -q ' kvm  *[1-9]' "$work/stress.log" || fail "stress-ng: no operation was done"
 }
 
+# What a program may do with the descriptors beside KVM's ioctls.
+test_device()
+{
+	timeout -k 5 60 "$anykvm" run -- "$work/device" >"$work/device.log" 2>&1 || fail "$(tail -n 1 "$work/device.log")"
+}
+
+test_libguestfs()
+{
+	command -v guestfish >/dev/null || {
+		skip "no guestfish: apt-get install libguestfs-tools"
+		return
+	}
+	rm -f "$work/guestfs.img"
+	truncate -s 64M "$work/guestfs.img"
+	printf '%s\n' run 'part-disk /dev/sda mbr' 'mkfs ext4 /dev/sda1' 'mount /dev/sda1 /' 'write /hello "hello world"' \
+		'cat /hello' umount-all |
+		LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_kvm \
+			timeout -k 5 "$limit" "$anykvm" run -- guestfish -a "$work/guestfs.img" >"$work/guestfs.log" 2>&1 ||
+		fail "guestfish: $(tail -n 1 "$work/guestfs.log")"
+	grep -q '^hello world' "$work/guestfs.log" || fail "the file does not hold what was written"
+}
+
 command -v qemu-system-x86_64 >/dev/null || {
 	echo "qemu-system-x86_64 is not installed: apt-get install qemu-system-x86"
 	echo "0 passed, 0 failed, 1 skipped"
 	exit 0
 }
 make_initrd || exit 1
-all='pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso ovmf virtio savevm migrate gdb memtest stress_ng'
+all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso ovmf virtio savevm migrate gdb memtest stress_ng libguestfs'
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do
 	reason=

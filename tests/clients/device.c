@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * device.c - what a program may do with /dev/kvm and its descriptors beside KVM's ioctls; run through `anykvm run`, and on a
+ * machine with KVM as it is. Prints the first difference; exit status 0: none.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			printf("%s:%d: %s (errno %d)\n", __func__, __LINE__, #cond, errno);        \
+			exit(1);                                                                   \
+		}                                                                                  \
+	} while (0)
+
+extern char **environ;
+
+static void check_node(void)
+{
+	struct stat st;
+	struct statx stx;
+	int fd;
+
+	CHECK(access("/dev/kvm", R_OK | W_OK) == 0);
+	CHECK(faccessat(AT_FDCWD, "/dev/kvm", R_OK | W_OK, 0) == 0);
+	CHECK(stat("/dev/kvm", &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 232));
+	CHECK(statx(AT_FDCWD, "/dev/kvm", 0, STATX_BASIC_STATS, &stx) == 0 && S_ISCHR(stx.stx_mode));
+	CHECK(open("/dev/kvm", O_RDWR | O_DIRECTORY) == -1 && errno == ENOTDIR);
+	CHECK(open("/dev/kvm", O_RDWR | O_CREAT | O_EXCL, 0600) == -1 && errno == EEXIST);
+	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	CHECK(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	CHECK(fstat(fd, &st) == 0 && S_ISCHR(st.st_mode));
+	CHECK(close(fd) == 0);
+	CHECK(ioctl(fd, KVM_GET_API_VERSION, 0) == -1 && errno == EBADF);
+	fd = openat(AT_FDCWD, "/dev/kvm", O_RDWR);
+	CHECK(fd >= 0 && fcntl(fd, F_GETFD) == 0);
+	CHECK(ioctl(fd, KVM_GET_API_VERSION, 0) == 12);
+	CHECK(ioctl(fd, 0x5401, &st) == -1 && errno == EINVAL);
+	CHECK(close(fd) == 0);
+}
+
+/* Other files are untouched: a number that was ours and is a plain file's now. */
+static void check_reuse(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), file;
+	char c;
+
+	CHECK(close(kvm) == 0);
+	file = open("/dev/zero", O_RDONLY);
+	CHECK(file == kvm && read(file, &c, 1) == 1 && c == 0);
+	CHECK(ioctl(file, KVM_GET_API_VERSION, 0) == -1 && errno == ENOTTY);
+	CHECK(close(file) == 0);
+}
+
+static void check_duplicates(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), a, b, c, vm;
+
+	a = dup(kvm);
+	b = fcntl(kvm, F_DUPFD_CLOEXEC, 100);
+	c = dup2(kvm, 90);
+	CHECK(a >= 0 && b >= 100 && c == 90);
+	CHECK(close(kvm) == 0);
+	CHECK(ioctl(a, KVM_GET_API_VERSION, 0) == 12);
+	CHECK(ioctl(b, KVM_GET_API_VERSION, 0) == 12 && fcntl(b, F_GETFD) == FD_CLOEXEC);
+	vm = ioctl(c, KVM_CREATE_VM, 0);
+	CHECK(vm >= 0 && fcntl(vm, F_GETFD) == FD_CLOEXEC);
+	CHECK(dup2(STDIN_FILENO, c) == c);
+	CHECK(ioctl(c, KVM_GET_API_VERSION, 0) == -1);
+	CHECK(close_range(90, 200, 0) == 0);
+	CHECK(ioctl(b, KVM_GET_API_VERSION, 0) == -1 && errno == EBADF);
+	CHECK(ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY) > 0);
+	CHECK(close(a) == 0 && close(vm) == 0);
+}
+
+static void check_children(const char *self)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), status;
+	struct pollfd p = { .fd = vm, .events = POLLIN };
+	char number[16];
+	char *argv[] = { (char *)self, number, NULL };
+	pid_t pid;
+
+	CHECK(vm >= 0 && poll(&p, 1, 0) >= 0 && !(p.revents & POLLNVAL));
+	pid = fork();
+	if (!pid) {
+		/* A VM belongs to the process that made it; the device to everybody. */
+		CHECK(ioctl(vm, KVM_CREATE_VCPU, 0) == -1 && errno == EIO);
+		CHECK(ioctl(kvm, KVM_GET_API_VERSION, 0) == 12);
+		CHECK(close(vm) == 0);
+		vm = ioctl(kvm, KVM_CREATE_VM, 0);
+		CHECK(vm >= 0 && ioctl(vm, KVM_CREATE_VCPU, 0) >= 0);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	pid = vfork();
+	if (!pid) {
+		close(vm);
+		close(kvm);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (!pid) {
+		CHECK(ioctl(vm, KVM_CREATE_VCPU, 0) == -1 && errno == EIO);
+		CHECK(close(kvm) == 0);
+		kvm = open("/dev/kvm", O_RDWR);
+		CHECK(ioctl(kvm, KVM_GET_API_VERSION, 0) == 12);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(ioctl(vm, KVM_CREATE_VCPU, 0) >= 0);
+	/* Another program inherits the device. */
+	snprintf(number, sizeof(number), "%d", kvm);
+	CHECK(posix_spawn(&pid, self, NULL, NULL, argv, environ) == 0);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(close(vm) == 0 && close(kvm) == 0);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static pthread_t runner;
+static volatile double sent;
+
+static void *send_signal(void *arg)
+{
+	struct timespec t = { .tv_nsec = 20000000 };
+
+	(void)arg;
+	nanosleep(&t, NULL);
+	sent = seconds();
+	pthread_kill(runner, SIGUSR1);
+	return NULL;
+}
+
+/* The guest spins in one jump: a signal ends KVM_RUN at once. */
+static void check_signal(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	size_t size = (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	struct kvm_userspace_memory_region slot = { .memory_size = 4096 };
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_sregs sregs;
+	struct kvm_run *run;
+	double worst = 0;
+	char *mem;
+
+	CHECK(vcpu >= 0);
+	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(run != MAP_FAILED && mem != MAP_FAILED);
+	memcpy(mem, "\xeb\xfe", 2);
+	slot.userspace_addr = (unsigned long)mem;
+	CHECK(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0);
+	CHECK(ioctl(vcpu, KVM_GET_SREGS, &sregs) == 0);
+	sregs.cs.base = sregs.cs.selector = 0;
+	CHECK(ioctl(vcpu, KVM_SET_SREGS, &sregs) == 0 && ioctl(vcpu, KVM_SET_REGS, &regs) == 0);
+	CHECK(sigaction(SIGUSR1, &sa, NULL) == 0);
+	runner = pthread_self();
+	for (int i = 0; i < 20; i++) {
+		pthread_t t;
+		double late;
+
+		CHECK(pthread_create(&t, NULL, send_signal, NULL) == 0);
+		CHECK(ioctl(vcpu, KVM_RUN, 0) == -1 && errno == EINTR && run->exit_reason == KVM_EXIT_INTR);
+		late = seconds() - sent;
+		worst = late > worst ? late : worst;
+		pthread_join(t, NULL);
+	}
+	printf("a signal ends KVM_RUN after at most %.0f us\n", worst * 1e6);
+	CHECK(worst < 0.5);
+	run->immediate_exit = 1;
+	CHECK(ioctl(vcpu, KVM_RUN, 0) == -1 && errno == EINTR);
+	CHECK(munmap(run, size) == 0 && close(vcpu) == 0 && close(vm) == 0 && close(kvm) == 0);
+}
+
+static void check_statistics(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), fd = ioctl(vm, KVM_GET_STATS_FD, 0);
+	struct kvm_stats_header a, b;
+
+	CHECK(fd >= 0 && read(fd, &a, sizeof(a)) == sizeof(a) && pread(fd, &b, sizeof(b), 0) == sizeof(b));
+	CHECK(a.num_desc && !memcmp(&a, &b, sizeof(a)));
+	CHECK(read(vm, &a, sizeof(a)) == -1 && errno == EINVAL);
+	CHECK(close(fd) == 0 && close(vm) == 0 && close(kvm) == 0);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1) {	/* the program that inherits the device */
+		CHECK(ioctl(atoi(argv[1]), KVM_GET_API_VERSION, 0) == 12);
+		return 0;
+	}
+	check_node();
+	check_reuse();
+	check_duplicates();
+	check_children("/proc/self/exe");
+	check_signal();
+	check_statistics();
+	return 0;
+}
