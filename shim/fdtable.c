@@ -17,8 +17,8 @@ typedef struct shim_object *shim_page[PAGE_FDS];
 static shim_page *pages[PAGES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* binding and unbinding */
 static unsigned fork_generation;
-static pid_t owner;		/* of this memory; 0: shim_start has not run */
-static bool *inherited;		/* true in the owner and in children that share its memory; a copy reads as false */
+static pid_t owner;     /* of this memory; 0: shim_start has not run */
+static bool *inherited; /* true in the owner and in children that share its memory; a copy reads as false */
 
 /*
  * A child of vfork() runs in its parent's memory, with descriptors of its own: what it closes before it executes another
