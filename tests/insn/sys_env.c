@@ -281,6 +281,7 @@ struct sys_env *sys_real(void)
 		sys_write(e, v * 4, 4, (SYS_HANDLERS >> 4 << 16) | v * 16);
 	}
 	e->s.seg[SEG_CS].sel = SYS_CODE >> 4;
+	e->s.seg[SEG_CS].attr = 0x93; /* as after a far jump */
 	e->s.seg[SEG_CS].base = SYS_CODE;
 	e->s.seg[SEG_SS].sel = 0x1000;
 	e->s.seg[SEG_SS].base = 0x10000;

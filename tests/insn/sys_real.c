@@ -172,6 +172,7 @@ SYS_TEST(real_limits, "sys: real mode: 64 KiB limit is #GP, #SS for the stack se
 	EXPECT_VECTOR(e, 13);
 	e = sys_real();
 	e->s.seg[SEG_DS].limit = 0xffffffff;
+	e->s.seg[SEG_DS].attr |= SEG_G;
 	e->ram[0x10000] = 0;
 	EXPECT_DONE(e, real_limit32);
 	EXPECT_EQ(e->s.gpr[X86_RAX], 0x66); /* the first byte of the code itself */
