@@ -3,5 +3,3 @@
 # In the machine: the API tests on the module, then it must unload.
 /api-tests --device /dev/anykvm --differences /differences || exit 1
 rmmod anykvm || exit 1
-dmesg | grep -E 'WARNING|BUG' && exit 1
-exit 0

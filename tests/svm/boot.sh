@@ -28,5 +28,3 @@ killall -9 anykvm
 wait $pid
 sleep 1
 rmmod anykvm || exit 1
-dmesg | grep -E 'WARNING|BUG' && exit 1
-exit 0

@@ -75,7 +75,9 @@ for module in $modules; do
 	insmod /\$module.ko $parameters || echo "insmod \$module failed"
 done
 sh /script
-echo "script-exit-status \$?"
+status=\$?
+dmesg | grep -E 'WARNING: CPU|BUG: |Oops|rcu: INFO|soft lockup|scheduling while atomic' | sed 's/^/kernel-complaint: /'
+echo "script-exit-status \$status"
 poweroff -f
 INIT
 chmod +x "$root/init"
@@ -87,7 +89,7 @@ timeout "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu EPYC,+svm,+npt,
 	-append "console=ttyS0 quiet panic=-1 no_timer_check oops=panic" </dev/null | sed -u 's/\r$//' | tee "$work/log" || :
 status=$(sed -n 's/^script-exit-status //p' "$work/log")
 [ -n "$status" ] || { echo "machine.sh: the machine ended without a result" >&2; exit 3; }
-if grep -Eq 'WARNING: |BUG: |Oops|rcu: INFO|soft lockup|scheduling while atomic' "$work/log"; then
+if grep -q '^kernel-complaint: ' "$work/log"; then
 	echo "machine.sh: the kernel has complained" >&2
 	exit 4
 fi
