@@ -56,6 +56,29 @@ int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d)
 	return 0;
 }
 
+/*
+ * KVM_DEBUG_GUEST of 2006 in today's terms: up to four execution breakpoints, in DR0 to DR3 with the global enable bits, and
+ * single step.
+ */
+int vcpu_set_debug_guest(struct vcpu *v, const struct kvm_debug_guest *old)
+{
+	struct kvm_guest_debug d = { 0 };
+	unsigned n;
+
+	if (!old->enabled)
+		return vcpu_set_guest_debug(v, &d);
+	d.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+	if (old->singlestep)
+		d.control |= KVM_GUESTDBG_SINGLESTEP;
+	for (n = 0; n < 4; n++) {
+		if (!old->breakpoints[n].enabled)
+			continue;
+		d.arch.debugreg[n] = old->breakpoints[n].address;
+		d.arch.debugreg[7] |= 2u << (2 * n);
+	}
+	return vcpu_set_guest_debug(v, &d);
+}
+
 enum run_result vcpu_report_debug(struct vcpu *v, unsigned vector, u64 dr6)
 {
 	struct kvm_run *run = v->run;

@@ -36,6 +36,7 @@ SETTER(set_events, struct kvm_vcpu_events, vcpu_set_events(v, &val))
 GETTER(get_debugregs, struct kvm_debugregs, vcpu_get_debugregs(v, &val))
 SETTER(set_debugregs, struct kvm_debugregs, vcpu_set_debugregs(v, &val))
 SETTER(set_debug, struct kvm_guest_debug, vcpu_set_guest_debug(v, &val))
+SETTER(set_old_debug, struct kvm_debug_guest, vcpu_set_debug_guest(v, &val))
 SETTER(interrupt, struct kvm_interrupt, vcpu_queue_interrupt(v, val.irq))
 SETTER(setup_mce, u64, mce_setup(v, val))
 SETTER(set_mce, struct kvm_x86_mce, mce_inject(v, &val))
@@ -193,6 +194,7 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_GET_MP_STATE: return get_mp_state(v, arg);
 	case KVM_SET_MP_STATE: return set_mp_state(v, arg);
 	case KVM_SET_GUEST_DEBUG: return set_debug(v, arg);
+	case KVM_DEBUG_GUEST: return set_old_debug(v, arg);
 	case KVM_TRANSLATE: return translate(v, arg);
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:
@@ -218,7 +220,7 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_HAS_DEVICE_ATTR:
 	case KVM_GET_DEVICE_ATTR:
 	case KVM_SET_DEVICE_ATTR: return vcpu_tsc_attr(v, cmd, arg);
-	/* Everything else, KVM_DEBUG_GUEST of 2006 and KVM_GET_ONE_REG among it. */
+	/* Everything else, KVM_GET_ONE_REG among it. */
 	default: return -EINVAL;
 	}
 }

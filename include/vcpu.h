@@ -289,7 +289,8 @@ void vcpu_accept_apic_events(struct vcpu *v);
 
 /* debug.c */
 void vcpu_debug_update(struct vcpu *v); /* eff_db, eff_dr7, single_step, exc_intercept from debug.* and the guest */
-int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d); /* 0, -EBUSY */
+int vcpu_set_debug_guest(struct vcpu *v, const struct kvm_debug_guest *old); /* the deprecated form; 0, -EBUSY */
+int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d);   /* 0, -EBUSY */
 /* KVM_EXIT_DEBUG: at once, or after the user-space I/O of the instruction before it. dr6: bits set. */
 enum run_result vcpu_report_debug(struct vcpu *v, unsigned vector, u64 dr6);
 enum run_result vcpu_debug_exception(struct vcpu *v, const struct x86_event *exc); /* VM_EXIT_EXCEPTION of #DB, #BP */

@@ -299,12 +299,42 @@ TEST(debug_blocks_interrupts)
 	check_eq(guest_log(cpu->machine)->event[0].rip, GUEST_CODE + 3);
 }
 
-/* The number of 2006's KVM_DEBUG_GUEST: nothing answers to it today. */
-TEST(y2006_old_debug_guest_number)
+/* 2006's own form of guest debugging: Linux has dropped it, we have not. */
+static void old_debug(struct cpu *cpu, const struct kvm_debug_guest *old)
+{
+	int r = kt_ioctl(cpu->kt, KVM_DEBUG_GUEST, (void *)old);
+
+	if (r == -EINVAL)
+		skip("the target has no KVM_DEBUG_GUEST");
+	check_ok(r);
+}
+
+TEST(y2006_old_debug_guest_steps)
 {
 	struct cpu *cpu = start(steps);
-	uint8_t old[64] = { 0 };
+	const struct kvm_debug_guest on = { .enabled = 1, .singlestep = 1 }, off = { 0 };
 
-	check_error(kt_ioctl(cpu->kt, _IOW(KVMIO, 0x87, struct kvm_guest_debug), old), EINVAL);
-	check_error(kt_ioctl(cpu->kt, KVM_DEBUG_GUEST, old), EINVAL);
+	old_debug(cpu, &on);
+	expect_debug(cpu, GUEST_CODE + 5, 1);
+	check_eq(cpu_regs(cpu).rflags & FLAG_TF, 0);
+	expect_debug(cpu, GUEST_CODE + 7, 1);
+	old_debug(cpu, &off);
+	cpu_run_to_done(cpu);
+}
+
+TEST(y2006_old_debug_guest_breakpoints)
+{
+	struct cpu *cpu = start(four_places);
+	const uint8_t *labels[] = { break0, break1, break2, break3 };
+	struct kvm_debug_guest old = { .enabled = 1 };
+
+	for (int i = 0; i < 4; i++) {
+		old.breakpoints[i].enabled = i != 2;
+		old.breakpoints[i].address = GUEST_ADDRESS(four_places, labels[i]);
+	}
+	old_debug(cpu, &old);
+	for (int i = 0; i < 4; i++)
+		if (i != 2)
+			expect_debug(cpu, old.breakpoints[i].address, 1);
+	cpu_run_to_done(cpu);
 }
