@@ -332,9 +332,13 @@ TEST(y2006_old_debug_guest_breakpoints)
 		old.breakpoints[i].enabled = i != 2;
 		old.breakpoints[i].address = GUEST_ADDRESS(four_places, labels[i]);
 	}
+	for (int i = 0; i < 4; i++) {
+		if (i == 2)
+			continue;
+		old_debug(cpu, &old);
+		expect_debug(cpu, old.breakpoints[i].address, 1);
+		old.breakpoints[i].enabled = 0;
+	}
 	old_debug(cpu, &old);
-	for (int i = 0; i < 4; i++)
-		if (i != 2)
-			expect_debug(cpu, old.breakpoints[i].address, 1);
 	cpu_run_to_done(cpu);
 }
