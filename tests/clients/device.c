@@ -22,12 +22,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			printf("%s:%d: %s (errno %d)\n", __func__, __LINE__, #cond, errno);        \
-			exit(1);                                                                   \
-		}                                                                                  \
+#define CHECK(cond)                                                                                                    \
+	do {                                                                                                           \
+		if (!(cond)) {                                                                                         \
+			printf("%s:%d: %s (errno %d)\n", __func__, __LINE__, #cond, errno);                            \
+			exit(1);                                                                                       \
+		}                                                                                                      \
 	} while (0)
 
 extern char **environ;
@@ -216,7 +216,7 @@ static void check_statistics(void)
 
 int main(int argc, char **argv)
 {
-	if (argc > 1) {	/* the program that inherits the device */
+	if (argc > 1) { /* the program that inherits the device */
 		CHECK(ioctl(atoi(argv[1]), KVM_GET_API_VERSION, 0) == 12);
 		return 0;
 	}
