@@ -176,6 +176,26 @@ test_migrate()
 	tr -d '\r' <"$work/arrive.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed after $first rounds"
 }
 
+# From one running process to another, while the guest works.
+test_migrate_live()
+{
+	machine="-m 256 -accel kvm -smp 2 -cpu max"
+	rm -f "$work/live.sock"
+	vm_start live_to $machine -kernel "$kernel" -initrd "$initrd" -append unused -incoming "unix:$work/live.sock"
+	monitor_make live_from
+	vm_start live_from $machine -kernel "$kernel" -initrd "$initrd" -append "$(linux busy)" $monitor_arguments
+	vm_wait '^round 3 ok' || return
+	monitor_do migrate "unix:$work/live.sock" || return
+	monitor_do info migrate || return
+	grep -a -q 'Migration status: completed' "$monitor.log" || fail "the migration did not complete"
+	monitor_quit
+	vm_finish
+	vm=live_to
+	vm_finish
+	tr -d '\r' <"$work/live_to.out" | grep -a -q '^round 12 ok' || fail "the guest did not go on"
+	tr -d '\r' <"$work/live_to.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+}
+
 test_gdb()
 {
 	command -v gdb >/dev/null || {
@@ -262,7 +282,7 @@ command -v qemu-system-x86_64 >/dev/null || {
 	exit 0
 }
 make_initrd || exit 1
-all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso ovmf virtio savevm migrate gdb memtest stress_ng libguestfs'
+all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso ovmf virtio savevm migrate migrate_live gdb memtest stress_ng libguestfs'
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do
 	reason=
