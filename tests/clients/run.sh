@@ -250,7 +250,7 @@ test_stress_ng()
 	}
 	timeout -k 5 60 "$anykvm" run -- stress-ng --kvm 2 --timeout 5s --metrics-brief --verify >"$work/stress.log" 2>&1 ||
 		fail "stress-ng: exit status $?"
-	grep -q 'unsuccessful\|skipped\|fail' "$work/stress.log" && fail "stress-ng: $(grep -m1 'unsuccessful\|skipped\|fail' "$work/stress.log")"
+	complaint=$(grep -m 1 'unsuccessful\|skipped\|fail' "$work/stress.log") && fail "stress-ng: $complaint"
 	grep -q ' kvm  *[1-9]' "$work/stress.log" || fail "stress-ng: no operation was done"
 }
 
@@ -282,7 +282,8 @@ command -v qemu-system-x86_64 >/dev/null || {
 	exit 0
 }
 make_initrd || exit 1
-all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso ovmf virtio savevm migrate migrate_live gdb memtest stress_ng libguestfs'
+all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso
+	ovmf virtio savevm migrate migrate_live gdb memtest stress_ng libguestfs'
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do
 	reason=

@@ -156,6 +156,7 @@ one()
 
 if [ $# -gt 0 ]; then
 	for test in "$@"; do
+		# shellcheck disable=SC2046 # a name and its arguments
 		one $(echo "$list" | grep -E "^(x86_64/)?$test( |\$)" || echo "$test")
 	done
 else
