@@ -15,7 +15,7 @@ module:
 
 # Programs for the machine: static, it has no libraries.
 SVM_DIR := $(BUILD)/tests/svm
-SVM_MACHINE = BUILD=$(BUILD) sh tests/svm/machine.sh
+SVM_MACHINE = BUILD=$(BUILD) GUEST=$(GUEST) sh tests/svm/machine.sh
 $(SVM_DIR)/anykvm: $(BUILD)/anykvm
 	@mkdir -p $(@D)
 	$(Q)$(CC) -static -o $@ $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a -pthread
@@ -24,5 +24,5 @@ check-svm: module $(SVM_DIR)/anykvm $(BUILD)/tests/api/api-tests-device $(BUILD)
 	$(SVM_MACHINE) -t 900 -a $(BUILD)/tests/api/api-tests-device:/api-tests \
 		-a tests/svm/differences.txt:/differences tests/svm/api.sh
 	$(SVM_MACHINE) -t 900 -a $(SVM_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh \
-		-a $(BUILD)/tests/boot/initramfs.gz:/initrd -a "$$(sh scripts/fetch-kernel.sh $(BUILD)/guest)":/vmlinuz \
+		-a $(BUILD)/tests/boot/initramfs.gz:/initrd -a "$$(sh scripts/fetch-kernel.sh $(GUEST))":/vmlinuz \
 		tests/svm/boot.sh

@@ -4,7 +4,7 @@
 #
 # usage: machine.sh [-c CPUS] [-t SECONDS] [-m MEGABYTES] [-p MODULE-PARAMETERS] [-k] [-a FILE:/PATH]... SCRIPT
 #   -k   load Debian's kvm-amd instead of anykvm.ko, as the reference: /dev/kvm
-#   BUILD: where anykvm.ko is (build); SVM_KERNEL: an unpacked linux-image package, by default $BUILD/guest's
+#   BUILD: where anykvm.ko is (build); SVM_KERNEL: an unpacked linux-image package, by default the one in GUEST ($BUILD/guest)
 # Everything that the machine says goes to standard output; the exit status is the script's. It is 4 if the kernel has
 # complained (a warning, a bug, a stall), 3 if the machine ended without a result.
 # packages: qemu-system-x86 seabios busybox-static cpio
@@ -38,7 +38,7 @@ shift $((OPTIND - 1))
 build=${BUILD:-build}
 kernel=${SVM_KERNEL:-}
 if [ -z "$kernel" ]; then
-	kernel=$(sh "$(dirname "$0")/../../scripts/fetch-kernel.sh" "$build/guest")
+	kernel=$(sh "$(dirname "$0")/../../scripts/fetch-kernel.sh" "${GUEST:-$build/guest}")
 	kernel=${kernel%/boot/*}
 fi
 
