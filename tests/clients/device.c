@@ -161,6 +161,13 @@ static void *send_signal(void *arg)
 	return NULL;
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
 /* The guest spins in one jump: a signal ends KVM_RUN at once. */
 static void check_signal(void)
 {
@@ -171,7 +178,7 @@ static void check_signal(void)
 	struct kvm_regs regs = { .rflags = 2 };
 	struct kvm_sregs sregs;
 	struct kvm_run *run;
-	double worst = 0;
+	double late[21];
 	char *mem;
 
 	CHECK(vcpu >= 0);
@@ -186,18 +193,17 @@ static void check_signal(void)
 	CHECK(ioctl(vcpu, KVM_SET_SREGS, &sregs) == 0 && ioctl(vcpu, KVM_SET_REGS, &regs) == 0);
 	CHECK(sigaction(SIGUSR1, &sa, NULL) == 0);
 	runner = pthread_self();
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 21; i++) {
 		pthread_t t;
-		double late;
 
 		CHECK(pthread_create(&t, NULL, send_signal, NULL) == 0);
 		CHECK(ioctl(vcpu, KVM_RUN, 0) == -1 && errno == EINTR && run->exit_reason == KVM_EXIT_INTR);
-		late = seconds() - sent;
-		worst = late > worst ? late : worst;
+		late[i] = seconds() - sent;
 		pthread_join(t, NULL);
 	}
-	printf("a signal ends KVM_RUN after at most %.0f us\n", worst * 1e6);
-	CHECK(worst < 0.5);
+	qsort(late, 21, sizeof(late[0]), compare_doubles);
+	printf("a signal ends KVM_RUN after %.0f us (median), %.0f us (worst)\n", late[10] * 1e6, late[20] * 1e6);
+	CHECK(late[20] < 0.5);
 	run->immediate_exit = 1;
 	CHECK(ioctl(vcpu, KVM_RUN, 0) == -1 && errno == EINTR);
 	CHECK(munmap(run, size) == 0 && close(vcpu) == 0 && close(vm) == 0 && close(kvm) == 0);
