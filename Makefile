@@ -4,6 +4,7 @@
 #   make            the library (libanykvm.so, libanykvm.a) and the anykvm command, in $(BUILD)
 #   make run        install what is missing, build, boot a stock Debian kernel to a shell
 #   make check      all tests that fit CI; see docs/architecture.md for the single targets
+#   make install    PREFIX=/usr/local, DESTDIR
 #   SAN=address,undefined | SAN=thread    build with sanitizers (use another BUILD)
 
 BUILD ?= build
@@ -80,6 +81,22 @@ CHECKS := check-unit check-insn check-native check-length check-engine check-api
 .PHONY: check
 check: all
 	@sh scripts/check.sh $(MAKE) $(CHECKS)
+
+# DESTDIR=... for packages. The preloaded library lies where `anykvm run` looks for it.
+.PHONY: install uninstall
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/anykvm $(DESTDIR)$(PREFIX)/include \
+		$(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BUILD)/anykvm $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BUILD)/libanykvm.so $(DESTDIR)$(PREFIX)/lib/libanykvm.so.0
+	ln -sf libanykvm.so.0 $(DESTDIR)$(PREFIX)/lib/libanykvm.so
+	install -m 644 $(BUILD)/libanykvm.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/libanykvm-preload.so $(DESTDIR)$(PREFIX)/lib/anykvm/
+	install -m 644 include/anykvm.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 docs/anykvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/anykvm lib/libanykvm.so.0 lib/libanykvm.so lib/libanykvm.a \
+		lib/anykvm/libanykvm-preload.so include/anykvm.h share/man/man1/anykvm.1)
 
 .PHONY: clean
 clean:
