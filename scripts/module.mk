@@ -20,9 +20,13 @@ $(SVM_DIR)/anykvm: $(BUILD)/anykvm
 	@mkdir -p $(@D)
 	$(Q)$(CC) -static -o $@ $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a -pthread
 
-check-svm: module $(SVM_DIR)/anykvm $(BUILD)/tests/api/api-tests-device $(BUILD)/tests/boot/initramfs.gz
+$(SVM_DIR)/notifier: tests/svm/notifier.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 $(WARN) -static -pthread -o $@ $<
+
+check-svm: module $(SVM_DIR)/anykvm $(SVM_DIR)/notifier $(BUILD)/tests/api/api-tests-device $(BUILD)/tests/boot/initramfs.gz
 	$(SVM_MACHINE) -t 900 -a $(BUILD)/tests/api/api-tests-device:/api-tests \
-		-a tests/svm/differences.txt:/differences tests/svm/api.sh
+		-a tests/svm/differences.txt:/differences -a $(SVM_DIR)/notifier:/notifier tests/svm/api.sh
 	$(SVM_MACHINE) -t 900 -a $(SVM_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh \
 		-a $(BUILD)/tests/boot/initramfs.gz:/initrd -a "$$(sh scripts/fetch-kernel.sh $(GUEST))":/vmlinuz \
 		tests/svm/boot.sh

@@ -3,7 +3,7 @@
 #include "svm.h"
 
 #define EFER_SVME X86_EFER_SVME
-#define IOPM_ORDER 2 /* 12 KiB are used */
+#define IOPM_ORDER 2  /* 12 KiB are used */
 #define MSRPM_ORDER 1 /* 8 KiB */
 
 struct svm_caps svm_caps;
@@ -50,15 +50,15 @@ static void let_through(void *map, u32 msr)
 {
 	u32 bit = (msr & 0x1fff) * 2, at = (msr >= 0xc0000000u ? 0x800 : 0) + bit / 8;
 
-	((u8 *)map)[at] &= (u8)~(3u << (bit % 8));
+	((u8 *)map)[at] &= (u8) ~(3u << (bit % 8));
 }
 
 /* MSRs that VMRUN, VMLOAD and VMSAVE switch and whose values need no checks of ours. */
 static void fill_maps(void)
 {
 	static const u32 open[] = {
-		X86_MSR_STAR,	     X86_MSR_LSTAR,	   X86_MSR_CSTAR,	 X86_MSR_SFMASK,
-		X86_MSR_FS_BASE,     X86_MSR_GS_BASE,	   X86_MSR_KERNEL_GS_BASE, X86_MSR_SYSENTER_CS,
+		X86_MSR_STAR,         X86_MSR_LSTAR,        X86_MSR_CSTAR,          X86_MSR_SFMASK,
+		X86_MSR_FS_BASE,      X86_MSR_GS_BASE,      X86_MSR_KERNEL_GS_BASE, X86_MSR_SYSENTER_CS,
 		X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_EIP,
 	};
 	unsigned i;

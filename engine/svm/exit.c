@@ -138,10 +138,10 @@ static void task_switch(struct vcpu *v, struct vm_exit *exit)
 	exit->u.task.sel = (u16)c->info1;
 	exit->u.task.has_error = c->info2 & TASK_INFO_ERROR;
 	exit->u.task.error = (u32)c->info2;
-	exit->u.task.why = exit->vectoring	     ? TASK_GATE :
-			   c->info2 & TASK_INFO_IRET ? TASK_IRET :
-			   c->info2 & TASK_INFO_JMP  ? TASK_JMP :
-						       TASK_CALL;
+	exit->u.task.why = exit->vectoring             ? TASK_GATE
+			   : c->info2 & TASK_INFO_IRET ? TASK_IRET
+			   : c->info2 & TASK_INFO_JMP  ? TASK_JMP
+						       : TASK_CALL;
 	svm_get_state(v, STATE_ALL);
 	if (exit->u.task.why != TASK_GATE && x86_fetch_decode(&v->state, &i) == X86_OK)
 		exit->insn_len = i.len;

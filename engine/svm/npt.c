@@ -30,7 +30,6 @@ static u64 *table_of(u64 entry)
 	return hw_va(entry & PTE_ADDR);
 }
 
-
 /* --- what is done to a range ------------------------------------------------------------------------- */
 
 enum range_op { OP_CLEAR, OP_PROTECT_LOGGED };

@@ -9,10 +9,10 @@
 
 /* What the processor has (cpu.c). */
 struct svm_caps {
-	u32 asids; /* address space identifiers, 0 is the host's */
-	bool nrip; /* the next instruction's address comes with an intercept */
+	u32 asids;   /* address space identifiers, 0 is the host's */
+	bool nrip;   /* the next instruction's address comes with an intercept */
 	bool decode; /* so do operands of CR and DR accesses */
-	bool xsave; /* XCR0 exists */
+	bool xsave;  /* XCR0 exists */
 	bool rdtscp;
 };
 extern struct svm_caps svm_caps;
@@ -32,9 +32,9 @@ struct svm_vm {
 	struct hw_lock *lock;
 	u64 *root;
 	u64 slots_generation; /* of the memory slots that the tables are made from */
-	u32 invalidating; /* ranges between unmap_hva and unmap_hva_done */
-	u64 sequence; /* of invalidations */
-	u64 nr_logged; /* writable pages of slots with a dirty log (at most: some may be gone) */
+	u32 invalidating;     /* ranges between unmap_hva and unmap_hva_done */
+	u64 sequence;         /* of invalidations */
+	u64 nr_logged;        /* writable pages of slots with a dirty log (at most: some may be gone) */
 };
 
 #define TABLE_CACHE 3 /* a walk needs at most a page for each level below the root */
@@ -42,17 +42,17 @@ struct svm_vm {
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
-	u32 stale; /* parts of vcpu->state that only the VMCB has */
-	u32 dirty; /* parts that the VMCB must take */
+	u32 stale;     /* parts of vcpu->state that only the VMCB has */
+	u32 dirty;     /* parts that the VMCB must take */
 	int guest_cpu; /* a  the CPU that is in guest mode or about to be, or HW_NO_CPU */
-	int asid_cpu; /* where the ASID belongs */
+	int asid_cpu;  /* where the ASID belongs */
 	u64 asid_generation;
 	bool flush; /* the guest's own translations are void: take a new ASID */
 	struct hw_fpu *fpu;
-	bool fpu_loaded; /* KVM_RUN is active: the guest's is the thread's */
+	bool fpu_loaded;  /* KVM_RUN is active: the guest's is the thread's */
 	bool fpu_in_area; /* state.xsave is current */
-	bool step_tf; /* TF was set for single step, the guest's own was clear */
-	u64 soft_rip; /* rip before a software event whose length was added for its delivery */
+	bool step_tf;     /* TF was set for single step, the guest's own was clear */
+	u64 soft_rip;     /* rip before a software event whose length was added for its delivery */
 	void *cache[TABLE_CACHE];
 	u32 nr_cache;
 };
@@ -77,7 +77,7 @@ extern void *svm_iopm, *svm_msrpm_open, *svm_msrpm_all;
 void svm_vmcb_init(struct vcpu *v);
 void svm_get_state(struct vcpu *v, u32 mask);
 void svm_put_state(struct vcpu *v, u32 mask);
-void svm_state_to_vmcb(struct vcpu *v); /* what is dirty */
+void svm_state_to_vmcb(struct vcpu *v);    /* what is dirty */
 void svm_state_after_exit(struct vcpu *v); /* general registers now, the rest on demand */
 
 /* npt.c */

@@ -18,28 +18,28 @@ struct vmcb_seg {
 struct vmcb {
 	/* control area */
 	u16 cr_read, cr_write, dr_read, dr_write; /* 000 */
-	u32 exceptions; /* 008 */
-	u32 intercept3, intercept4, intercept5; /* 00c */
+	u32 exceptions;                           /* 008 */
+	u32 intercept3, intercept4, intercept5;   /* 00c */
 	u8 reserved1[0x3c - 0x18];
 	u16 pause_threshold, pause_count; /* 03c */
-	u64 iopm_pa, msrpm_pa; /* 040 */
-	u64 tsc_offset; /* 050 */
-	u32 asid; /* 058 */
+	u64 iopm_pa, msrpm_pa;            /* 040 */
+	u64 tsc_offset;                   /* 050 */
+	u32 asid;                         /* 058 */
 	u8 tlb_control;
 	u8 reserved2[3];
-	u64 vint; /* 060 */
-	u64 int_state; /* 068 */
-	u64 exit_code; /* 070 */
-	u64 info1, info2; /* 078 */
-	u64 exit_int_info; /* 088 */
+	u64 vint;           /* 060 */
+	u64 int_state;      /* 068 */
+	u64 exit_code;      /* 070 */
+	u64 info1, info2;   /* 078 */
+	u64 exit_int_info;  /* 088 */
 	u64 nested_control; /* 090 */
 	u8 reserved3[0xa8 - 0x98];
-	u64 event_inj; /* 0a8 */
+	u64 event_inj;  /* 0a8 */
 	u64 nested_cr3; /* 0b0 */
-	u64 virt_ext; /* 0b8 */
-	u32 clean; /* 0c0 */
+	u64 virt_ext;   /* 0b8 */
+	u32 clean;      /* 0c0 */
 	u32 reserved4;
-	u64 next_rip; /* 0c8 */
+	u64 next_rip;      /* 0c8 */
 	u8 insn_bytes[16]; /* 0d0 */
 	u8 reserved5[0x400 - 0xe0];
 	/* state save area */
@@ -53,12 +53,12 @@ struct vmcb {
 	u8 reserved9[0x5d8 - 0x580];
 	u64 rsp; /* 5d8 */
 	u64 reserved10[3];
-	u64 rax; /* 5f8 */
+	u64 rax;                                        /* 5f8 */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base; /* 600 */
-	u64 sysenter_cs, sysenter_esp, sysenter_eip; /* 628 */
-	u64 cr2; /* 640 */
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;    /* 628 */
+	u64 cr2;                                        /* 640 */
 	u8 reserved11[0x668 - 0x648];
-	u64 pat; /* 668 */
+	u64 pat;                                        /* 668 */
 	u64 dbgctl, br_from, br_to, excp_from, excp_to; /* 670 */
 	u8 reserved12[0x1000 - 0x698];
 };

@@ -139,9 +139,7 @@ static int make_fd(struct host_vm *hvm, struct object *made)
 		name = "kvm-stats";
 		flags = O_RDONLY;
 		break;
-	default:
-		fd = -EINVAL;
-		goto no_fd;
+	default: fd = -EINVAL; goto no_fd;
 	}
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)

@@ -22,8 +22,8 @@ void *host_alloc_pages(size_t size)
 	size = PAGE_ALIGN(size);
 	if (!size)
 		return NULL;
-	return size <= 4 * PAGE_SIZE ? alloc_pages_exact(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO) :
-				       __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	return size <= 4 * PAGE_SIZE ? alloc_pages_exact(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO)
+				     : __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 }
 
 void host_free_pages(void *p, size_t size)
@@ -96,20 +96,20 @@ bool host_user_range_ok(u64 addr, u64 size)
 	return access_ok((void __user *)addr, size);
 }
 
-#define CMPXCHG(type)                                                                       \
-	static int cmpxchg_##type(type __user *p, type old, type val)                       \
-	{                                                                                   \
-		type was = old;                                                             \
-		bool same;                                                                  \
-											    \
-		if (!user_access_begin(p, sizeof(*p)))                                      \
-			return -EFAULT;                                                     \
-		same = unsafe_try_cmpxchg_user(p, &was, val, fault);                        \
-		user_access_end();                                                          \
-		return same ? 0 : -EAGAIN;                                                  \
-fault:                                                                                      \
-		user_access_end();                                                          \
-		return -EFAULT;                                                             \
+#define CMPXCHG(type)                                                                                                  \
+	static int cmpxchg_##type(type __user *p, type old, type val)                                                  \
+	{                                                                                                              \
+		type was = old;                                                                                        \
+		bool same;                                                                                             \
+                                                                                                                       \
+		if (!user_access_begin(p, sizeof(*p)))                                                                 \
+			return -EFAULT;                                                                                \
+		same = unsafe_try_cmpxchg_user(p, &was, val, fault);                                                   \
+		user_access_end();                                                                                     \
+		return same ? 0 : -EAGAIN;                                                                             \
+	fault:                                                                                                         \
+		user_access_end();                                                                                     \
+		return -EFAULT;                                                                                        \
 	}
 CMPXCHG(u32)
 CMPXCHG(u64)
