@@ -40,7 +40,9 @@ check irqchip "host/types\.h|$kvm" irqchip include x86
 for e in engine/*/; do
 	e=${e%/}
 	# The world switch of hardware engines needs the kernel's assembler macros.
-	check "$e" "host/types\.h|$kvm|linux/linkage\.h|asm/nospec-branch\.h" "$e" include x86
+	# The world switch of a hardware engine is the kernel's kind of assembly.
+	case $e in *soft) own= ;; *) own='|linux/linkage\.h|asm/nospec-branch\.h' ;; esac
+	check "$e" "host/types\.h|$kvm$own" "$e" include x86
 done
 [ $bad -eq 0 ] && echo "include directions: ok"
 exit $bad

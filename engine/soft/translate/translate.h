@@ -69,7 +69,7 @@ struct flat_table {
 	struct flat_list {
 		u32 nr;
 		u64 *page; /* linear addresses of filled entries */
-	} list[2];     /* of ordinary and of global pages */
+	} list[2];         /* of ordinary and of global pages */
 };
 
 int flat_init(struct soft_vcpu *sv);
@@ -149,7 +149,7 @@ struct tr_state {
 	bool hash_stale_nonglobal; /* likewise, but supervisor entries of global pages stay */
 	bool hash_local;           /* the supervisor table has entries of pages that are not global */
 	u64 code_pages[64];        /* filter: linear pages (by their low bits) that have entries */
-	bool full;       /* code memory or sites used up: drop everything */
+	bool full;                 /* code memory or sites used up: drop everything */
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
