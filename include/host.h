@@ -153,11 +153,10 @@ int host_code_alloc(struct host_code *c, size_t size);
 void host_code_free(struct host_code *c);
 
 /*
- * Address space for a sparse table: zero-filled, no memory until touched. clear: all zero again. NULL: the host refuses
+ * Address space for a sparse table: zero-filled, no memory until touched. NULL: the host refuses
  * (address space limit, strict overcommit). User space only.
  */
 void *host_reserve(size_t size);
-void host_reserve_clear(void *p, size_t size);
 void host_unreserve(void *p, size_t size);
 /* May user space change its GS base (FSGSBASE)? */
 bool host_user_gs_base(void);

@@ -21,17 +21,8 @@ static enum x86_result soft_mmio_read(struct x86_state *s, u64 gpa, void *buf, u
 
 static enum x86_result soft_mmio_write(struct x86_state *s, u64 gpa, const void *buf, unsigned size)
 {
-	struct vcpu *v = state_vcpu(s);
-	enum x86_result r;
-
 	put_fpu_away(s);
-	r = core_x86_ops.mmio_write(s, gpa, buf, size);
-	/* What was queued for user space goes there when the instruction has retired. */
-	if (v->io.nr_writes) {
-		s->end_block = true;
-		soft_of(s)->leave = true;
-	}
-	return r;
+	return core_x86_ops.mmio_write(s, gpa, buf, size);
 }
 
 static enum x86_result soft_in(struct x86_state *s, u16 port, unsigned size, void *buf, unsigned count, unsigned *done)

@@ -144,7 +144,7 @@ static bool step_one(struct vcpu *v, struct vm_exit *exit)
 		return true;
 	if (r == X86_EXIT)
 		return leave_after(v, exit);
-	return soft_of(s)->leave ? exit_with(exit, VM_EXIT_USER) : false;
+	return false;
 }
 
 /* Is there anything that the block loop does not look at? */
@@ -192,9 +192,7 @@ static bool run_block(struct vcpu *v, const struct soft_block *b, struct vm_exit
 	} while (i != end && !s->end_block);
 	if (unlikely(s->mode != X86_MODE_LONG))
 		wrap_rip(s);
-	if (unlikely(s->dr6_pending) && traps_after(v, false, exit))
-		return true;
-	return unlikely(soft_of(s)->leave) ? exit_with(exit, VM_EXIT_USER) : false;
+	return unlikely(s->dr6_pending) && traps_after(v, false, exit);
 }
 
 /* Generated code, until it leaves; the result means what a single instruction's would. */
@@ -207,9 +205,7 @@ static bool run_generated(struct soft_vcpu *sv, struct soft_block *b, struct vm_
 		return leave_after(v, exit);
 	if (r != X86_OK)
 		return not_retired(v, r, exit);
-	if (unlikely(v->state.dr6_pending) && traps_after(v, false, exit))
-		return true;
-	return unlikely(sv->leave) ? exit_with(exit, VM_EXIT_USER) : false;
+	return unlikely(v->state.dr6_pending) && traps_after(v, false, exit);
 }
 
 static bool run_one_block(struct soft_vcpu *sv, struct vm_exit *exit)
@@ -314,7 +310,6 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 		tr_init(sv);
 	if (sv->tr.ready)
 		sv->host_gs_base = swap_gs_base((u64)(unsigned long)s);
-	sv->leave = false;
 	sync_breakpoints(sv);
 	if (v->inject_valid) {
 		struct x86_event ev = v->inject;

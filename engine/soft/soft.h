@@ -122,7 +122,6 @@ struct soft_vcpu {
 
 	struct host_code stubs; /* native stubs; dropped together with the blocks */
 	size_t stubs_used;
-	bool leave;        /* a write to user space is queued: return after this instruction */
 	bool flush_wanted; /* stub memory is full: drop all blocks before the next one */
 	u32 *stub_hash;    /* offset + 1 of a stub, by its bytes */
 

@@ -16,11 +16,6 @@ void *host_reserve(size_t size)
 	return p;
 }
 
-void host_reserve_clear(void *p, size_t size)
-{
-	madvise(p, size, MADV_DONTNEED);
-}
-
 void host_unreserve(void *p, size_t size)
 {
 	munmap(p, size);

@@ -324,7 +324,7 @@ static struct soft_block *next_block(struct soft_vcpu *sv)
 	struct soft_block *b;
 
 	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->want_irq_window || v->want_nmi_window ||
-	    s->dr6_pending || s->shadow || s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->leave || sv->flush_wanted ||
+	    s->dr6_pending || s->shadow || s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->flush_wanted ||
 	    !tr_context_ok(sv))
 		return NULL;
 	if (soft_find_block(sv, s->rip, &b) != X86_OK || sv->flush_wanted)
