@@ -2,6 +2,7 @@
 #
 # make check-clients                             QEMU, stress-ng through `anykvm run`
 # make check-clients CLIENTS_ONLY='iso migrate'   only these
+# make check-boots BOOTS=200                       as many boots in a row, machines mixed
 
 $(BUILD)/tests/clients/device: tests/clients/device.c
 	@mkdir -p $(@D)
@@ -11,3 +12,10 @@ $(BUILD)/tests/clients/device: tests/clients/device.c
 check-clients: $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so $(BUILD)/tests/clients/device
 	kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && \
 	sh tests/clients/run.sh $(BUILD)/anykvm "$$kernel" $(BUILD)/tests/clients $(CLIENTS_ONLY)
+
+# 200 boots in a row, BOOTS of them.
+BOOTS ?= 200
+.PHONY: check-boots
+check-boots: $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so
+	kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && \
+	sh tests/clients/boots.sh $(BUILD)/anykvm "$$kernel" $(BUILD)/tests/boots $(BOOTS)

@@ -1,6 +1,38 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-# shellcheck shell=sh disable=SC2154,SC2034 # variables of the script that reads this
-# What the client tests share: running QEMU in the background, waiting for its guest, its monitor.
+# shellcheck shell=sh disable=SC2154,SC2034,SC2086 # variables of the script that reads this
+# What the client tests share: the guest's initramfs, running QEMU in the background, waiting for its guest, its monitor.
+# Variables of the script: anykvm, kernel, initrd, work, limit, here.
+
+virtio_modules='virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net
+	virtio_rng'
+
+make_initrd()
+{
+	set --
+	for name in $virtio_modules; do
+		# The file of virtio_rng is virtio-rng.ko.
+		file=$(find "$modules" -name "$name.ko" -o -name "$(echo $name | tr _ -).ko" | head -n 1)
+		[ -n "$file" ] && set -- "$@" -a "$file:/lib/$name.ko"
+	done
+	sh "$here/../../scripts/mkinitramfs.sh" -a "$here/guest.sh:/bin/guest" "$@" "$initrd"
+}
+
+# The guest's command line; guest FUNCTION of guest.sh is what it does.
+linux()
+{
+	echo "console=ttyS0 panic=-1 anykvm.cmd=\"sh /bin/guest $*\""
+}
+
+# direct NAME FUNCTION ARGUMENT...: boot the kernel directly, the guest does FUNCTION and powers off.
+direct()
+{
+	name=$1
+	work_in_guest=$2
+	shift 2
+	vm_start $name -m 512 -kernel "$kernel" -initrd "$initrd" -append "$(linux $work_in_guest)" "$@"
+	vm_finish
+	tr -d '\r' <"$work/$name.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "$name: the guest's work failed"
+}
 
 # vm_start NAME ARGUMENT...: QEMU on anykvm. Its serial console goes to $work/NAME.out.
 vm_start()
