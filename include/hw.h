@@ -24,6 +24,7 @@ void *hw_va(u64 pa);
 struct hw_user_page {
 	u64 pa;
 	bool writable;
+	u8 shift; /* log2 of the size of the process's mapping that it is in, at the time */
 	void *ref;
 };
 int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out);

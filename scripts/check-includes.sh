@@ -5,7 +5,7 @@
 #	x86/		<host/types.h> and its own headers
 #	include/	x86/, <host/*.h>, <linux/kvm.h>
 #	core/ irqchip/	include/, x86/, their own; <linux/kvm*.h>, <asm/kvm*.h>
-#	engine/E/	those, and its own folder; never another engine
+#	engine/E/	those, and its own folder; never another engine. engine/hw/ is what svm and vmx share
 #	host/, shim/, cli/	anything but other modules' private headers
 set -eu
 cd "$(dirname "$0")/.."
@@ -39,10 +39,12 @@ check core "host/types\.h|$kvm" core include x86
 check irqchip "host/types\.h|$kvm" irqchip include x86
 for e in engine/*/; do
 	e=${e%/}
-	# The world switch of hardware engines needs the kernel's assembler macros.
 	# The world switch of a hardware engine is the kernel's kind of assembly.
-	case $e in *soft) own= ;; *) own='|linux/linkage\.h|asm/nospec-branch\.h' ;; esac
-	check "$e" "host/types\.h|$kvm$own" "$e" include x86
+	case $e in
+	*soft) own='' shared=$e ;;
+	*) own='|linux/linkage\.h|asm/nospec-branch\.h' shared=engine/hw ;;
+	esac
+	check "$e" "host/types\.h|$kvm$own" "$e" "$shared" include x86
 done
 [ $bad -eq 0 ] && echo "include directions: ok"
 exit $bad

@@ -40,8 +40,6 @@ static int look_for_svm(void)
 	svm_caps.asids = r[1];
 	svm_caps.nrip = r[3] & BIT(3);
 	svm_caps.decode = r[3] & BIT(7);
-	host_cpuid(1, 0, r);
-	svm_caps.xsave = r[2] & BIT(27);
 	return svm_caps.asids > 1 ? 0 : -ENODEV;
 }
 
@@ -124,8 +122,7 @@ int svm_cpu_on(void)
 	/* The TLB may hold what another hypervisor has left: the first ASID flushes. */
 	c->generation++;
 	c->next_asid = svm_caps.asids;
-	if (svm_caps.rdtscp)
-		c->tsc_aux = hw_rdmsr(X86_MSR_TSC_AUX);
+	hwvm_cpu_on();
 	hw_wrmsr(X86_MSR_EFER, efer | EFER_SVME);
 	hw_wrmsr(SVM_MSR_HSAVE_PA, hw_pa(c->hsave));
 	return 0;

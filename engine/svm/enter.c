@@ -6,11 +6,6 @@
 
 /* --- events -------------------------------------------------------------------------------------------- */
 
-static bool is_soft(const struct x86_event *ev)
-{
-	return ev->type == X86_EVENT_SOFT_INT || ev->type == X86_EVENT_SOFT_EXC || ev->type == X86_EVENT_PRIV_EXC;
-}
-
 static void merge_payload(struct vcpu *v, struct vmcb *c, const struct x86_event *ev)
 {
 	if (ev->type != X86_EVENT_EXC)
@@ -37,7 +32,7 @@ static void prepare_event(struct vcpu *v, struct vmcb *c)
 		val |= EVENT_HAS_ERROR | (u64)ev->error << 32;
 	c->event_inj = val;
 	merge_payload(v, c, ev);
-	if (is_soft(ev)) {
+	if (hwvm_is_soft(ev)) {
 		/* The pushed address is that of the next instruction. */
 		svm_of(v)->soft_rip = c->rip;
 		c->rip = x86_next_rip(&v->state, ev->insn_len);
@@ -50,7 +45,7 @@ static void after_event(struct vcpu *v, struct vmcb *c)
 {
 	if (!v->inject_valid || (u32)c->exit_code == X_INVALID)
 		return;
-	if (is_soft(&v->inject) && c->exit_int_info & EVENT_VALID)
+	if (hwvm_is_soft(&v->inject) && c->exit_int_info & EVENT_VALID)
 		v->state.rip = svm_of(v)->soft_rip;
 	if (v->inject.type == X86_EVENT_NMI)
 		v->state.nmi_blocked = true;
@@ -65,7 +60,7 @@ static void choose_asid(struct svm_vcpu *sv, int cpu)
 	struct vmcb *b = sv->vmcb;
 
 	b->tlb_control = 0;
-	if (!sv->flush && sv->asid_cpu == cpu && sv->asid_generation == c->generation)
+	if (!sv->hw.flush && !sv->hw.flush_nested && sv->asid_cpu == cpu && sv->asid_generation == c->generation)
 		return;
 	if (c->next_asid >= svm_caps.asids) {
 		c->generation++;
@@ -75,7 +70,7 @@ static void choose_asid(struct svm_vcpu *sv, int cpu)
 	b->asid = c->next_asid++;
 	sv->asid_cpu = cpu;
 	sv->asid_generation = c->generation;
-	sv->flush = false;
+	sv->hw.flush = sv->hw.flush_nested = false;
 }
 
 static void set_bit(u32 *word, u32 bit, bool on)
@@ -88,7 +83,7 @@ static void prepare_controls(struct vcpu *v, struct vmcb *c)
 	bool nmi = v->inject_valid && v->inject.type == X86_EVENT_NMI;
 	bool scaled = v->tsc_ratio != TSC_NOT_SCALED;
 
-	bool hide_tf = svm_of(v)->step_tf;
+	bool hide_tf = hwvm_of(v)->step_tf;
 
 	set_bit(&c->intercept3, I3_IRET, v->state.nmi_blocked || nmi || hide_tf);
 	set_bit(&c->intercept3, I3_PUSHF | I3_POPF | I3_INTN, hide_tf);
@@ -105,67 +100,28 @@ static void prepare_controls(struct vcpu *v, struct vmcb *c)
 	c->clean = 0;
 }
 
-/* --- what the hardware does not switch ------------------------------------------------------------------- */
-
-struct host_regs {
-	u64 xcr0;
-	bool xcr0_differs, tsc_aux_differs;
-};
-
-static void load_guest(struct vcpu *v, const struct svm_cpu *c, struct host_regs *h)
-{
-	h->xcr0_differs = false;
-	if (svm_caps.xsave && v->state.cr4 & CR4_OSXSAVE) {
-		h->xcr0 = host_xcr0();
-		h->xcr0_differs = h->xcr0 != v->state.xcr0;
-	}
-	h->tsc_aux_differs = svm_caps.rdtscp && v->state.tsc_aux != c->tsc_aux;
-	hw_fpu_ready();
-	if (h->xcr0_differs)
-		hw_xcr0_set(v->state.xcr0);
-	if (h->tsc_aux_differs)
-		hw_wrmsr(X86_MSR_TSC_AUX, v->state.tsc_aux);
-	if (v->eff_dr7 & DR7_ENABLE_ANY)
-		hw_debug_load(v->eff_db);
-}
-
-static void load_host(struct svm_cpu *c, const struct host_regs *h)
-{
-	if (h->xcr0_differs)
-		hw_xcr0_set(h->xcr0);
-	if (h->tsc_aux_differs)
-		hw_wrmsr(X86_MSR_TSC_AUX, c->tsc_aux);
-	hw_debug_restore();
-}
-
 /* --- the entry ------------------------------------------------------------------------------------------- */
-
-static void set_guest_cpu(struct svm_vcpu *sv, int cpu)
-{
-	__atomic_store_n(&sv->guest_cpu, cpu, __ATOMIC_SEQ_CST);
-}
 
 static void run_guest(struct vcpu *v, int cpu)
 {
 	struct svm_vcpu *sv = svm_of(v);
 	struct vmcb *c = sv->vmcb;
-	struct host_regs host;
+	struct hwvm_host_regs host;
 
 	svm_state_to_vmcb(v);
 	prepare_event(v, c);
 	prepare_controls(v, c);
 	choose_asid(sv, cpu);
-	load_guest(v, svm_cpu(cpu), &host);
+	hwvm_load_guest(v, &host);
 	svm_world_switch(v->state.gpr, sv->vmcb_pa, svm_cpu(cpu)->host_pa);
-	load_host(svm_cpu(cpu), &host);
-	set_guest_cpu(sv, HW_NO_CPU);
+	hwvm_load_host(v, &host);
+	hwvm_left(v);
 	if (c->exit_code == X_EXC0 + X86_EXC_MC)
 		hw_machine_check();
 }
 
 void svm_enter(struct vcpu *v, struct vm_exit *exit)
 {
-	struct svm_vcpu *sv = svm_of(v);
 	int cpu;
 
 	/* Only the shadow of one instruction is in the way of the NMI: the library executes that one. */
@@ -173,19 +129,12 @@ void svm_enter(struct vcpu *v, struct vm_exit *exit)
 		exit->code = VM_EXIT_EMULATE;
 		return;
 	}
-	cpu = hw_enter_begin();
+	cpu = hwvm_enter_begin(v);
 	if (cpu == HW_NO_CPU)
 		return;
-	/* Before the last look at the requests: either the requester sees it and kicks, or the request is seen here. */
-	set_guest_cpu(sv, cpu);
-	if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST)) {
-		set_guest_cpu(sv, HW_NO_CPU);
-		hw_enter_end();
-		return;
-	}
 	run_guest(v, cpu);
 	hw_enter_end();
 	svm_state_after_exit(v);
-	after_event(v, sv->vmcb);
+	after_event(v, svm_of(v)->vmcb);
 	svm_decode_exit(v, exit);
 }

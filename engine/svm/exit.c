@@ -47,12 +47,7 @@ static void instruction(struct vcpu *v, struct vm_exit *exit, enum vm_exit_code 
 static void halt(struct vcpu *v, struct vm_exit *exit)
 {
 	instruction(v, exit, VM_EXIT_HLT);
-	if (exit->code != VM_EXIT_HLT || v->state.rflags & RFLAGS_TF || v->single_step) {
-		exit->code = VM_EXIT_EMULATE;
-		return;
-	}
-	v->state.rip = x86_next_rip(&v->state, exit->insn_len);
-	v->state.shadow = 0;
+	hwvm_exit_hlt(v, exit);
 }
 
 static void port(struct vcpu *v, struct vm_exit *exit)
@@ -92,13 +87,10 @@ static void debug_register(struct vcpu *v, struct vm_exit *exit, unsigned nr, bo
 	exit->u.cr.write = write;
 }
 
-/* Another vendor's hypercall instruction, which core may replace. */
 static bool foreign_hypercall(struct vcpu *v)
 {
-	struct x86_insn i;
-
 	svm_get_state(v, STATE_ALL);
-	return x86_fetch_decode(&v->state, &i) == X86_OK && i.map == 1 && i.opcode == 0x01 && i.modrm == 0xc1;
+	return hwvm_foreign_hypercall(v, 0xc1);
 }
 
 static void exception(struct vcpu *v, struct vm_exit *exit, unsigned vector)
@@ -123,12 +115,6 @@ static void exception(struct vcpu *v, struct vm_exit *exit, unsigned vector)
 	}
 }
 
-static void raise_ud(struct vm_exit *exit)
-{
-	exit->code = VM_EXIT_EXCEPTION;
-	exit->u.exc = (struct x86_event){ .type = X86_EVENT_EXC, .vector = X86_EXC_UD };
-}
-
 static void task_switch(struct vcpu *v, struct vm_exit *exit)
 {
 	const struct vmcb *c = svm_of(v)->vmcb;
@@ -149,21 +135,15 @@ static void task_switch(struct vcpu *v, struct vm_exit *exit)
 		exit->insn_len = exit->vectoring_event.insn_len;
 }
 
-static void nested_fault(struct vcpu *v, struct vm_exit *exit)
+static void nested_page_fault(struct vcpu *v, struct vm_exit *exit)
 {
 	const struct vmcb *c = svm_of(v)->vmcb;
-	bool write = c->info1 & NPF_WRITE;
 
 	exit->u.mem.gpa = c->info2;
-	exit->u.mem.write = write;
+	exit->u.mem.write = c->info1 & NPF_WRITE;
 	exit->u.mem.exec = c->info1 & NPF_EXEC;
 	exit->u.mem.present = c->info1 & NPF_PRESENT;
-	switch (npt_fault(v, c->info2, write)) {
-	case NPT_OK:
-	case NPT_AGAIN: break;
-	case NPT_MMIO: exit->code = VM_EXIT_MEMORY; break;
-	case NPT_FAULT: exit->code = VM_EXIT_HOST_FAULT; break;
-	}
+	hwvm_exit_nested_fault(v, exit);
 }
 
 static void decode_code(struct vcpu *v, struct vm_exit *exit, u32 code)
@@ -210,8 +190,8 @@ static void decode_code(struct vcpu *v, struct vm_exit *exit, u32 code)
 	case X_STGI:
 	case X_CLGI:
 	case X_SKINIT:
-	case X_RDPRU: raise_ud(exit); break;
-	case X_NPF: nested_fault(v, exit); break;
+	case X_RDPRU: hwvm_exit_ud(exit); break;
+	case X_NPF: nested_page_fault(v, exit); break;
 	case X_INVALID: exit->code = VM_EXIT_FAIL_ENTRY; break;
 	default: exit->code = VM_EXIT_UNKNOWN;
 	}

@@ -126,12 +126,6 @@ static void get_msrs(struct x86_state *s, const struct vmcb *c)
 	s->sysenter_eip = c->sysenter_eip;
 }
 
-/* Has a debugger the hardware's breakpoints or single step? Then DR6 in the VMCB is not the guest's. */
-static bool debugger_owns_dr(const struct vcpu *v)
-{
-	return v->debug.control & (KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP);
-}
-
 void svm_state_to_vmcb(struct vcpu *v)
 {
 	struct svm_vcpu *sv = svm_of(v);
@@ -141,23 +135,20 @@ void svm_state_to_vmcb(struct vcpu *v)
 	c->rax = s->gpr[X86_RAX];
 	c->rsp = s->gpr[X86_RSP];
 	c->rip = s->rip;
-	c->rflags = s->rflags;
+	c->rflags = hwvm_rflags(v);
 	c->int_state = s->shadow ? INT_SHADOW : 0;
-	sv->step_tf = v->single_step && !(s->rflags & RFLAGS_TF);
-	if (sv->step_tf)
-		c->rflags |= RFLAGS_TF;
-	if (sv->dirty & STATE_SEG)
+	if (sv->hw.dirty & STATE_SEG)
 		put_segments(c, s);
-	if (sv->dirty & STATE_CR && put_control(c, s))
-		sv->flush = true;
-	if (sv->dirty & STATE_MSR)
+	if (sv->hw.dirty & STATE_CR && put_control(c, s))
+		sv->hw.flush = true;
+	if (sv->hw.dirty & STATE_MSR)
 		put_msrs(c, s);
 	c->dr7 = v->eff_dr7 | DR7_FIXED1;
-	if (debugger_owns_dr(v))
+	if (hwvm_debugger_owns_dr(v))
 		c->dr6 = DR6_FIXED1;
-	else if (sv->dirty & STATE_DR)
+	else if (sv->hw.dirty & STATE_DR)
 		c->dr6 = s->dr6;
-	sv->dirty = 0;
+	sv->hw.dirty = 0;
 }
 
 void svm_state_after_exit(struct vcpu *v)
@@ -170,28 +161,20 @@ void svm_state_after_exit(struct vcpu *v)
 	s->gpr[X86_RSP] = c->rsp;
 	s->rip = c->rip;
 	s->rflags = c->rflags | RFLAGS_FIXED;
-	if (sv->step_tf)
+	if (sv->hw.step_tf)
 		s->rflags &= ~(u64)RFLAGS_TF;
 	/* Which of the two made it the hardware does not say. */
 	s->shadow = c->int_state & INT_SHADOW ? X86_SHADOW_STI | X86_SHADOW_MOV_SS : 0;
 	s->cpl = c->cpl;
-	sv->stale = STATE_SEG | STATE_CR | STATE_MSR | (debugger_owns_dr(v) ? 0 : STATE_DR);
+	sv->hw.stale = STATE_SEG | STATE_CR | STATE_MSR | (hwvm_debugger_owns_dr(v) ? 0 : STATE_DR);
 }
 
 void svm_get_state(struct vcpu *v, u32 mask)
 {
 	struct svm_vcpu *sv = svm_of(v);
 	struct x86_state *s = &v->state;
-	u32 want = mask & sv->stale;
+	u32 want = hwvm_wanted(v, mask);
 
-	if (mask & STATE_FPU && !sv->fpu_loaded && !sv->fpu_in_area) {
-		hw_fpu_store(sv->fpu, s->xsave, XSAVE_MAX_SIZE);
-		sv->fpu_in_area = true;
-	}
-	/* Segments and control registers decide the mode together. */
-	if (want & (STATE_SEG | STATE_CR))
-		want |= sv->stale & (STATE_SEG | STATE_CR);
-	sv->stale &= ~want;
 	if (want & STATE_SEG)
 		get_segments(s, sv->vmcb);
 	if (want & STATE_CR)
@@ -200,18 +183,7 @@ void svm_get_state(struct vcpu *v, u32 mask)
 		get_msrs(s, sv->vmcb);
 	if (want & STATE_DR)
 		s->dr6 = sv->vmcb->dr6;
-	if (want & (STATE_SEG | STATE_CR))
-		x86_update_mode(s);
-}
-
-void svm_put_state(struct vcpu *v, u32 mask)
-{
-	struct svm_vcpu *sv = svm_of(v);
-
-	sv->stale &= ~mask;
-	sv->dirty |= mask & ~(u32)STATE_FPU;
-	if (mask & STATE_FPU && !sv->fpu_loaded && sv->fpu_in_area && hw_fpu_load(sv->fpu, v->state.xsave))
-		host_log(LOG_WARN, "vCPU %u: its vector state cannot be loaded", v->id);
+	hwvm_got(v, want);
 }
 
 /* --- the parts that stay --------------------------------------------------------------------------------- */
@@ -234,6 +206,5 @@ void svm_vmcb_init(struct vcpu *v)
 	c->iopm_pa = hw_pa(svm_iopm);
 	c->vint = VINT_MASKING;
 	c->nested_control = NESTED_PAGING;
-	c->nested_cr3 = hw_pa(svm_vm_of(v->vm)->root);
-	sv->dirty = STATE_ALL;
+	c->nested_cr3 = nested_root(v->vm);
 }

@@ -46,6 +46,38 @@ void *hw_va(u64 pa)
 	return __va(__sme_clr(pa));
 }
 
+/* Tables of the process cannot be freed while interrupts are off. */
+static u8 mapping_shift(unsigned long hva)
+{
+	u8 shift = PAGE_SHIFT;
+	unsigned long flags;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(current->mm, hva));
+	if (pgd_none(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	if (pud_none(pud) || !pud_present(pud))
+		goto out;
+	if (pud_large(pud)) {
+		shift = PUD_SHIFT;
+		goto out;
+	}
+	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	if (!pmd_none(pmd) && pmd_present(pmd) && pmd_large(pmd))
+		shift = PMD_SHIFT;
+out:
+	local_irq_restore(flags);
+	return shift;
+}
+
 int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
 {
 	struct page *page;
@@ -66,6 +98,7 @@ int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
 	/* What the guest writes later is not seen by the page tables of the process. */
 	if (out->writable)
 		set_page_dirty_lock(page);
+	out->shift = PageCompound(page) ? mapping_shift(hva) : PAGE_SHIFT;
 	out->pa = __sme_set(page_to_phys(page));
 	out->ref = page;
 	return 0;

@@ -5,7 +5,7 @@
 
 #include "engine.h"
 #include "host.h"
-#include "svm_module.h"
+#include "hw_engines.h"
 #include "vm.h"
 #include "vcpu.h"
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Exits that mean the same on both kinds of hardware. */
+#include "hwvm.h"
+
+void hwvm_exit_ud(struct vm_exit *exit)
+{
+	exit->code = VM_EXIT_EXCEPTION;
+	exit->u.exc = (struct x86_event){ .type = X86_EVENT_EXC, .vector = X86_EXC_UD };
+}
+
+void hwvm_exit_hlt(struct vcpu *v, struct vm_exit *exit)
+{
+	if (!exit->insn_len || v->state.rflags & RFLAGS_TF || v->single_step) {
+		exit->code = VM_EXIT_EMULATE;
+		return;
+	}
+	exit->code = VM_EXIT_HLT;
+	v->state.rip = x86_next_rip(&v->state, exit->insn_len);
+	v->state.shadow = 0;
+}
+
+bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm)
+{
+	struct x86_insn i;
+
+	return x86_fetch_decode(&v->state, &i) == X86_OK && i.map == 1 && i.opcode == 0x01 && i.modrm == modrm;
+}
+
+void hwvm_exit_nested_fault(struct vcpu *v, struct vm_exit *exit)
+{
+	switch (nested_fault(v, exit->u.mem.gpa, exit->u.mem.write)) {
+	case NESTED_OK:
+	case NESTED_AGAIN: break;
+	case NESTED_MMIO: exit->code = VM_EXIT_MEMORY; break;
+	case NESTED_FAULT: exit->code = VM_EXIT_HOST_FAULT; break;
+	}
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What the svm and vmx engines share: second-level page tables, the bracket around an entry, what the processor does not switch
+ * by itself, and which side has the newer copy of the state. Their own structures begin with those here.
+ */
+#ifndef HW_HWVM_H
+#define HW_HWVM_H
+
+#include "hw.h"
+#include "irqchip.h"
+
+#define NESTED_CACHE 3 /* a walk needs at most a page for each level below the root */
+
+/* vcpu->engine_vcpu. All but guest_cpu belongs to the vCPU's thread. */
+struct hwvm_vcpu {
+	u32 stale;         /* parts of vcpu->state (STATE_*) that only the engine's control block has */
+	u32 dirty;         /* parts that the control block must take */
+	int guest_cpu;     /* a  the CPU that is in guest mode or about to be, or HW_NO_CPU */
+	bool flush;        /* the guest's own translations are void */
+	bool flush_nested; /* those of guest-physical addresses are */
+	struct hw_fpu *fpu;
+	bool fpu_loaded;  /* KVM_RUN is active: the guest's is the thread's */
+	bool fpu_in_area; /* state.xsave is current */
+	bool step_tf;     /* TF was set for single step, the guest's own was clear */
+	void *cache[NESTED_CACHE];
+	u32 nr_cache;
+};
+
+static inline struct hwvm_vcpu *hwvm_of(const struct vcpu *v)
+{
+	return v->engine_vcpu;
+}
+
+/* --- nested.c: guest-physical to host-physical. vm->engine_vm is its struct nested ------------------------------- */
+
+/*
+ * leaf: bits in every entry that maps a page beside bits 0 to 2, in which NPT and EPT agree (present or read, write, user or
+ * execute). large: the processor has pages of 2 MiB.
+ */
+int nested_create(struct vm *vm, u64 leaf, bool large); /* 0, -ENOMEM */
+void nested_destroy(struct vm *vm);
+u64 nested_root(const struct vm *vm); /* physical address of the top table, which has four levels */
+enum nested_result { NESTED_OK, NESTED_MMIO, NESTED_FAULT, NESTED_AGAIN };
+enum nested_result nested_fault(struct vcpu *v, u64 gpa, bool write);
+void nested_slots_changed(struct vm *vm);
+void nested_write_protect(struct vm *vm);
+void nested_cache_free(struct hwvm_vcpu *hv);
+
+/* --- vcpu.c ------------------------------------------------------------------------------------------------------ */
+
+/* core_x86_ops as hardware engines have them. */
+extern struct x86_ops hwvm_x86_ops;
+/* Before anything else: 0, -ENOMEM. */
+int hwvm_init(void);
+void hwvm_exit(void);
+
+/* With virtualization turned on by on and off (hw_virt_get). 0, -errno; after failure nothing is to be destroyed. */
+int hwvm_vm_create(struct vm *vm, u64 leaf, bool large, int (*on)(void), void (*off)(void));
+/* Makes v->engine_vcpu, of size bytes, zeroed but for struct hwvm_vcpu at its begin. 0; -ENOMEM: nothing is left. */
+int hwvm_vcpu_create(struct vcpu *v, size_t size);
+void hwvm_vcpu_destroy(struct vcpu *v);
+
+/* Hooks of engine.h that are the same for both. */
+void hwvm_vm_destroy(struct vm *vm);
+void hwvm_kick(struct vcpu *v);
+void hwvm_tlb_flush(struct vcpu *v);
+void hwvm_write_flush(struct vcpu *v);
+void hwvm_slot_free(struct vm *vm, struct memslot *slot);
+void nested_unmap_hva(struct vm *vm, u64 hva, u64 size);
+void nested_unmap_hva_done(struct vm *vm);
+void hwvm_load(struct vcpu *v);
+void hwvm_put(struct vcpu *v);
+
+/*
+ * Begin an entry: interrupts are off, and requests from now on kick this CPU. HW_NO_CPU: there is a request, or the host wants
+ * its CPU; nothing is to be ended. The guest has left: hwvm_left(); then hw_enter_end().
+ */
+int hwvm_enter_begin(struct vcpu *v);
+void hwvm_left(struct vcpu *v);
+
+/* Extended state, debug and TSC_AUX registers, which neither kind of hardware switches. */
+struct hwvm_host_regs {
+	u64 xcr0;
+	bool xcr0_differs, tsc_aux_differs;
+};
+void hwvm_load_guest(struct vcpu *v, struct hwvm_host_regs *h);
+void hwvm_load_host(struct vcpu *v, const struct hwvm_host_regs *h);
+/* For each CPU when virtualization is turned on there. */
+void hwvm_cpu_on(void);
+
+/* get_state and put_state: the parts that the control block must give, which the engine then copies; afterwards hwvm_got(). */
+u32 hwvm_wanted(struct vcpu *v, u32 mask);
+void hwvm_got(struct vcpu *v, u32 parts);
+void hwvm_put_state(struct vcpu *v, u32 mask);
+/* RFLAGS and DR6 for the control block, with the debugger's part. */
+u64 hwvm_rflags(struct vcpu *v);
+bool hwvm_debugger_owns_dr(const struct vcpu *v);
+
+/* --- exit.c: hardware exits that are decoded the same way ---------------------------------------------------------- */
+
+static inline bool hwvm_is_soft(const struct x86_event *ev)
+{
+	return ev->type == X86_EVENT_SOFT_INT || ev->type == X86_EVENT_SOFT_EXC || ev->type == X86_EVENT_PRIV_EXC;
+}
+
+/* An instruction that only a guest with the extension could use. */
+void hwvm_exit_ud(struct vm_exit *exit);
+/* HLT of insn_len bytes (0: not known). */
+void hwvm_exit_hlt(struct vcpu *v, struct vm_exit *exit);
+/* #UD of the other vendor's hypercall instruction, 0f 01 with this ModRM byte, which core may replace. All state is current. */
+bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm);
+/* Second-level fault at exit->u.mem: map the page, or say why not. */
+void hwvm_exit_nested_fault(struct vcpu *v, struct vm_exit *exit);
+
+#endif /* HW_HWVM_H */

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* A vCPU on hardware: its life, the bracket around an entry, and what the processor does not switch by itself. */
+#include "hwvm.h"
+
+struct x86_ops hwvm_x86_ops;
+
+/* --- the host's part of what is switched by hand --------------------------------------------------------------- */
+
+static bool has_rdtscp, has_xsave;
+static u64 *host_tsc_aux; /* by CPU */
+
+static void tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
+{
+	hwvm_of(state_vcpu(s))->flush = true;
+}
+
+int hwvm_init(void)
+{
+	u32 r[4];
+
+	host_cpuid(0x80000001, 0, r);
+	has_rdtscp = r[3] & BIT(27);
+	host_cpuid(1, 0, r);
+	has_xsave = r[2] & BIT(27);
+	hwvm_x86_ops = core_x86_ops;
+	/* Guest memory has no address here but through the process. */
+	hwvm_x86_ops.ram = NULL;
+	hwvm_x86_ops.tlb_flushed = tlb_flushed;
+	host_tsc_aux = host_alloc(hw_nr_cpus() * sizeof(*host_tsc_aux));
+	return host_tsc_aux ? 0 : -ENOMEM;
+}
+
+void hwvm_exit(void)
+{
+	host_free(host_tsc_aux);
+	host_tsc_aux = NULL;
+}
+
+void hwvm_cpu_on(void)
+{
+	if (has_rdtscp)
+		host_tsc_aux[hw_cpu()] = hw_rdmsr(X86_MSR_TSC_AUX);
+}
+
+void hwvm_load_guest(struct vcpu *v, struct hwvm_host_regs *h)
+{
+	h->xcr0_differs = false;
+	if (has_xsave && v->state.cr4 & CR4_OSXSAVE) {
+		h->xcr0 = host_xcr0();
+		h->xcr0_differs = h->xcr0 != v->state.xcr0;
+	}
+	h->tsc_aux_differs = has_rdtscp && v->state.tsc_aux != host_tsc_aux[hw_cpu()];
+	hw_fpu_ready();
+	if (h->xcr0_differs)
+		hw_xcr0_set(v->state.xcr0);
+	if (h->tsc_aux_differs)
+		hw_wrmsr(X86_MSR_TSC_AUX, v->state.tsc_aux);
+	if (v->eff_dr7 & DR7_ENABLE_ANY)
+		hw_debug_load(v->eff_db);
+}
+
+void hwvm_load_host(struct vcpu *v, const struct hwvm_host_regs *h)
+{
+	if (h->xcr0_differs)
+		hw_xcr0_set(h->xcr0);
+	if (h->tsc_aux_differs)
+		hw_wrmsr(X86_MSR_TSC_AUX, host_tsc_aux[hw_cpu()]);
+	hw_debug_restore();
+}
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+int hwvm_vm_create(struct vm *vm, u64 leaf, bool large, int (*on)(void), void (*off)(void))
+{
+	int err = nested_create(vm, leaf, large);
+
+	if (err)
+		return err;
+	err = hw_virt_get(on, off);
+	if (err)
+		nested_destroy(vm);
+	return err;
+}
+
+void hwvm_vm_destroy(struct vm *vm)
+{
+	hw_virt_put();
+	nested_destroy(vm);
+}
+
+int hwvm_vcpu_create(struct vcpu *v, size_t size)
+{
+	struct hwvm_vcpu *hv = host_alloc(size);
+
+	if (!hv)
+		return -ENOMEM;
+	hv->fpu = hw_fpu_create();
+	if (!hv->fpu) {
+		host_free(hv);
+		return -ENOMEM;
+	}
+	hv->guest_cpu = HW_NO_CPU;
+	hv->fpu_in_area = true;
+	hv->dirty = STATE_ALL;
+	v->engine_vcpu = hv;
+	v->state.ops = &hwvm_x86_ops;
+	return 0;
+}
+
+void hwvm_vcpu_destroy(struct vcpu *v)
+{
+	struct hwvm_vcpu *hv = hwvm_of(v);
+
+	nested_cache_free(hv);
+	hw_fpu_destroy(hv->fpu);
+	host_free(hv);
+	v->engine_vcpu = NULL;
+}
+
+/* --- hooks ------------------------------------------------------------------------------------------------------------ */
+
+void hwvm_kick(struct vcpu *v)
+{
+	int cpu = __atomic_load_n(&hwvm_of(v)->guest_cpu, __ATOMIC_SEQ_CST);
+
+	if (cpu != HW_NO_CPU)
+		hw_kick_cpu(cpu);
+}
+
+void hwvm_tlb_flush(struct vcpu *v)
+{
+	nested_slots_changed(v->vm);
+	hwvm_of(v)->flush_nested = true;
+}
+
+void hwvm_write_flush(struct vcpu *v)
+{
+	nested_write_protect(v->vm);
+	hwvm_of(v)->flush_nested = true;
+}
+
+void hwvm_slot_free(struct vm *vm, struct memslot *slot)
+{
+	/* While the VM ends its slots go one by one, and nobody uses the tables any more. */
+	if (vm->refs)
+		nested_slots_changed(vm);
+}
+
+void hwvm_load(struct vcpu *v)
+{
+	struct hwvm_vcpu *hv = hwvm_of(v);
+
+	hw_fpu_swap(hv->fpu, true);
+	hv->fpu_loaded = true;
+	hv->fpu_in_area = false;
+}
+
+void hwvm_put(struct vcpu *v)
+{
+	struct hwvm_vcpu *hv = hwvm_of(v);
+
+	hw_fpu_swap(hv->fpu, false);
+	hv->fpu_loaded = false;
+}
+
+/* --- the entry ---------------------------------------------------------------------------------------------------------- */
+
+void hwvm_left(struct vcpu *v)
+{
+	__atomic_store_n(&hwvm_of(v)->guest_cpu, HW_NO_CPU, __ATOMIC_SEQ_CST);
+}
+
+int hwvm_enter_begin(struct vcpu *v)
+{
+	int cpu = hw_enter_begin();
+
+	if (cpu == HW_NO_CPU)
+		return HW_NO_CPU;
+	/* Before the last look at the requests: either the requester sees it and kicks, or the request is seen here. */
+	__atomic_store_n(&hwvm_of(v)->guest_cpu, cpu, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST))
+		return cpu;
+	hwvm_left(v);
+	hw_enter_end();
+	return HW_NO_CPU;
+}
+
+/* --- state ------------------------------------------------------------------------------------------------------------- */
+
+u32 hwvm_wanted(struct vcpu *v, u32 mask)
+{
+	struct hwvm_vcpu *hv = hwvm_of(v);
+	u32 want = mask & hv->stale;
+
+	if (mask & STATE_FPU && !hv->fpu_loaded && !hv->fpu_in_area) {
+		hw_fpu_store(hv->fpu, v->state.xsave, XSAVE_MAX_SIZE);
+		hv->fpu_in_area = true;
+	}
+	/* Segments and control registers decide the mode together. */
+	if (want & (STATE_SEG | STATE_CR))
+		want |= hv->stale & (STATE_SEG | STATE_CR);
+	hv->stale &= ~want;
+	return want;
+}
+
+void hwvm_got(struct vcpu *v, u32 parts)
+{
+	if (parts & (STATE_SEG | STATE_CR))
+		x86_update_mode(&v->state);
+}
+
+void hwvm_put_state(struct vcpu *v, u32 mask)
+{
+	struct hwvm_vcpu *hv = hwvm_of(v);
+
+	hv->stale &= ~mask;
+	hv->dirty |= mask & ~(u32)STATE_FPU;
+	if (mask & STATE_FPU && !hv->fpu_loaded && hv->fpu_in_area && hw_fpu_load(hv->fpu, v->state.xsave))
+		host_log(LOG_WARN, "vCPU %u: its vector state cannot be loaded", v->id);
+}
+
+u64 hwvm_rflags(struct vcpu *v)
+{
+	struct hwvm_vcpu *hv = hwvm_of(v);
+
+	hv->step_tf = v->single_step && !(v->state.rflags & RFLAGS_TF);
+	return v->state.rflags | (hv->step_tf ? RFLAGS_TF : 0);
+}
+
+bool hwvm_debugger_owns_dr(const struct vcpu *v)
+{
+	return v->debug.control & (KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP);
+}

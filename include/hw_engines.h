@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The engines that drive hardware as the kernel module's main file sees them. */
+#ifndef ANYKVM_HW_ENGINES_H
+#define ANYKVM_HW_ENGINES_H
+
+#include "engine.h"
+
+extern const struct engine_ops svm_engine;
+/*
+ * Is AMD-V there and usable, and what engines need once: 0, -ENODEV (no AMD processor or no AMD-V: nothing is said; too old: said in
+ * the log), -EPERM (off in the firmware), -ENOMEM.
+ */
+int svm_module_init(void);
+void svm_module_exit(void);
+
+#endif /* ANYKVM_HW_ENGINES_H */
