@@ -4,6 +4,7 @@
 #   make            the library (libanykvm.so, libanykvm.a) and the anykvm command, in $(BUILD)
 #   make run        install what is missing, build, boot a stock Debian kernel to a shell
 #   make check      all tests that fit CI; see docs/architecture.md for the single targets
+#   make bench      the benchmark, against QEMU TCG and the bare CPU (docs/performance.md)
 #   make install    PREFIX=/usr/local, DESTDIR
 #   SAN=address,undefined | SAN=thread    build with sanitizers (use another BUILD)
 

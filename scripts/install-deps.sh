@@ -3,13 +3,14 @@
 #
 # Install the Debian packages that are missing; says nothing if none is.
 #
-# usage: install-deps.sh [build|run|check|lint]...      (all of them if none is named)
+# usage: install-deps.sh [build|run|check|lint|bench]...      (all of them if none is named)
 set -eu
 
 build="gcc libc6-dev linux-libc-dev make binutils"
 run="busybox-static cpio gzip"
 check="nasm libcmocka-dev libzydis-dev bsdutils"
 lint="clang-format cppcheck"
+bench="qemu-system-x86 gnuplot-nox python3"
 
 [ $# -gt 0 ] || set -- build run check lint
 wanted=
@@ -19,6 +20,7 @@ for group in "$@"; do
 	run) wanted="$wanted $run" ;;
 	check) wanted="$wanted $check" ;;
 	lint) wanted="$wanted $lint" ;;
+	bench) wanted="$wanted $bench" ;;
 	*)
 		sed -n 's/^# usage: /usage: /p' "$0" >&2
 		exit 2
