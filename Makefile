@@ -75,10 +75,10 @@ $(BUILD)/libanykvm.so: $(LIB_OBJ)
 	$(Q)$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm.so.0 -Wl,-z,defs -o $@ $^ -pthread
 $(BUILD)/anykvm: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDSAN) -o $@ $^ -pthread
+	$(Q)$(CC) $(LDSAN) -o $@ $^ -pthread -l:libjansson.a
 
 # Everything that fits CI, in order of increasing distance from the code.
-CHECKS := check-unit check-insn check-native check-length check-engine check-api check-boot
+CHECKS := check-unit check-insn check-native check-length check-engine check-api check-boot check-cli
 .PHONY: check
 check: all
 	@sh scripts/check.sh $(MAKE) $(CHECKS)

@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{ "boot", "boot a Linux kernel, its serial console on this terminal", cmd_boot },
 	{ "run", "run a program that uses /dev/kvm on anykvm's engines", cmd_run },
 	{ "env", "print what to export for that", cmd_env },
+	{ "check", "say what this machine offers, what anykvm will use, what to do", cmd_check },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -26,5 +26,6 @@ struct command {
 int cmd_boot(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_env(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 
 #endif

@@ -56,6 +56,14 @@ struct anykvm_options {
 const char *anykvm_version(void);
 
 /*
+ * Can this engine work in this process? 0, or what stands against it. -EINVAL: unknown engine. ANYKVM_ENGINE_AUTO: any.
+ * -ENOSYS: the translator wants a processor with BMI2 and a kernel that lets programs set their GS base (FSGSBASE);
+ * -ENOMEM: address space (RLIMIT_AS, strict overcommit) or memory; -EACCES, -EPERM and others: the system forbids memory
+ * for generated code, which the interpreter needs a little of, too.
+ */
+int anykvm_probe(enum anykvm_engine engine);
+
+/*
  * Open the system handle. opts may be NULL.
  * -EINVAL: unknown engine or size; -ENOSYS: that engine is not built or not possible here;
  * -ENOMEM.

@@ -6,9 +6,9 @@
 # usage: install-deps.sh [build|run|check|lint|bench]...      (all of them if none is named)
 set -eu
 
-build="gcc libc6-dev linux-libc-dev make binutils"
+build="gcc libc6-dev linux-libc-dev make binutils libjansson-dev"
 run="busybox-static cpio gzip"
-check="nasm libcmocka-dev libzydis-dev bsdutils"
+check="nasm libcmocka-dev libzydis-dev bsdutils python3"
 lint="clang-format cppcheck"
 bench="qemu-system-x86 gnuplot-nox python3"
 

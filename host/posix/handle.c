@@ -5,6 +5,7 @@
 #pragma GCC visibility pop
 #include "posix.h"
 #include "soft.h"
+#include "translate.h"
 
 struct anykvm_handle {
 	const struct engine_ops *engine;
@@ -43,6 +44,20 @@ static int check_options(const struct anykvm_options *o)
 	return -EINVAL;
 }
 
+int anykvm_probe(enum anykvm_engine engine)
+{
+	struct host_code code;
+	int ret;
+
+	if (engine == ANYKVM_ENGINE_TRANSLATOR)
+		return tr_probe();
+	if (engine != ANYKVM_ENGINE_AUTO && engine != ANYKVM_ENGINE_INTERPRETER)
+		return -EINVAL;
+	ret = host_code_alloc(&code, 4096);
+	host_code_free(&code);
+	return ret;
+}
+
 int anykvm_open(const struct anykvm_options *opts, struct anykvm_handle **sys)
 {
 	struct anykvm_handle *h;
@@ -50,6 +65,8 @@ int anykvm_open(const struct anykvm_options *opts, struct anykvm_handle **sys)
 
 	if (ret < 0)
 		return ret;
+	if (opts && opts->engine == ANYKVM_ENGINE_TRANSLATOR && tr_probe() < 0)
+		return -ENOSYS;
 	signal_activate();
 	h = new_handle(opts && opts->engine == ANYKVM_ENGINE_INTERPRETER ? &soft_interpreter_engine : &soft_engine);
 	if (!h)

@@ -118,6 +118,22 @@ static int alloc_all(struct soft_vcpu *sv)
 	return flat_init(sv);
 }
 
+int tr_probe(void)
+{
+	struct soft_vcpu *sv;
+	int err;
+
+	if (!host_can())
+		return -ENOSYS;
+	sv = host_alloc_pages(sizeof(*sv));
+	if (!sv)
+		return -ENOMEM;
+	err = alloc_all(sv);
+	tr_free(sv);
+	host_free_pages(sv, sizeof(*sv));
+	return err;
+}
+
 void tr_init(struct soft_vcpu *sv)
 {
 	struct tr_state *tr = &sv->tr;

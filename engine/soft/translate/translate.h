@@ -170,6 +170,8 @@ struct tr_state {
  * Start the translator for a vCPU that has hot code (not earlier: it takes tables and code memory). Where the host has
  * not what it needs the interpreter does all.
  */
+/* Could tr_init() succeed here and now? 0; -ENOSYS: the processor or its kernel; else why memory is refused. */
+int tr_probe(void);
 void tr_init(struct soft_vcpu *sv);
 void tr_free(struct soft_vcpu *sv);
 /* All blocks are being dropped: forget everything generated. */
