@@ -302,7 +302,8 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 
 	*exit = (struct vm_exit){ .code = VM_EXIT_NONE };
 	sv->epoch++;
-	if (sv->code_changes != changes)
+	/* Without paging nothing that a loader does empties the tables: the VMM may have put new code anywhere. */
+	if (sv->code_changes != changes || !(s->cr0 & CR0_PG))
 		tr_forget_targets(sv);
 	sv->code_changes = changes;
 	sv->in_enter = true;

@@ -51,12 +51,16 @@ void tr_address(struct front *f, unsigned dst)
 		m.scale = i->scale;
 	}
 	emit_rm(&f->e, wide, 0x8d, dst, m);
+	if (i->adsize == 2)
+		emit_rr(&f->e, false, 0x1b7, dst, dst); /* movzx r32, r16 */
 }
 
 /* Does the address consist of one register as it is? Then no lea is needed. */
-static bool plain_register(const struct x86_insn *i, unsigned *reg)
+static bool plain_register(const struct front *f, unsigned *reg)
 {
-	if (i->base >= 16 || i->index < 16 || i->disp || i->adsize != 8 || i->seg >= SEG_FS ||
+	const struct x86_insn *i = f->i;
+
+	if (i->base >= 16 || i->index < 16 || i->disp || i->adsize != f->word || i->seg >= SEG_FS ||
 	    tr_host_reg(i->base) == NOREG)
 		return false;
 	*reg = tr_host_reg(i->base);
@@ -74,7 +78,23 @@ static unsigned alignment_mask(unsigned size)
 	return m - 1;
 }
 
-struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool write)
+/* Is it known now that the access does not cross a page, and is aligned if it must be? */
+static bool known_inside_page(const struct front *f, unsigned size)
+{
+	const struct x86_insn *i = f->i;
+	u64 offset = (u64)i->disp;
+
+	if (i->seg >= SEG_FS || i->index < 16)
+		return false;
+	if (i->base == X86_REG_RIP && i->adsize == f->word)
+		offset += f->offset + i->len;
+	else if (i->base != X86_REG_NONE)
+		return false;
+	offset &= ~X86_PAGE_MASK;
+	return offset + size <= X86_PAGE_SIZE && !(i->flags & INSN_ALIGNED && offset & alignment_mask(size));
+}
+
+static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size, bool write, bool inside)
 {
 	struct emit *e = &f->e;
 	struct emit_mem table = { .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 };
@@ -82,9 +102,11 @@ struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool w
 
 	tr_free_flags(f);
 	*p = (struct slow_part){ .ea = (u8)ea, .size = (u8)size, .aligned_only = f->i->flags & INSN_ALIGNED };
+	/* The offset could pass the limit of 4 GiB without crossing a page. Bases are aligned (tr_context_ok). */
+	p->aligned_only |= f->m32 && f->i->seg >= SEG_FS;
 	p->site = tr_new_site(f, SITE_INSN);
 	f->sv->tr.site[p->site].write = write;
-	if (size > 1) {
+	if (size > 1 && !inside) {
 		/* test ea8, size - 1 */
 		emit8(e, (u8)(0x40 | (ea & 8 ? 1 : 0)));
 		emit8(e, 0xf6);
@@ -107,20 +129,34 @@ struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool w
 	return (struct emit_mem){ .base = (u8)ea, .index = X86_R12 };
 }
 
+struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool write)
+{
+	return look_up_page(f, ea, size, write, false);
+}
+
+static void add_segment_base(struct front *f)
+{
+	unsigned seg = f->i->seg;
+
+	emit_rm(&f->e, !f->m32, 0x03, X86_R13,
+		GS_MEM(offsetof(struct x86_state, seg) + seg * sizeof(struct x86_seg) +
+		       offsetof(struct x86_seg, base)));
+	if (f->m32)
+		emit_rm(&f->e, true, 0x0b, X86_R13, GS_MEM(GEN(seg == SEG_FS ? GEN_NO_FS : GEN_NO_GS))); /* or */
+}
+
 struct emit_mem tr_access(struct front *f, unsigned size, bool write)
 {
 	const struct x86_insn *i = f->i;
 	unsigned ea = X86_R13;
 
 	tr_free_flags(f);
-	if (!plain_register(i, &ea)) {
+	if (!plain_register(f, &ea)) {
 		tr_address(f, X86_R13);
 		if (i->seg == SEG_FS || i->seg == SEG_GS)
-			emit_rm(&f->e, true, 0x03, X86_R13,
-				GS_MEM(offsetof(struct x86_state, seg) + i->seg * sizeof(struct x86_seg) +
-				       offsetof(struct x86_seg, base)));
+			add_segment_base(f);
 	}
-	return tr_access_at(f, ea, size, write);
+	return look_up_page(f, ea, size, write, known_inside_page(f, size));
 }
 
 static void leave_to_interpreter(struct front *f, u32 site)

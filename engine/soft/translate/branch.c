@@ -7,6 +7,12 @@
 void tr_linear(struct front *f, unsigned reg, s64 offset)
 {
 	emit_load(&f->e, reg, GS_MEM(GEN(GEN_PAGE_BASE)));
+	if (f->m32) {
+		if (offset)
+			emit_rm(&f->e, false, 0x8d, reg,
+				(struct emit_mem){ .base = (u8)reg, .index = NOREG, .disp = (s32)offset });
+		return;
+	}
 	if (offset == (s32)offset) {
 		if (offset)
 			emit_lea(&f->e, reg, (struct emit_mem){ .base = (u8)reg, .index = NOREG, .disp = (s32)offset });
@@ -60,7 +66,8 @@ static void look_up(struct front *f)
 	emit8(e, 0x45), emit8(e, 0x0f), emit8(e, 0xb7), emit8(e, 0xe5);       /* movzx r12d, r13w */
 	emit8(e, 0x41), emit8(e, 0xc1), emit8(e, 0xe4), emit8(e, HASH_SHIFT); /* shl r12d, 5 */
 	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
-	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12] */
+	entry.disp = f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin);
+	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
 	miss = emit_jcc(e, 5, emit_here(e));
 	tr_emit_test_requests(e);
 	kick = emit_jcc(e, 5, emit_here(e));
@@ -96,8 +103,24 @@ void tr_fall_through(struct front *f)
 
 /* --- the stack ---------------------------------------------------------------------------------------------------- */
 
+/* Stack slots, addresses of code and of the stack are f->word bytes wide. */
+static void load_word(struct front *f, unsigned reg, struct emit_mem m)
+{
+	emit_rm(&f->e, !f->m32, 0x8b, reg, m);
+}
+
+static void store_word(struct front *f, unsigned reg, struct emit_mem m)
+{
+	emit_rm(&f->e, !f->m32, 0x89, reg, m);
+}
+
+static void lea_word(struct front *f, unsigned reg, unsigned base, s32 disp)
+{
+	emit_rm(&f->e, !f->m32, 0x8d, reg, (struct emit_mem){ .base = (u8)base, .index = NOREG, .disp = disp });
+}
+
 /*
- * Make [rsp - 8] writable; afterwards its host address is in r13 and r12 is free. The stack pointer moves by
+ * Make the next stack slot writable; afterwards its host address is in r13 and r12 is free. The stack pointer moves by
  * pushed(), when nothing can fail any more.
  */
 static void push_room(struct front *f)
@@ -105,14 +128,14 @@ static void push_room(struct front *f)
 	struct emit_mem m;
 
 	tr_free_flags(f);
-	emit_lea(&f->e, X86_R13, (struct emit_mem){ .base = X86_R14, .index = NOREG, .disp = -8 });
-	m = tr_access_at(f, X86_R13, 8, true);
+	lea_word(f, X86_R13, X86_R14, -f->word);
+	m = tr_access_at(f, X86_R13, f->word, true);
 	emit_lea(&f->e, X86_R13, m);
 }
 
 static void move_rsp(struct front *f, s32 delta)
 {
-	emit_lea(&f->e, X86_R14, (struct emit_mem){ .base = X86_R14, .index = NOREG, .disp = delta });
+	lea_word(f, X86_R14, X86_R14, delta);
 }
 
 #define AT_R13 ((struct emit_mem){ .base = X86_R13, .index = NOREG })
@@ -123,19 +146,19 @@ static bool push(struct front *f)
 	const struct x86_operand *o = &i->opnd[0];
 	struct emit *e = &f->e;
 
-	if (i->opsize != 8)
+	if (i->opsize != f->word)
 		return false;
 	if (o->kind == OPND_MEM) {
-		struct emit_mem m = tr_access(f, 8, false);
+		struct emit_mem m = tr_access(f, f->word, false);
 
-		emit_load(e, X86_R12, m);
+		load_word(f, X86_R12, m);
 		emit_store(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
 		push_room(f);
 		emit_load(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
-		emit_store(e, X86_R12, AT_R13);
+		store_word(f, X86_R12, AT_R13);
 	} else if (o->kind == OPND_IMM) {
 		push_room(f);
-		emit_rm(e, true, 0xc7, 0, AT_R13);
+		emit_rm(e, !f->m32, 0xc7, 0, AT_R13);
 		emit32(e, (u32)i->imm);
 	} else {
 		u8 r = tr_host_reg(o->reg);
@@ -145,9 +168,9 @@ static bool push(struct front *f)
 			emit_load(e, X86_R12, GS_MEM(GPR(o->reg)));
 			r = X86_R12;
 		}
-		emit_store(e, r, AT_R13);
+		store_word(f, r, AT_R13);
 	}
-	move_rsp(f, -8);
+	move_rsp(f, -f->word);
 	return true;
 }
 
@@ -158,18 +181,18 @@ static bool pop(struct front *f)
 	struct emit_mem m;
 	u8 r;
 
-	if (i->opsize != 8 || o->kind != OPND_GPR)
+	if (i->opsize != f->word || o->kind != OPND_GPR)
 		return false;
 	r = tr_host_reg(o->reg);
-	m = tr_access_at(f, X86_R14, 8, false);
+	m = tr_access_at(f, X86_R14, f->word, false);
 	if (r == NOREG) {
 		emit_load(&f->e, X86_R12, m);
 		emit_store(&f->e, X86_R12, GS_MEM(GPR(o->reg)));
 	} else {
-		emit_load(&f->e, r, m);
+		load_word(f, r, m);
 	}
 	if (o->reg != X86_RSP)
-		move_rsp(f, 8);
+		move_rsp(f, f->word);
 	return true;
 }
 
@@ -177,11 +200,11 @@ static bool leave(struct front *f)
 {
 	struct emit_mem m;
 
-	if (f->i->opsize != 8)
+	if (f->i->opsize != f->word)
 		return false;
-	m = tr_access_at(f, X86_RBP, 8, false);
-	emit_load(&f->e, X86_R12, m);
-	emit_lea(&f->e, X86_R14, (struct emit_mem){ .base = X86_RBP, .index = NOREG, .disp = 8 });
+	m = tr_access_at(f, X86_RBP, f->word, false);
+	load_word(f, X86_R12, m);
+	lea_word(f, X86_R14, X86_RBP, f->word);
 	emit_mov_rr(&f->e, X86_RBP, X86_R12);
 	return true;
 }
@@ -201,7 +224,7 @@ static void indirect_target(struct front *f)
 	u8 r = X86_R12;
 
 	if (o->kind == OPND_MEM) {
-		emit_load(&f->e, X86_R12, tr_access(f, 8, false));
+		load_word(f, X86_R12, tr_access(f, f->word, false));
 	} else {
 		r = tr_host_reg(o->reg);
 		if (r == NOREG) {
@@ -217,14 +240,14 @@ static bool call(struct front *f)
 	const struct x86_insn *i = f->i;
 	bool relative = i->opnd[0].kind == OPND_REL;
 
-	if (i->opsize != 8)
+	if (i->opsize != f->word)
 		return false;
 	if (!relative)
 		indirect_target(f);
 	push_room(f);
 	tr_linear(f, X86_R12, f->offset + i->len);
-	emit_store(&f->e, X86_R12, AT_R13);
-	move_rsp(f, -8);
+	store_word(f, X86_R12, AT_R13);
+	move_rsp(f, -f->word);
 	if (relative) {
 		go_to(f, relative_target(f));
 		return true;
@@ -237,7 +260,7 @@ static bool call(struct front *f)
 
 static bool jump(struct front *f)
 {
-	if (f->i->opsize != 8)
+	if (f->i->opsize != f->word)
 		return false;
 	if (f->i->opnd[0].kind == OPND_REL) {
 		go_to(f, relative_target(f));
@@ -254,12 +277,12 @@ static bool ret(struct front *f)
 {
 	struct emit_mem m;
 
-	if (f->i->opsize != 8)
+	if (f->i->opsize != f->word)
 		return false;
 	tr_saved_flags(f);
-	m = tr_access_at(f, X86_R14, 8, false);
-	emit_load(&f->e, X86_R13, m);
-	move_rsp(f, 8 + (s32)(f->i->nr_operands ? (u16)f->i->imm : 0));
+	m = tr_access_at(f, X86_R14, f->word, false);
+	load_word(f, X86_R13, m);
+	move_rsp(f, f->word + (s32)(f->i->nr_operands ? (u16)f->i->imm : 0));
 	look_up(f);
 	return true;
 }
@@ -269,7 +292,7 @@ static bool conditional(struct front *f)
 	enum flags_at flags;
 	u8 *taken;
 
-	if (f->i->opsize != 8)
+	if (f->i->opsize != f->word)
 		return false;
 	tr_native_flags(f);
 	taken = emit_jcc(&f->e, f->i->cond, emit_here(&f->e));
@@ -281,10 +304,40 @@ static bool conditional(struct front *f)
 	return true;
 }
 
+/*
+ * JCXZ, and LOOP, which is a decrement without flags and a JCXZ past the branch. The host's JECXZ and JRCXZ reach a byte
+ * far: they jump over a jump.
+ */
+static bool count_jump(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	bool loop = i->op == X86_OP_LOOP, wide = i->adsize == 8;
+	struct emit *e = &f->e;
+	enum flags_at flags = f->flags;
+	u8 *other;
+
+	if (i->opsize != f->word || i->adsize == 2)
+		return false;
+	if (loop)
+		emit_rm(e, wide, 0x8d, X86_RCX, (struct emit_mem){ .base = X86_RCX, .index = NOREG, .disp = -1 });
+	if (!wide)
+		emit8(e, 0x67);
+	emit8(e, 0xe3), emit8(e, 5); /* over the jmp rel32 */
+	other = emit_jmp(e, emit_here(e));
+	/* rcx is 0 here. */
+	go_to(f, loop ? f->offset + i->len : relative_target(f));
+	f->flags = flags;
+	emit_patch(e, other, emit_here(e));
+	go_to(f, loop ? relative_target(f) : f->offset + i->len);
+	return true;
+}
+
 bool tr_branch(struct front *f)
 {
 	switch (f->i->op) {
 	case X86_OP_JCC: return conditional(f);
+	case X86_OP_JCXZ:
+	case X86_OP_LOOP: return count_jump(f);
 	case X86_OP_JMP_NEAR: return jump(f);
 	case X86_OP_CALL_NEAR: return call(f);
 	case X86_OP_RET_NEAR: return ret(f);

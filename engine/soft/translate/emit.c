@@ -167,6 +167,10 @@ static void emit_immediate(struct emit *e, const struct x86_insn *i)
 
 	for (k = i->len - n; k < i->len; k++)
 		emit8(e, i->bytes[k]);
+	/* A register in bits 7-4; 32-bit code ignores bit 7. */
+	for (k = 0; k < i->nr_operands; k++)
+		if (OPSPEC_METHOD(x86_opcodes[i->row].opnd[k]) == OM_L && !e->overflow)
+			e->p[-1] = (u8)(i->opnd[k].reg << 4 | (e->p[-1] & 15));
 }
 
 static bool uses_high_byte(const struct x86_insn *i)
@@ -185,7 +189,7 @@ static bool uses_low_byte_of(const struct x86_insn *i, unsigned host)
 	unsigned n;
 
 	for (n = 0; n < i->nr_operands; n++)
-		if (i->opnd[n].kind == OPND_GPR && i->opnd[n].size == 1 && host >= 4 && host < 8)
+		if (i->opnd[n].kind == OPND_GPR && i->opnd[n].size == 1 && i->opnd[n].reg < 16 && host >= 4 && host < 8)
 			return true;
 	return false;
 }
@@ -276,6 +280,24 @@ static void emit_legacy_opcode(struct emit *e, const struct x86_insn *i, unsigne
 	emit8(e, opcode);
 }
 
+/* MOV between the accumulator and a direct address, as the form with ModRM. */
+static void emit_direct_mov(struct emit *e, const struct x86_insn *i, const struct emit_operands *o)
+{
+	unsigned rex = rex_of(i->flags & INSN_REX_W, X86_RAX, o->m.index, o->m.base);
+
+	emit_legacy_prefixes(e, i);
+	emit_legacy_opcode(e, i, rex, (u8)((i->opcode & 2 ? 0x88 : 0x8a) | (i->opcode & 1)));
+	emit_modrm_mem(e, X86_RAX, &o->m);
+}
+
+/* INC and DEC in one byte, which 64-bit mode has not. */
+static void emit_short_inc(struct emit *e, const struct x86_insn *i, const struct emit_operands *o)
+{
+	emit_legacy_prefixes(e, i);
+	emit_legacy_opcode(e, i, rex_of(false, NOREG, NOREG, o->rm), 0xff);
+	emit8(e, (u8)(0xc0 | (i->opcode & 8) | (o->rm & 7)));
+}
+
 bool emit_guest(struct emit *e, const struct x86_insn *i, const struct emit_operands *o)
 {
 	struct fields f;
@@ -283,6 +305,14 @@ bool emit_guest(struct emit *e, const struct x86_insn *i, const struct emit_oper
 
 	if (i->flags & INSN_VEX)
 		return emit_vex(e, i, o);
+	if (!(i->flags & INSN_HAS_MODRM) && o->mem) {
+		emit_direct_mov(e, i, o);
+		return true;
+	}
+	if (!i->map && (i->opcode & 0xf0) == 0x40) {
+		emit_short_inc(e, i, o);
+		return true;
+	}
 	if (!(i->flags & INSN_HAS_MODRM)) {
 		/* The register is in the opcode's low bits, or there is none. */
 		unsigned r = o->rm != NOREG ? o->rm : NOREG;
@@ -306,7 +336,8 @@ bool emit_guest(struct emit *e, const struct x86_insn *i, const struct emit_oper
 	emit_legacy_prefixes(e, i);
 	if (o->mem && o->m.gs)
 		emit8(e, 0x65);
-	emit_legacy_opcode(e, i, rex, i->opcode);
+	/* 82h is 80h, but not in 64-bit mode. */
+	emit_legacy_opcode(e, i, rex, !i->map && i->opcode == 0x82 ? 0x80 : i->opcode);
 	emit_tail(e, i, o, &f);
 	return true;
 }

@@ -92,6 +92,8 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_MFENCE:
 	case X86_OP_SFENCE:
 	case X86_OP_MOVNTI:
+	case X86_OP_JCXZ:
+	case X86_OP_LOOP:
 	case X86_OP_JMP_NEAR:
 	case X86_OP_CALL_NEAR:
 	case X86_OP_RET_NEAR: return FE_NONE;

@@ -101,12 +101,14 @@ void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
 	}
 }
 
-/* Global pages, which survive a change of CR3, are the kernel's. */
+/* Global pages, which survive a change of CR3, are the kernel's; 64-bit kernels have the upper half. */
 static bool is_global(struct x86_state *s, u64 lin, enum x86_access acc)
 {
 	struct x86_translation t;
 
-	return lin >> 63 && x86_translate(s, s->mmu_index, lin, acc, 0, &t) == X86_OK && t.global;
+	if (s->mode == X86_MODE_LONG ? !(lin >> 63) : s->mmu_index == MMU_USER || !(s->cr4 & CR4_PGE))
+		return false;
+	return x86_translate(s, s->mmu_index, lin, acc, 0, &t) == X86_OK && t.global;
 }
 
 bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
@@ -118,7 +120,7 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 	struct flat_list *l;
 	u8 *host;
 
-	if (mmu >= MMU_USER_AC || (s->mode == X86_MODE_LONG && !x86_canonical(s, lin)))
+	if (mmu >= MMU_USER_AC || (s->mode == X86_MODE_LONG ? !x86_canonical(s, lin) : lin >> 32))
 		return false;
 	host = x86_tlb_probe(s, mmu, lin, 1, acc);
 	if (!host) {

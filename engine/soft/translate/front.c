@@ -176,15 +176,17 @@ static bool can_copy(const struct front *f, struct copy *c)
 	if (!copied_op(i) || !fpu_ok(f))
 		return false;
 	collect(c, i);
-	if (c->mem && (!c->mem->size || !(i->flags & INSN_HAS_MODRM) || c->mem->size > 64))
+	if (c->mem && (!c->mem->size || c->mem->size > 64))
+		return false;
+	/* Without ModRM: the direct addresses of MOV. */
+	if (c->mem && !(i->flags & INSN_HAS_MODRM) &&
+	    (i->op != X86_OP_MOV || (i->adsize == 8 && i->disp != (s32)i->disp)))
+		return false;
+	if (f->m32 && c->mem && i->seg == SEG_CS && c->mem->access & OPACC_W)
 		return false;
 	if (c->displaced > (c->mem ? 1u : 2u))
 		return false;
 	if (has_high_byte(i) && (c->mem || needs_rex(&c->reg) || needs_rex(&c->rm) || i->flags & INSN_REX_W))
-		return false;
-	/* SPL to DIL mean AH to BH without REX; emit_guest adds it, but not beside a high byte register. */
-	if (has_high_byte(i) &&
-	    ((c->reg.guest != NOREG && c->reg.guest >= 4) || (c->rm.guest != NOREG && c->rm.guest >= 4)))
 		return false;
 	return true;
 }
@@ -343,7 +345,8 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	struct tr_block *t = (void *)(tr->meta + tr->meta_used);
 	size_t meta = (sizeof(*t) + (b->nr + 1u) * sizeof(t->offset[0]) + 15) & ~(size_t)15;
 	u32 sites = tr->nr_sites;
-	struct front f = { .sv = sv, .b = b, .tr = t };
+	bool m32 = b->mode == X86_MODE_PROT32;
+	struct front f = { .sv = sv, .b = b, .tr = t, .m32 = m32, .word = m32 ? 4 : 8 };
 
 	if (tr->meta_used + meta > TR_META_SIZE) {
 		tr->full = true;

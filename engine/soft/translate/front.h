@@ -34,6 +34,8 @@ struct front {
 	const struct x86_insn *i; /* instruction at hand */
 	unsigned k;               /* its number */
 	unsigned offset;          /* of its first byte in the page */
+	bool m32;                 /* 32-bit code, else 64-bit */
+	u8 word;                  /* bytes of addresses and stack slots: 4 or 8 */
 	enum flags_at flags;
 	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
 	struct slow_part slow[3 * BLOCK_MAX_INSNS];

@@ -20,12 +20,17 @@ static void flags_to_cell(struct x86_state *s)
 
 /* --- hash tables ---------------------------------------------------------------------------------------------------- */
 
+static void clear_entry(struct hash_entry *h)
+{
+	h->lin = h->lin32 = ~0ull;
+}
+
 static void empty_hash(struct tr_state *tr, unsigned which)
 {
 	u32 n;
 
 	for (n = 0; n < tr->hash_nr[which]; n++)
-		tr->hash[which][tr->hash_used[which][n]].lin = ~0ull;
+		clear_entry(&tr->hash[which][tr->hash_used[which][n]]);
 	tr->hash_nr[which] = 0;
 }
 
@@ -34,9 +39,13 @@ static void insert_hash(struct tr_state *tr, unsigned which, u64 lin, const stru
 	u32 index = lin & (HASH_ENTRIES - 1);
 	struct hash_entry *h = &tr->hash[which][index];
 
-	if (h->lin == ~0ull)
+	if (h->lin == ~0ull && h->lin32 == ~0ull)
 		tr->hash_used[which][tr->hash_nr[which]++] = index;
-	*h = (struct hash_entry){ .lin = lin, .code = t->saved, .page_base = lin & X86_PAGE_MASK };
+	*h = (struct hash_entry){ .lin = lin, .lin32 = ~0ull, .code = t->saved, .page_base = lin & X86_PAGE_MASK };
+	if (t->block->mode != X86_MODE_LONG) {
+		h->lin32 = lin;
+		h->lin = ~0ull;
+	}
 }
 
 void tr_forget_targets(struct soft_vcpu *sv)
@@ -149,7 +158,7 @@ void tr_init(struct soft_vcpu *sv)
 	}
 	for (k = 0; k < 2; k++)
 		for (n = 0; n < HASH_ENTRIES; n++)
-			tr->hash[k][n].lin = ~0ull;
+			clear_entry(&tr->hash[k][n]);
 	tr_make_stubs(tr);
 	tr->ready = true;
 	tr_reset(sv);
@@ -181,9 +190,55 @@ static u8 fpu_level(const struct x86_state *s)
 	return s->cr4 & CR4_OSXSAVE && (s->xcr0 & 6) == 6 ? TR_FPU_AVX : TR_FPU_SSE;
 }
 
+/* Base 0, limit 4 GiB, and of a type that allows what code that uses it may do. */
+static bool flat_segment(const struct x86_seg *seg, bool code)
+{
+	const u32 fixed = SEG_UNUSABLE | SEG_P | SEG_S | SEG_DB | SEG_TYPE_CODE | SEG_TYPE_RW | SEG_TYPE_DC;
+	u32 want = SEG_P | SEG_S | SEG_TYPE_RW | (code ? SEG_TYPE_CODE | SEG_DB : 0);
+	u32 care = code ? fixed & ~SEG_TYPE_DC : fixed & ~SEG_DB;
+
+	return !seg->base && seg->limit == 0xffffffff && (seg->attr & care) == want;
+}
+
 /*
- * Generated code assumes 64-bit mode with paging and the FPU as it was; what changes the FPU's level is rare, so all
- * is dropped then.
+ * FS and GS may have a base: with 64 bytes of alignment no aligned access straddles offset 4 GiB. Code that uses others
+ * finds a bit in the cell that makes the access miss, and is interpreted.
+ */
+static u64 no_inline_access(const struct x86_seg *seg)
+{
+	struct x86_seg flat = *seg;
+
+	flat.base = 0;
+	return flat_segment(&flat, false) && !(seg->base & 63) ? 0 : 1ull << 40;
+}
+
+/* Upper halves that are not zero only come from 64-bit mode; the interpreter keeps them as they are. */
+static bool upper_halves_zero(const struct x86_state *s)
+{
+	const u64 *g = s->gpr;
+
+	return !((g[0] | g[1] | g[2] | g[3] | g[4] | g[5] | g[6] | g[7]) >> 32);
+}
+
+static bool segments32_ok(struct x86_state *s)
+{
+	s->gen[GEN_NO_FS] = no_inline_access(&s->seg[SEG_FS]);
+	s->gen[GEN_NO_GS] = no_inline_access(&s->seg[SEG_GS]);
+	return flat_segment(&s->seg[SEG_CS], true) && flat_segment(&s->seg[SEG_DS], false) &&
+	       flat_segment(&s->seg[SEG_ES], false) && flat_segment(&s->seg[SEG_SS], false) &&
+	       s->seg[SEG_SS].attr & SEG_DB;
+}
+
+static bool mode_ok(struct x86_state *s)
+{
+	if (likely(s->mode == X86_MODE_LONG))
+		return true;
+	return s->mode == X86_MODE_PROT32 && segments32_ok(s) && upper_halves_zero(s);
+}
+
+/*
+ * Generated code assumes 64-bit mode, or 32-bit mode with flat segments, and the FPU as it was; what changes the FPU's
+ * level is rare, so all is dropped then. Alignment checks are the interpreter's.
  */
 bool tr_context_ok(struct soft_vcpu *sv)
 {
@@ -191,7 +246,7 @@ bool tr_context_ok(struct soft_vcpu *sv)
 	struct tr_state *tr = &sv->tr;
 	u8 level;
 
-	if (!tr->wanted || s->mode != X86_MODE_LONG || s->watch_dr7)
+	if (!tr->wanted || !mode_ok(s) || s->watch_dr7 || s->mmu_index == MMU_USER_AC)
 		return false;
 	level = fpu_level(s);
 	if (unlikely(level != tr->fpu_level)) {
@@ -252,7 +307,8 @@ u32 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 		s->rip = rip + i->len;
 		r = i->exec(s, i);
 	} while (r == X86_REPEAT && !__atomic_load_n(&v->requests, __ATOMIC_RELAXED));
-	if (r != X86_OK || s->end_block || s->dr6_pending || i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW)) {
+	if (r != X86_OK || s->end_block || s->dr6_pending || i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
+	    (site->block->mode == X86_MODE_PROT32 && !segments32_ok(s))) {
 		if (r != X86_OK && r != X86_EXIT)
 			s->rip = rip;
 		return stop(sv, site, r, false);

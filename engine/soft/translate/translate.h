@@ -53,6 +53,8 @@ enum gen_cell {
 	GEN_TARGET,      /* where the entry jumps */
 	GEN_SOFT_VCPU,   /* struct soft_vcpu */
 	GEN_R13,         /* scratch kept over a helper */
+	GEN_NO_FS,       /* 32-bit code: 0, or a bit beyond 4 GiB if FS cannot be used inline: such an address misses */
+	GEN_NO_GS,
 	GEN_CELLS
 };
 
@@ -84,10 +86,10 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
 
 #define HASH_ENTRIES 65536
 struct hash_entry {
-	u64 lin;        /* ~0: empty (no code there: the last byte of the address space) */
+	u64 lin;        /* of 64-bit code; ~0: none (no code there: the last byte of the address space) */
+	u64 lin32;      /* of 32-bit code; ~0: none */
 	const u8 *code; /* saved-flags entry of the block */
 	u64 page_base;
-	u64 unused;
 };
 #define HASH_SHIFT 5
 
