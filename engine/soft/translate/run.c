@@ -271,16 +271,57 @@ bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
 	return tr_translate(sv, b);
 }
 
+/* Put everything that generated code finds in cells in place for code at rip. */
+static void set_cells(struct soft_vcpu *sv, const u8 *code)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	struct tr_state *tr = &sv->tr;
+	unsigned user = s->cpl == 3, mmu = s->mmu_index < MMU_USER_AC ? s->mmu_index : MMU_USER;
+
+	if (unlikely(!s->fpu_live))
+		soft_fpu_enter(s);
+	flags_to_cell(s);
+	s->gen[GEN_PAGE_BASE] = s->rip & X86_PAGE_MASK;
+	s->gen[GEN_WRITE_DELTA] = (tr->flat[mmu][FLAT_WRITE].base - tr->flat[mmu][FLAT_READ].base) >> 3;
+	s->gen[GEN_HASH] = (u64)(unsigned long)tr->hash[user];
+	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
+	s->gen[GEN_TABLE] = tr->flat[mmu][FLAT_READ].base | 12;
+	s->gen[GEN_TARGET] = (u64)(unsigned long)code;
+}
+
+/* Is there anything that generated code does not look at? */
+static bool must_leave(struct soft_vcpu *sv)
+{
+	struct vcpu *v = sv->vcpu;
+	struct x86_state *s = &v->state;
+
+	return __atomic_load_n(&v->requests, __ATOMIC_RELAXED) || (v->want_irq_window && s->rflags & RFLAGS_IF) ||
+	       (v->want_nmi_window && !s->nmi_blocked) || s->dr6_pending || s->shadow ||
+	       s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->flush_wanted || !tr_context_ok(sv);
+}
+
+/* The code at rip that the hash table of the current mode knows, or NULL. */
+static const u8 *known_code(struct soft_vcpu *sv)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	struct tr_state *tr = &sv->tr;
+	const struct hash_entry *h = &tr->hash[s->cpl == 3][s->rip & (HASH_ENTRIES - 1)];
+
+	if (unlikely(tr->hash_stale | tr->hash_stale_nonglobal))
+		empty_all(tr);
+	return (likely(s->mode == X86_MODE_LONG) ? h->lin : h->lin32) == s->rip ? h->code : NULL;
+}
+
 /* --- helpers of generated code ---------------------------------------------------------------------------------------------- */
 
-static u32 stop(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result r, bool before)
+static u64 stop(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result r, bool before)
 {
 	struct tr_state *tr = &sv->tr;
 
 	tr->stop_site = *site;
 	tr->stop_result = r;
 	tr->stop_before = before;
-	return 0;
+	return TR_LEAVE;
 }
 
 static u64 insn_rip(const struct x86_state *s, const struct tr_site *site)
@@ -288,8 +329,20 @@ static u64 insn_rip(const struct x86_state *s, const struct tr_site *site)
 	return s->gen[GEN_PAGE_BASE] + site->offset;
 }
 
-/* Execute the site's instruction by its routine. Returns 0 to leave generated code. */
-u32 tr_helper_exec(struct soft_vcpu *sv, u32 n)
+/* The block has ended by the instruction: go on where rip is now, if that is known to be translated. */
+static u64 resume(struct soft_vcpu *sv, const struct tr_site *site)
+{
+	const u8 *code = must_leave(sv) ? NULL : known_code(sv);
+
+	if (!code)
+		return stop(sv, site, X86_OK, false);
+	set_cells(sv, code);
+	sv->tr.stat.resumed++;
+	return (u64)(unsigned long)code;
+}
+
+/* Execute the site's instruction by its routine. */
+u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 {
 	struct tr_site *site = &sv->tr.site[n];
 	struct vcpu *v = sv->vcpu;
@@ -307,19 +360,21 @@ u32 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 		s->rip = rip + i->len;
 		r = i->exec(s, i);
 	} while (r == X86_REPEAT && !__atomic_load_n(&v->requests, __ATOMIC_RELAXED));
-	if (r != X86_OK || s->end_block || s->dr6_pending || i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
-	    (site->block->mode == X86_MODE_PROT32 && !segments32_ok(s))) {
-		if (r != X86_OK && r != X86_EXIT)
+	if (r != X86_OK) {
+		if (r != X86_EXIT)
 			s->rip = rip;
 		return stop(sv, site, r, false);
 	}
+	if (s->end_block || s->dr6_pending || i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
+	    (site->block->mode == X86_MODE_PROT32 && !segments32_ok(s)))
+		return resume(sv, site);
 	if (!s->fpu_live)
 		soft_fpu_enter(s);
 	flags_to_cell(s);
-	return 1;
+	return TR_GO_ON;
 }
 
-u32 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
+u64 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
 {
 	struct tr_site *site = &sv->tr.site[n];
 
@@ -327,32 +382,13 @@ u32 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
 	if (flat_fill(sv, lin, site->write)) {
 		if (unlikely(!sv->vcpu->state.fpu_live))
 			soft_fpu_enter(&sv->vcpu->state);
-		return 1;
+		return TR_GO_ON;
 	}
 	sv->tr.stat.unfillable++;
 	return stop(sv, site, X86_OK, true);
 }
 
 /* --- the dispatcher ------------------------------------------------------------------------------------------------------------ */
-
-static void prepare(struct soft_vcpu *sv, const struct tr_block *t)
-{
-	struct x86_state *s = &sv->vcpu->state;
-	struct tr_state *tr = &sv->tr;
-	unsigned user = s->cpl == 3, mmu = s->mmu_index < MMU_USER_AC ? s->mmu_index : MMU_USER;
-
-	if (unlikely(tr->hash_stale | tr->hash_stale_nonglobal))
-		empty_all(tr);
-	if (unlikely(!s->fpu_live))
-		soft_fpu_enter(s);
-	flags_to_cell(s);
-	s->gen[GEN_PAGE_BASE] = s->rip & X86_PAGE_MASK;
-	s->gen[GEN_WRITE_DELTA] = (tr->flat[mmu][FLAT_WRITE].base - tr->flat[mmu][FLAT_READ].base) >> 3;
-	s->gen[GEN_HASH] = (u64)(unsigned long)tr->hash[user];
-	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
-	s->gen[GEN_R13] = tr->flat[mmu][FLAT_READ].base | 12;
-	s->gen[GEN_TARGET] = (u64)(unsigned long)t->saved;
-}
 
 static const u8 *link_entry(const struct tr_site *site, const struct tr_block *t)
 {
@@ -391,37 +427,14 @@ static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
 /* The block at rip, if generated code can go on there. */
 static struct soft_block *next_block(struct soft_vcpu *sv)
 {
-	struct vcpu *v = sv->vcpu;
-	struct x86_state *s = &v->state;
+	struct x86_state *s = &sv->vcpu->state;
 	struct soft_block *b;
 
-	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->want_irq_window || v->want_nmi_window ||
-	    s->dr6_pending || s->shadow || s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->flush_wanted ||
-	    !tr_context_ok(sv))
+	if (must_leave(sv))
 		return NULL;
 	if (soft_find_block(sv, s->rip, &b) != X86_OK || sv->flush_wanted)
 		return NULL; /* faults are raised by the caller, who looks again */
 	return tr_usable(sv, b) && soft_check_page(sv, b) ? b : NULL;
-}
-
-/* Generated code left at a site. */
-static struct soft_block *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result *r)
-{
-	struct x86_state *s = &sv->vcpu->state;
-	struct soft_block *b;
-
-	if (site->flags_saved || site->kind == SITE_LINK)
-		flags_from_cell(s);
-	if (site->kind == SITE_INSN) {
-		s->rip = insn_rip(s, site);
-		*r = interpret(sv, &site->block->insn[site->insn]);
-		return *r == X86_OK ? next_block(sv) : NULL;
-	}
-	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
-	b = next_block(sv);
-	if (b && site->jump && !sv->tr.full)
-		patch_link(&sv->tr, site, b->tr);
-	return b;
 }
 
 static bool global_code(struct x86_state *s, u64 lin)
@@ -431,46 +444,90 @@ static bool global_code(struct x86_state *s, u64 lin)
 	return x86_translate(s, MMU_SUPER, lin, ACC_EXEC, 0, &t) == X86_OK && t.global;
 }
 
-static struct soft_block *looked_up(struct soft_vcpu *sv)
+/* The entry for saved flags at rip, which look-ups will find from now on. NULL as of next_block. */
+static const u8 *next_code(struct soft_vcpu *sv)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	struct tr_state *tr = &sv->tr;
+	struct soft_block *b = next_block(sv);
+
+	if (!b)
+		return NULL;
+	if (!tr->hash_stale && !tr->hash_stale_nonglobal) {
+		if (s->cpl != 3 && !tr->hash_local)
+			tr->hash_local = !global_code(s, s->rip);
+		insert_hash(tr, s->cpl == 3, s->rip, b->tr);
+	}
+	return b->tr->saved;
+}
+
+/* After an instruction that was executed outside: mostly the code behind it is known. */
+static const u8 *go_on(struct soft_vcpu *sv)
+{
+	const u8 *code = must_leave(sv) ? NULL : known_code(sv);
+
+	return code ? code : next_code(sv);
+}
+
+/* Generated code left at a site. */
+static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result *r)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct soft_block *b;
 
+	if (site->flags_saved || site->kind == SITE_LINK)
+		flags_from_cell(s);
+	if (site->kind == SITE_INSN) {
+		s->rip = insn_rip(s, site);
+		*r = interpret(sv, &site->block->insn[site->insn]);
+		return *r == X86_OK ? go_on(sv) : NULL;
+	}
+	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
+	b = next_block(sv);
+	if (!b)
+		return NULL;
+	if (site->jump && !sv->tr.full)
+		patch_link(&sv->tr, site, b->tr);
+	return b->tr->saved;
+}
+
+static const u8 *looked_up(struct soft_vcpu *sv)
+{
+	struct x86_state *s = &sv->vcpu->state;
+
 	flags_from_cell(s);
 	s->rip = s->gen[GEN_R13];
 	sv->tr.stat.lookups++;
-	b = next_block(sv);
-	if (b && !sv->tr.hash_stale && !sv->tr.hash_stale_nonglobal) {
-		sv->tr.hash_local |= s->cpl != 3 && !global_code(s, s->rip);
-		insert_hash(&sv->tr, s->cpl == 3, s->rip, b->tr);
-	}
-	return b;
+	return next_code(sv);
 }
 
-static struct soft_block *unwound(struct soft_vcpu *sv, enum x86_result *r)
+static const u8 *unwound(struct soft_vcpu *sv, enum x86_result *r)
 {
 	struct tr_state *tr = &sv->tr;
 
 	if (tr->stop_before)
 		return left_at(sv, &tr->stop_site, r);
 	*r = tr->stop_result;
-	return *r == X86_OK ? next_block(sv) : NULL;
+	return *r == X86_OK ? next_code(sv) : NULL;
 }
 
 enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 {
+	const u8 *code = b->tr->saved;
 	enum x86_result r = X86_OK;
 	u32 n;
 
-	while (b) {
-		prepare(sv, b->tr);
+	while (code) {
+		if (unlikely(sv->tr.hash_stale | sv->tr.hash_stale_nonglobal))
+			empty_all(&sv->tr);
+		set_cells(sv, code);
 		n = sv->tr.enter();
 		if (n == TR_EXIT_LOOKUP)
-			b = looked_up(sv);
+			code = looked_up(sv);
 		else if (n == TR_EXIT_UNWOUND)
-			b = unwound(sv, &r);
+			code = unwound(sv, &r);
 		else
-			b = left_at(sv, &sv->tr.site[n], &r);
+			code = left_at(sv, &sv->tr.site[n], &r);
 	}
 	return r;
 }

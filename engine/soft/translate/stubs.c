@@ -30,6 +30,15 @@ static void load_registers(struct emit *e)
 	emit_load(e, X86_R14, GS_MEM(GPR(X86_RSP)));
 }
 
+/* Registers as the state has them, and into the block in the cell GEN_TARGET. */
+static void load_and_jump(struct emit *e)
+{
+	emit_load(e, X86_R15, GS_MEM(GEN(GEN_TABLE)));
+	load_registers(e);
+	emit_load(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
+	emit_rm(e, false, 0xff, 4, GS_MEM(GEN(GEN_TARGET)));
+}
+
 static void push_reg(struct emit *e, u8 r)
 {
 	if (r & 8)
@@ -63,7 +72,7 @@ static const u8 *make_return(struct emit *e)
 	return start;
 }
 
-/* u32 enter(void): jumps to the cell GEN_TARGET with the table in GEN_R13. */
+/* u32 enter(void): jumps to the cell GEN_TARGET. */
 static void make_enter(struct emit *e)
 {
 	unsigned n;
@@ -72,10 +81,7 @@ static void make_enter(struct emit *e)
 		push_reg(e, callee_saved[n]);
 	add_rsp(e, -8);
 	emit_store(e, X86_RSP, GS_MEM(GEN(GEN_HOST_RSP)));
-	emit_load(e, X86_R15, GS_MEM(GEN(GEN_R13)));
-	load_registers(e);
-	emit_load(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
-	emit_rm(e, false, 0xff, 4, GS_MEM(GEN(GEN_TARGET)));
+	load_and_jump(e);
 }
 
 static void save_flags_and_rax(struct emit *e)
@@ -103,10 +109,10 @@ static void make_exits(struct emit *e, struct tr_state *tr, const u8 *ret)
 	emit_jmp(e, ret);
 }
 
-/* u32 fn(struct soft_vcpu *, u32 r12d, u64 r13); zero: leave generated code. */
+/* u64 fn(struct soft_vcpu *, u32 r12d, u64 r13): what it returns says how to go on (TR_LEAVE ...). */
 static void call_helper(struct emit *e, const void *fn, const u8 *ret)
 {
-	u8 *go_on;
+	u8 *go_on, *leave;
 
 	emit_load(e, X86_RDI, GS_MEM(GEN(GEN_SOFT_VCPU)));
 	emit_rr(e, false, 0x89, X86_R12, X86_RSI);
@@ -116,8 +122,12 @@ static void call_helper(struct emit *e, const void *fn, const u8 *ret)
 	emit_mov_imm(e, X86_RAX, (u64)(unsigned long)fn);
 	emit8(e, 0xff), emit8(e, 0xd0);
 	add_rsp(e, 8);
-	emit_rr(e, false, 0x85, X86_RAX, X86_RAX);
-	go_on = emit_jcc(e, 5, emit_here(e));
+	emit8(e, 0x48), emit8(e, 0x83), emit8(e, 0xf8), emit8(e, TR_GO_ON); /* cmp rax, TR_GO_ON */
+	go_on = emit_jcc(e, 4, emit_here(e));
+	leave = emit_jcc(e, 2, emit_here(e));
+	add_rsp(e, 8);
+	load_and_jump(e);
+	emit_patch(e, leave, emit_here(e));
 	emit_mov_imm(e, X86_RAX, TR_EXIT_UNWOUND);
 	emit_jmp(e, ret);
 	emit_patch(e, go_on, emit_here(e));

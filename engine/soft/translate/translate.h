@@ -55,6 +55,7 @@ enum gen_cell {
 	GEN_R13,         /* scratch kept over a helper */
 	GEN_NO_FS,       /* 32-bit code: 0, or a bit beyond 4 GiB if FS cannot be used inline: such an address misses */
 	GEN_NO_GS,
+	GEN_TABLE,       /* r15 */
 	GEN_CELLS
 };
 
@@ -164,7 +165,7 @@ struct tr_state {
 	bool stop_before; /* the instruction has not been executed: let the interpreter do it */
 
 	struct {
-		u64 blocks, bytes, links, lookups, misses, unfillable, helper_calls, interpreted, flushes;
+		u64 blocks, bytes, links, lookups, resumed, misses, unfillable, helper_calls, interpreted, flushes;
 	} stat;
 };
 
@@ -203,8 +204,12 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f);
 
 /* stubs.c */
 void tr_make_stubs(struct tr_state *tr);
-/* Called by generated code; 0: leave it. */
-u32 tr_helper_exec(struct soft_vcpu *sv, u32 site);
-u32 tr_helper_miss(struct soft_vcpu *sv, u32 site, u64 lin);
+/*
+ * Called by generated code. TR_LEAVE: leave it; TR_GO_ON: behind the call; else the entry (saved flags) of the block at rip,
+ * for which the cells are set.
+ */
+enum { TR_LEAVE, TR_GO_ON };
+u64 tr_helper_exec(struct soft_vcpu *sv, u32 site);
+u64 tr_helper_miss(struct soft_vcpu *sv, u32 site, u64 lin);
 
 #endif /* TRANSLATE_H */
