@@ -242,6 +242,8 @@ static void inject(struct vcpu *v, struct x86_event ev)
 {
 	v->inject = ev;
 	v->inject_valid = true;
+	if (vcpu_watched(v))
+		monitor_inject(v, &ev);
 }
 
 static void inject_exception(struct vcpu *v)
@@ -253,7 +255,7 @@ static void inject_exception(struct vcpu *v)
 static void inject_nmi(struct vcpu *v)
 {
 	v->ev.nmi_injected = false;
-	v->stat.nmi_injections++;
+	v->stat->nmi_injections++;
 	inject(v, (struct x86_event){ .type = X86_EVENT_NMI, .vector = X86_EXC_NMI });
 }
 
@@ -266,7 +268,7 @@ static void inject_interrupt(struct vcpu *v)
 		ev.insn_len = v->ev.irq.insn_len ? v->ev.irq.insn_len : 2;
 	}
 	v->ev.irq.injected = false;
-	v->stat.irq_injections++;
+	v->stat->irq_injections++;
 	inject(v, ev);
 }
 

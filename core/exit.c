@@ -61,7 +61,7 @@ static enum run_result emulation_failure(struct vcpu *v)
 {
 	struct x86_event ud = { .type = X86_EVENT_EXC, .vector = X86_EXC_UD };
 
-	v->stat.insn_emulation_fail++;
+	v->stat->insn_emulation_fail++;
 	if (v->vm->exit_on_emulation_error)
 		return report_emulation_failure(v);
 	vcpu_queue_exception(v, &ud);
@@ -70,7 +70,7 @@ static enum run_result emulation_failure(struct vcpu *v)
 
 static enum run_result halt(struct vcpu *v)
 {
-	v->stat.halt_exits++;
+	v->stat->halt_exits++;
 	v->state.halted = false;
 	if (!v->lapic) {
 		v->run->exit_reason = KVM_EXIT_HLT;
@@ -131,7 +131,7 @@ enum run_result vcpu_emulate(struct vcpu *v)
 
 	vcpu_get_state(v, STATE_ALL);
 	tf = s->rflags & RFLAGS_TF;
-	v->stat.insn_emulation++;
+	v->stat->insn_emulation++;
 	s->step_strings = tf || v->single_step;
 	do
 		r = x86_step(s, &i);
@@ -207,7 +207,7 @@ static enum run_result exit_irq_window(struct vcpu *v, struct vm_exit *exit)
 
 static enum run_result exit_nmi_window(struct vcpu *v, struct vm_exit *exit)
 {
-	v->stat.nmi_window_exits++;
+	v->stat->nmi_window_exits++;
 	v->want_nmi_window = false;
 	return after_ops(v);
 }

@@ -126,6 +126,6 @@ enum x86_result vcpu_hypercall(struct vcpu *v)
 		}
 	}
 	s->gpr[X86_RAX] = (u64)ret & mask;
-	v->stat.hypercalls++;
+	v->stat->hypercalls++;
 	return X86_OK;
 }

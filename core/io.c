@@ -35,7 +35,7 @@ enum run_result io_send_writes(struct vcpu *v)
 	run->mmio.is_write = 1;
 	memset(run->mmio.data, 0, sizeof(run->mmio.data));
 	memcpy(run->mmio.data, &w->data, w->size);
-	v->stat.mmio_exits++;
+	v->stat->mmio_exits++;
 	return RUN_USER;
 }
 
@@ -76,7 +76,7 @@ static enum run_result complete_hypercall(struct vcpu *v)
 
 	v->state.gpr[X86_RAX] = v->state.mode == X86_MODE_LONG ? ret : (u32)ret;
 	vcpu_write_back(v, STATE_GPR);
-	v->stat.hypercalls++;
+	v->stat->hypercalls++;
 	return RUN_AGAIN;
 }
 

@@ -142,7 +142,7 @@ static enum x86_result op_mmio_read(struct x86_state *s, u64 gpa, void *buf, uns
 	run->mmio.phys_addr = gpa;
 	run->mmio.len = size;
 	run->mmio.is_write = 0;
-	v->stat.mmio_exits++;
+	v->stat->mmio_exits++;
 	return ask_user(v, IO_MMIO_READ, KVM_EXIT_MMIO);
 }
 
@@ -209,7 +209,7 @@ static enum x86_result op_in(struct x86_state *s, u16 port, unsigned size, void 
 		memcpy(buf, PIO_PAGE(v), (size_t)*done * size);
 		return X86_OK;
 	}
-	v->stat.io_exits++;
+	v->stat->io_exits++;
 	for (n = 0; n < count && bus_read(v, BUS_PIO, port, size, (u8 *)buf + n * size) == 0;)
 		n++;
 	*done = n;
@@ -229,7 +229,7 @@ static enum x86_result op_out(struct x86_state *s, u16 port, unsigned size, cons
 
 	if (answered_io(v, port, size, count, done))
 		return X86_OK;
-	v->stat.io_exits++;
+	v->stat->io_exits++;
 	for (n = 0; n < count && bus_write(v, BUS_PIO, port, size, (const u8 *)buf + n * size) == 0;)
 		n++;
 	*done = n;

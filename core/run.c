@@ -30,7 +30,7 @@ enum run_result vcpu_error(struct vcpu *v, int err)
 static enum run_result interrupted(struct vcpu *v)
 {
 	v->run->exit_reason = KVM_EXIT_INTR;
-	v->stat.signal_exits++;
+	v->stat->signal_exits++;
 	return vcpu_error(v, -EINTR);
 }
 
@@ -141,7 +141,7 @@ static enum run_result wait_turn(struct vcpu *v)
 	if (woken && (mp_state(v) == KVM_MP_STATE_HALTED || mp_state(v) == KVM_MP_STATE_AP_RESET_HOLD)) {
 		__atomic_store_n(&v->pv_unhalted, 0, __ATOMIC_RELAXED);
 		set_mp_state(v, KVM_MP_STATE_RUNNABLE);
-		v->stat.halt_wakeup++;
+		v->stat->halt_wakeup++;
 	}
 	return RUN_AGAIN;
 }
@@ -170,7 +170,7 @@ static void serve_memory_requests(struct vcpu *v)
 	if (vcpu_take_request(v, REQ_SETTINGS) && engine->settings_changed)
 		engine->settings_changed(v);
 	if (vcpu_take_request(v, REQ_TLB_FLUSH)) {
-		v->stat.tlb_flush++;
+		v->stat->tlb_flush++;
 		engine->tlb_flush(v);
 	}
 	if (vcpu_take_request(v, REQ_WRITE_FLUSH))
@@ -181,7 +181,7 @@ static enum run_result serve_requests(struct vcpu *v)
 {
 	if (likely(!__atomic_load_n(&v->requests, __ATOMIC_RELAXED)))
 		return RUN_AGAIN;
-	v->stat.request_exits++;
+	v->stat->request_exits++;
 	/* The signal itself is looked at between turns. Events, NMIs and SMIs are found by arbitration. */
 	__atomic_fetch_and(&v->requests,
 			   ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_SMI | REQ_PAUSE | REQ_USER | REQ_UNHALT),
@@ -262,11 +262,15 @@ static enum run_result enter(struct vcpu *v)
 		leave(v, &exit);
 		return RUN_AGAIN;
 	}
+	if (vcpu_watched(v))
+		monitor_before_entry(v);
 	if (!refuses_entry(v, &exit))
 		v->vm->engine->enter(v, &exit);
 	leave(v, &exit);
-	v->stat.exits++;
-	v->stat.by_code[exit.code < VM_EXIT_COUNT ? exit.code : VM_EXIT_UNKNOWN]++;
+	if (vcpu_watched(v))
+		monitor_after_entry(v, &exit);
+	v->stat->exits++;
+	v->stat->by_code[exit.code < VM_EXIT_COUNT ? exit.code : VM_EXIT_UNKNOWN]++;
 	return vcpu_handle_exit(v, &exit);
 }
 
@@ -294,7 +298,7 @@ static enum run_result complete(struct vcpu *v)
 static enum run_result between_turns(struct vcpu *v)
 {
 	if (vcpu_wants_user_window(v) && vcpu_ready_for_injection(v)) {
-		v->stat.irq_window_exits++;
+		v->stat->irq_window_exits++;
 		return user_exit(v, KVM_EXIT_IRQ_WINDOW_OPEN);
 	}
 	if (host_signal_pending())
@@ -427,11 +431,22 @@ static void publish(struct vcpu *v)
 		run->flags |= KVM_RUN_X86_SMM;
 }
 
+static void count_end(struct vcpu *v)
+{
+	u32 reason = v->error ? KVM_EXIT_INTR : v->run->exit_reason;
+
+	v->stat->by_reason[reason < MONITOR_REASONS ? reason : MONITOR_REASONS - 1]++;
+	if (vcpu_watched(v))
+		monitor_run_end(v, v->error);
+}
+
 int vcpu_run(struct vcpu *v)
 {
 	enum run_result r;
 
 	host_run_begin(v, v->sigmask_set ? &v->sigmask : NULL);
+	if (vcpu_watched(v))
+		monitor_run_begin(v);
 	v->run->flags = 0;
 	v->error = 0;
 	v->ran = true;
@@ -448,5 +463,8 @@ int vcpu_run(struct vcpu *v)
 	if (v->vm->engine->put)
 		v->vm->engine->put(v);
 	host_run_end(v);
-	return r == RUN_ERROR ? v->error : 0;
+	if (r != RUN_ERROR)
+		v->error = 0;
+	count_end(v);
+	return v->error;
 }

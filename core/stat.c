@@ -16,11 +16,7 @@ struct stat_desc {
 	}
 #define VCPU_STAT(field, name)                                                                                         \
 	{                                                                                                              \
-		offsetof(struct vcpu, stat.field), name                                                                \
-	}
-#define VCPU_EXIT(code, name)                                                                                          \
-	{                                                                                                              \
-		offsetof(struct vcpu, stat.by_code[VM_EXIT_##code]), name                                              \
+		offsetof(struct vcpu_stat, field), name                                                                \
 	}
 
 static const struct stat_desc vm_table[] = {
@@ -46,38 +42,41 @@ static const struct stat_desc vcpu_table[] = {
 	VCPU_STAT(hypercalls, "hypercalls"),
 	VCPU_STAT(tlb_flush, "tlb_flush"),
 	VCPU_STAT(exceptions, "exceptions"),
-	VCPU_EXIT(NONE, "exit_none"),
-	VCPU_EXIT(USER, "exit_user"),
-	VCPU_EXIT(HLT, "exit_hlt"),
-	VCPU_EXIT(IRQ_WINDOW, "exit_irq_window"),
-	VCPU_EXIT(NMI_WINDOW, "exit_nmi_window"),
-	VCPU_EXIT(EXCEPTION, "exit_exception"),
-	VCPU_EXIT(SHUTDOWN, "exit_shutdown"),
-	VCPU_EXIT(EMULATE, "exit_emulate"),
-	VCPU_EXIT(MEMORY, "exit_memory"),
-	VCPU_EXIT(IO, "exit_io"),
-	VCPU_EXIT(CPUID, "exit_cpuid"),
-	VCPU_EXIT(RDMSR, "exit_rdmsr"),
-	VCPU_EXIT(WRMSR, "exit_wrmsr"),
-	VCPU_EXIT(CR, "exit_cr"),
-	VCPU_EXIT(DR, "exit_dr"),
-	VCPU_EXIT(INVLPG, "exit_invlpg"),
-	VCPU_EXIT(RDTSC, "exit_rdtsc"),
-	VCPU_EXIT(HYPERCALL, "exit_hypercall"),
-	VCPU_EXIT(XSETBV, "exit_xsetbv"),
-	VCPU_EXIT(WBINVD, "exit_wbinvd"),
-	VCPU_EXIT(PAUSE, "exit_pause"),
-	VCPU_EXIT(MWAIT, "exit_mwait"),
-	VCPU_EXIT(MONITOR, "exit_monitor"),
-	VCPU_EXIT(TASK_SWITCH, "exit_task_switch"),
-	VCPU_EXIT(TPR, "exit_tpr"),
-	VCPU_EXIT(DEBUG_STEP, "exit_debug_step"),
-	VCPU_EXIT(INIT, "exit_init"),
-	VCPU_EXIT(SIPI, "exit_sipi"),
-	VCPU_EXIT(UNHANDLED, "exit_unhandled"),
-	VCPU_EXIT(HOST_FAULT, "exit_host_fault"),
-	VCPU_EXIT(FAIL_ENTRY, "exit_fail_entry"),
-	VCPU_EXIT(UNKNOWN, "exit_unknown"),
+};
+
+const char *const vm_exit_names[VM_EXIT_COUNT] = {
+	[VM_EXIT_NONE] = "none",
+	[VM_EXIT_USER] = "user",
+	[VM_EXIT_HLT] = "hlt",
+	[VM_EXIT_IRQ_WINDOW] = "irq_window",
+	[VM_EXIT_NMI_WINDOW] = "nmi_window",
+	[VM_EXIT_EXCEPTION] = "exception",
+	[VM_EXIT_SHUTDOWN] = "shutdown",
+	[VM_EXIT_EMULATE] = "emulate",
+	[VM_EXIT_MEMORY] = "memory",
+	[VM_EXIT_IO] = "io",
+	[VM_EXIT_CPUID] = "cpuid",
+	[VM_EXIT_RDMSR] = "rdmsr",
+	[VM_EXIT_WRMSR] = "wrmsr",
+	[VM_EXIT_CR] = "cr",
+	[VM_EXIT_DR] = "dr",
+	[VM_EXIT_INVLPG] = "invlpg",
+	[VM_EXIT_RDTSC] = "rdtsc",
+	[VM_EXIT_HYPERCALL] = "hypercall",
+	[VM_EXIT_XSETBV] = "xsetbv",
+	[VM_EXIT_WBINVD] = "wbinvd",
+	[VM_EXIT_PAUSE] = "pause",
+	[VM_EXIT_MWAIT] = "mwait",
+	[VM_EXIT_MONITOR] = "monitor",
+	[VM_EXIT_TASK_SWITCH] = "task_switch",
+	[VM_EXIT_TPR] = "tpr",
+	[VM_EXIT_DEBUG_STEP] = "debug_step",
+	[VM_EXIT_INIT] = "init",
+	[VM_EXIT_SIPI] = "sipi",
+	[VM_EXIT_UNHANDLED] = "unhandled",
+	[VM_EXIT_HOST_FAULT] = "host_fault",
+	[VM_EXIT_FAIL_ENTRY] = "fail_entry",
+	[VM_EXIT_UNKNOWN] = "unknown",
 };
 
 #define NAME_SIZE 48
@@ -85,9 +84,10 @@ static const struct stat_desc vcpu_table[] = {
 
 struct stats_fd {
 	struct vm *vm;
-	const u8 *base; /* struct vm or struct vcpu */
+	const u8 *base; /* struct vm or struct vcpu_stat */
 	const struct stat_desc *table;
-	u32 nr;
+	u32 nr_table;
+	u32 nr; /* with the counters by exit code of a vCPU, which follow those of the table */
 	char id[NAME_SIZE];
 };
 
@@ -122,14 +122,15 @@ int stats_open(struct vm *vm, struct vcpu *v, struct stats_fd **out)
 	s->vm = vm;
 	/* Readers tell KVM's statistics by "kvm-" in front. */
 	if (v) {
-		s->base = (const u8 *)v;
+		s->base = (const u8 *)v->stat;
 		s->table = vcpu_table;
-		s->nr = ARRAY_SIZE(vcpu_table);
+		s->nr_table = ARRAY_SIZE(vcpu_table);
+		s->nr = s->nr_table + VM_EXIT_COUNT;
 		append_number(append_text(s->id, "kvm-anykvm/vcpu-"), v->id);
 	} else {
 		s->base = (const u8 *)vm;
 		s->table = vm_table;
-		s->nr = ARRAY_SIZE(vm_table);
+		s->nr = s->nr_table = ARRAY_SIZE(vm_table);
 		append_text(s->id, "kvm-anykvm");
 	}
 	*out = s;
@@ -160,7 +161,7 @@ static void piece(struct reader *r, const void *src, u64 size)
 	r->at += size;
 }
 
-static void piece_desc(struct reader *r, const struct stat_desc *d, u32 index)
+static void piece_desc(struct reader *r, const struct stats_fd *s, u32 index)
 {
 	struct {
 		struct kvm_stats_desc desc;
@@ -171,7 +172,10 @@ static void piece_desc(struct reader *r, const struct stat_desc *d, u32 index)
 	out.desc.flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
 	out.desc.size = 1;
 	out.desc.offset = index * sizeof(u64);
-	append_text(out.name, d->name);
+	if (index < s->nr_table)
+		append_text(out.name, s->table[index].name);
+	else
+		append_text(append_text(out.name, "exit_"), vm_exit_names[index - s->nr_table]);
 	piece(r, &out, DESC_SIZE);
 }
 
@@ -199,9 +203,12 @@ long stats_read(struct stats_fd *s, void *buf, size_t len, s64 offset)
 	piece(&r, &header, sizeof(header));
 	piece(&r, s->id, NAME_SIZE);
 	for (i = 0; i < s->nr; i++)
-		piece_desc(&r, &s->table[i], i);
+		piece_desc(&r, s, i);
 	for (i = 0; i < s->nr; i++) {
-		u64 val = __atomic_load_n((const u64 *)(s->base + s->table[i].offset), __ATOMIC_RELAXED);
+		u32 at = i < s->nr_table
+				 ? s->table[i].offset
+				 : (u32)offsetof(struct vcpu_stat, by_code) + (i - s->nr_table) * (u32)sizeof(u64);
+		u64 val = __atomic_load_n((const u64 *)(s->base + at), __ATOMIC_RELAXED);
 
 		piece(&r, &val, sizeof(val));
 	}

@@ -55,6 +55,7 @@ static void free_vcpu(struct vcpu *v)
 		host_free_pages(v->state.xsave, XSAVE_MAX_SIZE);
 	if (v->shared)
 		host_shared_free(v->shared);
+	host_monitor_vcpu_free(v->mon);
 	host_wait_destroy(&v->wait);
 	host_mutex_destroy(&v->mutex);
 	host_free_pages(v, sizeof(*v));
@@ -73,8 +74,12 @@ static int make_parts(struct vcpu *v)
 	v->io.reads = host_alloc(IO_MAX_READS * sizeof(*v->io.reads));
 	v->io.writes = host_alloc(IO_MAX_WRITES * sizeof(*v->io.writes));
 	v->state.xsave = host_alloc_pages(XSAVE_MAX_SIZE);
-	if (!v->shared || !v->io.reads || !v->io.writes || !v->state.xsave)
+	v->mon = host_monitor_vcpu_alloc(v->vm->monitor);
+	if (!v->shared || !v->io.reads || !v->io.writes || !v->state.xsave || !v->mon)
 		return -ENOMEM;
+	v->mon->vm = v->vm->number;
+	v->mon->id = v->id;
+	v->stat = &v->mon->stat;
 	v->run = host_shared_ptr(v->shared);
 	v->state.ops = &core_x86_ops;
 	x86_reset(&v->state, false);

@@ -161,6 +161,16 @@ void host_unreserve(void *p, size_t size);
 /* May user space change its GS base (FSGSBASE)? */
 bool host_user_gs_base(void);
 
+/* --- monitor.h -------------------------------------------------------------------------------------------- */
+struct monitor;
+struct monitor_vcpu;
+/* The process's header, made at the first call. Never NULL; active stays 0 where nobody can ask. */
+struct monitor *host_monitor(void);
+/* A slot for a vCPU, zeroed; it need not be one that can be seen. NULL: no memory. */
+struct monitor_vcpu *host_monitor_vcpu_alloc(struct monitor *m);
+void host_monitor_vcpu_free(struct monitor_vcpu *v); /* NULL is allowed */
+u32 host_thread_id(void);
+
 /* --- host CPU and log ------------------------------------------------------------------------------------- */
 void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]); /* eax ebx ecx edx; cached: cheap */
 u64 host_xcr0(void);

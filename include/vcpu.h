@@ -185,13 +185,16 @@ struct vcpu {
 	bool pv_enforce;           /* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
 	u64 xcr0_supported;        /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
-	struct vcpu_stat {
-		u64 exits, signal_exits, request_exits, irq_injections, nmi_injections, irq_window_exits;
-		u64 nmi_window_exits, halt_exits, halt_wakeup, io_exits, mmio_exits, insn_emulation,
-			insn_emulation_fail;
-		u64 hypercalls, tlb_flush, exceptions, fpu_reload;
-		u64 by_code[VM_EXIT_COUNT];
-	} stat; /* M, read anywhere */
+	/* What others may see of it (monitor.h), the counters in it, and what the times in it are computed from. */
+	struct monitor_vcpu *mon;
+	struct vcpu_stat *stat; /* M, read anywhere */
+	struct {
+		u64 entered; /* guest mode; 0: not known */
+		u64 left;    /* guest mode, by an exit that is being handled; 0: not known */
+		u64 ended;   /* KVM_RUN; 0: not known */
+		u32 epoch;
+		u8 code, reason; /* of left, ended */
+	} mon_time;              /* M */
 };
 
 int vcpu_create(struct vm *vm, unsigned long id, struct vcpu **v);
@@ -343,6 +346,17 @@ long vcpu_tsc_attr(struct vcpu *v, u32 cmd, unsigned long arg); /* KVM_{HAS,GET,
 int vcpu_kvmclock_ctrl(struct vcpu *v);                         /* KVM_KVMCLOCK_CTRL: 0, -EINVAL */
 void vcpu_clock_update(struct vcpu *v);                         /* serve REQ_CLOCK_UPDATE; in a srcu section */
 void vcpu_steal_update(struct vcpu *v);                         /* serve REQ_STEAL_UPDATE; in a srcu section */
+
+/* monitor.c, each called only while somebody watches (vcpu_watched). Times, and records of the trace. */
+void monitor_run_begin(struct vcpu *v);
+void monitor_run_end(struct vcpu *v, int result);
+void monitor_before_entry(struct vcpu *v);
+void monitor_after_entry(struct vcpu *v, const struct vm_exit *exit);
+void monitor_inject(struct vcpu *v, const struct x86_event *ev);
+static inline bool vcpu_watched(const struct vcpu *v)
+{
+	return unlikely(__atomic_load_n(&v->vm->monitor->active, __ATOMIC_RELAXED));
+}
 
 /* mce.c */
 int mce_setup(struct vcpu *v, u64 mcg_cap);                    /* KVM_X86_SETUP_MCE: 0, -EINVAL */

@@ -15,6 +15,7 @@
 #include <linux/kvm.h>
 #include "engine.h"
 #include "host.h"
+#include "monitor.h"
 
 #define VM_MAX_VCPUS 1024       /* KVM_CAP_MAX_VCPUS */
 #define VM_RECOMMENDED_VCPUS 64 /* KVM_CAP_NR_VCPUS: set from the host's CPUs at start */
@@ -158,6 +159,8 @@ struct vm {
 	u64 wall_clock_gpa;                        /* a */
 	u64 nr_slot_pages;                         /* S */
 
+	struct monitor *monitor; /* I  of the process */
+	u32 number;              /* I  of the VM in it, from 1 */
 	struct vm_stat {
 		u64 remote_tlb_flush;  /* a */
 		u64 mmu_slots_changed; /* a */
@@ -214,6 +217,18 @@ void object_put(struct object *o);
 /* caps.c: KVM_CHECK_EXTENSION (vm NULL: on the system fd) and KVM_ENABLE_CAP on a VM. */
 int cap_check(const struct engine_ops *engine, struct vm *vm, unsigned long cap);
 int cap_enable_vm(struct vm *vm, const struct kvm_enable_cap *cap);
+
+/* stat.c, monitor.c */
+extern const char *const vm_exit_names[VM_EXIT_COUNT];
+void monitor_init(struct monitor *m); /* for hosts: fill what core knows of the header */
+/* An ioctl that has ended, begun at TSC begin. Only while somebody watches (m->active). */
+struct monitor_call {
+	struct vm *vm;     /* or NULL */
+	struct vcpu *vcpu; /* or NULL */
+	u32 request;
+	u64 arg[3]; /* the start of its argument, as it was before */
+};
+void monitor_ioctl(struct monitor *m, const struct monitor_call *c, u64 begin, s64 result);
 
 /* bus.c, coalesced.c, ioeventfd.c */
 void bus_free_all(struct vm *vm);

@@ -51,7 +51,7 @@ static bool exception(struct vcpu *v, const struct x86_event *ev, struct vm_exit
 		exit->u.exc = *ev;
 		return exit_with(exit, VM_EXIT_EXCEPTION);
 	}
-	v->stat.exceptions++;
+	v->stat->exceptions++;
 	return deliver(v, ev, exit);
 }
 

@@ -13,6 +13,7 @@ static void in_child(void)
 	__atomic_fetch_add(&host_fork_count, 1, __ATOMIC_RELAXED);
 	signal_after_fork();
 	timer_after_fork();
+	monitor_after_fork();
 	eventfd_after_fork();
 }
 

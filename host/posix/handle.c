@@ -12,6 +12,7 @@ struct anykvm_handle {
 	bool system; /* else object */
 	struct object object;
 	u32 forks; /* host_fork_count when it was made */
+	struct monitor *monitor;
 };
 
 const char *anykvm_version(void)
@@ -26,6 +27,7 @@ static struct anykvm_handle *new_handle(const struct engine_ops *engine)
 	if (h) {
 		h->engine = engine;
 		h->forks = __atomic_load_n(&host_fork_count, __ATOMIC_RELAXED);
+		h->monitor = host_monitor();
 	}
 	return h;
 }
@@ -120,13 +122,40 @@ static int handle_ioctl(struct anykvm_handle *h, unsigned long request, void *ar
 	return (int)ret;
 }
 
+static int traced_ioctl(struct anykvm_handle *h, unsigned long request, void *arg, struct anykvm_handle **made)
+{
+	struct monitor_call call = { .request = (u32)request };
+	size_t size = _IOC_SIZE(request);
+	u64 begin;
+	int ret;
+
+	if (!h->system && h->object.type == OBJ_VM)
+		call.vm = h->object.vm;
+	if (!h->system && h->object.type == OBJ_VCPU) {
+		call.vcpu = h->object.vcpu;
+		call.vm = call.vcpu->vm;
+	}
+	/* What cannot be read shows as zero, and the ioctl itself will say so. */
+	if (_IOC_DIR(request) & _IOC_WRITE)
+		(void)host_copy_from_user(call.arg, arg, size < sizeof(call.arg) ? size : sizeof(call.arg));
+	else if (_IOC_DIR(request) == _IOC_NONE)
+		call.arg[0] = (u64)(unsigned long)arg;
+	begin = host_tsc();
+	ret = handle_ioctl(h, request, arg, made);
+	monitor_ioctl(h->monitor, &call, begin, ret);
+	return ret;
+}
+
 int anykvm_ioctl_handle(struct anykvm_handle *h, unsigned long request, void *arg, struct anykvm_handle **made)
 {
 	int ret;
 
 	*made = NULL;
 	signal_enter();
-	ret = handle_ioctl(h, request, arg, made);
+	if (unlikely(__atomic_load_n(&h->monitor->active, __ATOMIC_RELAXED) & MONITOR_TRACE))
+		ret = traced_ioctl(h, request, arg, made);
+	else
+		ret = handle_ioctl(h, request, arg, made);
 	signal_leave();
 	return ret;
 }

@@ -72,6 +72,7 @@ int host_thread_start(void *(*fn)(void *), void *arg);
 extern u32 host_fork_count;
 void fork_watch(void); /* install the handlers below, once */
 void timer_after_fork(void);
+void monitor_after_fork(void);
 void eventfd_after_fork(void);
 void signal_after_fork(void);
 

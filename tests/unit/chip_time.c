@@ -95,6 +95,10 @@ void fake_advance(u64 ns)
 	now = end;
 }
 
+void monitor_after_fork(void)
+{
+}
+
 void timer_after_fork(void)
 {
 }

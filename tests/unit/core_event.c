@@ -25,7 +25,7 @@ static void interrupt_takes_vectors_0_to_255(void **state)
 		assert_int_equal(fake_delivered.type, X86_EVENT_INTR);
 		assert_int_equal(fake_delivered.vector, vector);
 	}
-	assert_int_equal(fake.v->stat.irq_injections, 256);
+	assert_int_equal(fake.v->stat->irq_injections, 256);
 }
 
 static void step_expect_window(struct vcpu *v, struct vm_exit *exit)
@@ -68,7 +68,7 @@ static void user_space_is_told_when_its_window_opens(void **state)
 	fake_run_exits(KVM_EXIT_IRQ_WINDOW_OPEN);
 	assert_int_equal(fake.run->ready_for_interrupt_injection, 1);
 	assert_int_equal(fake.run->if_flag, 1);
-	assert_int_equal(fake.v->stat.irq_window_exits, 1);
+	assert_int_equal(fake.v->stat->irq_window_exits, 1);
 	fake.run->request_interrupt_window = 0;
 }
 
@@ -154,7 +154,7 @@ static void second_nmi_waits_for_iret(void **state)
 	assert_int_equal(fake_ioctl(KVM_NMI, NULL), 0);
 	fake_script(step_deliver_nmi, step_nmi_window, step_deliver_nmi, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_HLT);
-	assert_int_equal(fake.v->stat.nmi_injections, 2);
+	assert_int_equal(fake.v->stat->nmi_injections, 2);
 }
 
 static void nmi_goes_before_interrupt(void **state)

@@ -67,9 +67,9 @@ static void hlt_goes_to_user_space_without_irqchip(void **state)
 {
 	fake_script(step_none, step_none, step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_HLT);
-	assert_int_equal(fake.v->stat.exits, 3);
-	assert_int_equal(fake.v->stat.halt_exits, 1);
-	assert_int_equal(fake.v->stat.by_code[VM_EXIT_HLT], 1);
+	assert_int_equal(fake.v->stat->exits, 3);
+	assert_int_equal(fake.v->stat->halt_exits, 1);
+	assert_int_equal(fake.v->stat->by_code[VM_EXIT_HLT], 1);
 	assert_int_equal(fake.v->mp_state, KVM_MP_STATE_RUNNABLE);
 }
 
@@ -172,7 +172,7 @@ static void signal_after_an_exit_handled_in_place_ends_the_run(void **state)
 	fake_script(step_raise, NULL);
 	assert_int_equal(fake_run(), -EINTR);
 	assert_int_equal(fake.run->exit_reason, KVM_EXIT_INTR);
-	assert_int_equal(fake.v->stat.signal_exits, 1);
+	assert_int_equal(fake.v->stat->signal_exits, 1);
 	assert_int_equal(signals, 1);
 	fake_script(step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_HLT);

@@ -45,7 +45,7 @@ static void out_is_not_sent_again_by_its_completion(void **state)
 	fake.run->immediate_exit = 1;
 	assert_int_equal(fake_run(), -EINTR);
 	assert_int_equal(fake.v->state.rip, CODE + 2);
-	assert_int_equal(fake.v->stat.io_exits, 1);
+	assert_int_equal(fake.v->stat->io_exits, 1);
 	fake.run->immediate_exit = 0;
 }
 
@@ -187,7 +187,7 @@ static void mmio_read_is_completed_at_the_next_run(void **state)
 	memcpy(fake.run->mmio.data, "\x34\x12", 2);
 	fake_run_exits(KVM_EXIT_HLT);
 	assert_int_equal(rax(), 0x1234);
-	assert_int_equal(fake.v->stat.mmio_exits, 1);
+	assert_int_equal(fake.v->stat->mmio_exits, 1);
 }
 
 static void mmio_read_is_completed_even_with_immediate_exit(void **state)

@@ -38,7 +38,7 @@ static void hlt_sleeps_until_an_nmi(void **state)
 	pthread_join(t, NULL);
 	assert_true(host_now_ns() - start > 15000000);
 	assert_int_equal(fake_delivered.type, X86_EVENT_NMI);
-	assert_int_equal(fake.v->stat.halt_wakeup, 1);
+	assert_int_equal(fake.v->stat->halt_wakeup, 1);
 	assert_int_equal(fake.v->mp_state, KVM_MP_STATE_RUNNABLE);
 }
 

@@ -105,7 +105,7 @@ static void statistics(void **state)
 	bool found = false;
 
 	fixture_vcpu();
-	fx.v->stat.halt_exits = 77;
+	fx.v->stat->halt_exits = 77;
 	assert_int_equal(stats_open(fx.vm, fx.v, &made.stats), 0);
 	made.type = OBJ_STATS;
 	n = stats_read(made.stats, whole, sizeof(whole), 0);
