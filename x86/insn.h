@@ -66,7 +66,7 @@ enum x86_rep { REP_NONE, REP_REPE, REP_REPNE }; /* F3, F2 (as prefixes of string
 #define INSN_LOCK BIT(0)   /* LOCK prefix present (decode has checked that it is allowed) */
 #define INSN_BRANCH BIT(1) /* may set rip to something else than the next instruction */
 #define INSN_END BIT(2)    /* ends a block: changes mode, mapping, IF, or may leave the engine */
-#define INSN_SHADOW BIT(3) /* STI, MOV SS, POP SS: starts an interrupt shadow */
+#define INSN_SHADOW BIT(3) /* starts an interrupt shadow */
 #define INSN_NATIVE BIT(4) /* executed by the host's own instruction, see native.h */
 #define INSN_STRING BIT(5)
 #define INSN_STORE BIT(6) /* may write guest memory */

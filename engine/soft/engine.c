@@ -107,7 +107,8 @@ static void soft_mode_changed(struct x86_state *s)
 
 static void soft_events_enabled(struct x86_state *s)
 {
-	s->end_block = true;
+	if (s->shadow)
+		s->end_block = true;
 	if (core_x86_ops.events_enabled)
 		core_x86_ops.events_enabled(s);
 }

@@ -140,6 +140,14 @@ static void move_rsp(struct front *f, s32 delta)
 
 #define AT_R13 ((struct emit_mem){ .base = X86_R13, .index = NOREG })
 
+void tr_push_cell(struct front *f, enum gen_cell cell)
+{
+	push_room(f);
+	emit_load(&f->e, X86_R12, GS_MEM(GEN(cell)));
+	store_word(f, X86_R12, AT_R13);
+	move_rsp(f, -f->word);
+}
+
 static bool push(struct front *f)
 {
 	const struct x86_insn *i = f->i;
@@ -153,9 +161,8 @@ static bool push(struct front *f)
 
 		load_word(f, X86_R12, m);
 		emit_store(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
-		push_room(f);
-		emit_load(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
-		store_word(f, X86_R12, AT_R13);
+		tr_push_cell(f, GEN_TARGET);
+		return true;
 	} else if (o->kind == OPND_IMM) {
 		push_room(f);
 		emit_rm(e, !f->m32, 0xc7, 0, AT_R13);

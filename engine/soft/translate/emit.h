@@ -78,6 +78,31 @@ static inline void emit_lea(struct emit *e, unsigned reg, struct emit_mem m)
 	emit_rm(e, true, 0x8d, reg, m);
 }
 
+enum emit_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
+enum emit_shift { SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
+
+/* On a byte or double word of the state, and on a register's lower half, with an immediate; shifts by a constant. */
+static inline void emit_gs_byte(struct emit *e, enum emit_alu op, s64 offset, u8 imm)
+{
+	emit_rm(e, false, 0x80, op, GS_MEM(offset));
+	emit8(e, imm);
+}
+static inline void emit_gs_dword(struct emit *e, enum emit_alu op, s64 offset, u32 imm)
+{
+	emit_rm(e, false, 0x81, op, GS_MEM(offset));
+	emit32(e, imm);
+}
+static inline void emit_alu_imm(struct emit *e, enum emit_alu op, unsigned reg, u32 imm)
+{
+	emit_rr(e, false, 0x81, op, reg);
+	emit32(e, imm);
+}
+static inline void emit_shift(struct emit *e, bool w, enum emit_shift op, unsigned reg, u8 count)
+{
+	emit_rr(e, w, 0xc1, op, reg);
+	emit8(e, count);
+}
+
 /* mov reg, imm: the shortest that gives the 64-bit value. Flags stay. */
 void emit_mov_imm(struct emit *e, unsigned reg, u64 imm);
 /* jmp rel32, jcc rel32, call rel32 to an executable address. Return the rw address of the rel32. */

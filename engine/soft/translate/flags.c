@@ -55,7 +55,9 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_STC:
 	case X86_OP_SAHF:
 	case X86_OP_CMPXCHG8B:
-	case X86_OP_CMPXCHG16B: return FE_PARTIAL;
+	case X86_OP_CMPXCHG16B:
+	case X86_OP_DIV:
+	case X86_OP_IDIV: return FE_PARTIAL;
 	case X86_OP_RCL:
 	case X86_OP_RCR:
 	case X86_OP_CMC:
@@ -92,6 +94,20 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_MFENCE:
 	case X86_OP_SFENCE:
 	case X86_OP_MOVNTI:
+	case X86_OP_CLI:
+	case X86_OP_STI:
+	case X86_OP_CLD:
+	case X86_OP_STD:
+	case X86_OP_CLAC:
+	case X86_OP_STAC:
+	case X86_OP_SWAPGS:
+	case X86_OP_RDFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_WRGSBASE:
+	case X86_OP_MOV_FROM_SREG:
+	case X86_OP_MOV_FROM_CR:
+	case X86_OP_RDTSC:
 	case X86_OP_JCXZ:
 	case X86_OP_LOOP:
 	case X86_OP_JMP_NEAR:

@@ -6,7 +6,7 @@
 
 /*
  * Plain computation: every effect is in the explicit operands, the flags, and registers that are the same in the host.
- * DIV and IDIV stay with the helper: their host exception would have to be taken back.
+ * DIV and IDIV may raise the host's exception: it arrives as a signal, and the interpreter raises the guest's (tr_fixup).
  */
 static bool copied_op(const struct x86_insn *i)
 {
@@ -35,6 +35,8 @@ static bool copied_op(const struct x86_insn *i)
 	case X86_OP_NEG:
 	case X86_OP_NOT:
 	case X86_OP_MUL:
+	case X86_OP_DIV:
+	case X86_OP_IDIV:
 	case X86_OP_IMUL1:
 	case X86_OP_IMUL:
 	case X86_OP_ROL:
@@ -303,7 +305,7 @@ static void translate_insn(struct front *f)
 			return;
 		break;
 	default:
-		if (tr_branch(f) || copy_insn(f))
+		if (tr_branch(f) || tr_system(f) || copy_insn(f))
 			return;
 	}
 	tr_helper(f);
@@ -373,6 +375,7 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);
 	t->nr = (u16)f.k;
 	tr_emit_slow_parts(&f);
+	tr_emit_asides(&f);
 	if (f.e.overflow) {
 		tr->nr_sites = sites;
 		tr->full = true;

@@ -5,6 +5,7 @@
  *	flags.c		which guest flags live where, and which are dead
  *	access.c	memory operands: address, checks, look-up, out-of-line parts
  *	branch.c	calls, returns, jumps, the ends of blocks
+ *	system.c	system instructions that kernels run all the time
  *	front.c		one instruction after the other
  */
 #ifndef TRANSLATE_FRONT_H
@@ -26,6 +27,15 @@ struct slow_part {
 	bool aligned_only; /* unaligned is #GP: the interpreter raises it */
 };
 
+/* A place where the instruction's routine may take over, out of line; control comes back behind the instruction. */
+struct aside {
+	u8 *jump;
+	const u8 *back;
+	u32 site;
+	u16 k;      /* instruction */
+	bool saved; /* flags there */
+};
+
 struct front {
 	struct emit e;
 	struct soft_vcpu *sv;
@@ -40,6 +50,8 @@ struct front {
 	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
 	struct slow_part slow[3 * BLOCK_MAX_INSNS];
 	unsigned nr_slow;
+	struct aside aside[3 * BLOCK_MAX_INSNS];
+	unsigned nr_aside;
 	bool ended; /* control has left the block for good */
 };
 
@@ -89,6 +101,15 @@ void tr_fall_through(struct front *f);
 void tr_emit_test_requests(struct emit *e);
 /* reg = linear address of the byte at that offset (may lie outside the page) of the code page. Keeps flags. */
 void tr_linear(struct front *f, unsigned reg, s64 offset);
+
+/* Push the content of a cell. */
+void tr_push_cell(struct front *f, enum gen_cell cell);
+
+/* --- system.c ----------------------------------------------------------------------------------------------------- */
+
+/* Translate a system instruction in line. False: leave it to the helper. */
+bool tr_system(struct front *f);
+void tr_emit_asides(struct front *f);
 
 /* --- front.c ------------------------------------------------------------------------------------------------------ */
 

@@ -271,6 +271,16 @@ bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
 	return tr_translate(sv, b);
 }
 
+static u64 table_cell(const struct tr_state *tr, unsigned mmu)
+{
+	return tr->flat[mmu][FLAT_READ].base | 12;
+}
+
+static u64 write_delta(const struct tr_state *tr, unsigned mmu)
+{
+	return (tr->flat[mmu][FLAT_WRITE].base - tr->flat[mmu][FLAT_READ].base) >> 3;
+}
+
 /* Put everything that generated code finds in cells in place for code at rip. */
 static void set_cells(struct soft_vcpu *sv, const u8 *code)
 {
@@ -282,10 +292,17 @@ static void set_cells(struct soft_vcpu *sv, const u8 *code)
 		soft_fpu_enter(s);
 	flags_to_cell(s);
 	s->gen[GEN_PAGE_BASE] = s->rip & X86_PAGE_MASK;
-	s->gen[GEN_WRITE_DELTA] = (tr->flat[mmu][FLAT_WRITE].base - tr->flat[mmu][FLAT_READ].base) >> 3;
+	s->gen[GEN_WRITE_DELTA] = write_delta(tr, mmu);
 	s->gen[GEN_HASH] = (u64)(unsigned long)tr->hash[user];
 	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
-	s->gen[GEN_TABLE] = tr->flat[mmu][FLAT_READ].base | 12;
+	s->gen[GEN_TABLE] = table_cell(tr, mmu);
+	mmu = s->cr4 & CR4_SMAP ? MMU_SUPER_SMAP : MMU_SUPER;
+	s->gen[GEN_STAC_TABLE] = table_cell(tr, MMU_SUPER);
+	s->gen[GEN_STAC_DELTA] = write_delta(tr, MMU_SUPER);
+	s->gen[GEN_STAC_INDEX] = MMU_SUPER;
+	s->gen[GEN_CLAC_TABLE] = table_cell(tr, mmu);
+	s->gen[GEN_CLAC_DELTA] = write_delta(tr, mmu);
+	s->gen[GEN_CLAC_INDEX] = mmu;
 	s->gen[GEN_TARGET] = (u64)(unsigned long)code;
 }
 
@@ -349,6 +366,7 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	struct x86_state *s = &v->state;
 	const struct x86_insn *i = &site->block->insn[site->insn];
 	u64 rip = insn_rip(s, site);
+	u8 mmu = s->mmu_index;
 	enum x86_result r;
 
 	sv->tr.stat.helper_calls++;
@@ -365,7 +383,8 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 			s->rip = rip;
 		return stop(sv, site, r, false);
 	}
-	if (s->end_block || s->dr6_pending || i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
+	if (s->end_block || s->dr6_pending || s->mmu_index != mmu ||
+	    i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
 	    (site->block->mode == X86_MODE_PROT32 && !segments32_ok(s)))
 		return resume(sv, site);
 	if (!s->fpu_live)
