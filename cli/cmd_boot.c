@@ -42,7 +42,7 @@ static const char help[] = "usage: anykvm boot --kernel FILE [OPTIONS]\n"
 			   "                   front unless it has a console= or panic= of its own\n"
 			   "  --memory SIZE    guest memory: a number with K, M, G or T, MiB if without (512M)\n"
 			   "  --cpus N         virtual CPUs (1)\n"
-			   "  --engine NAME    auto, interpreter or translator (auto)\n"
+			   "  --engine NAME    auto, interpreter, translator or lockstep (auto)\n"
 			   "  --device PATH    use this KVM device, like /dev/kvm, instead of an engine\n"
 			   "  --help           this text\n"
 			   "\n"
@@ -117,6 +117,7 @@ static bool parse_engine(const char *text, struct boot_options *o)
 		[ANYKVM_ENGINE_AUTO] = "auto",
 		[ANYKVM_ENGINE_INTERPRETER] = "interpreter",
 		[ANYKVM_ENGINE_TRANSLATOR] = "translator",
+		[ANYKVM_ENGINE_LOCKSTEP] = "lockstep",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -126,7 +127,7 @@ static bool parse_engine(const char *text, struct boot_options *o)
 			return true;
 		}
 	}
-	message("--engine %s: the engines are auto, interpreter and translator", text);
+	message("--engine %s: the engines are auto, interpreter, translator and lockstep", text);
 	return false;
 }
 

@@ -19,7 +19,7 @@
 static const char run_help[] = "usage: anykvm run [OPTIONS] -- PROGRAM [ARGUMENTS]\n"
 			       "Runs a program for which /dev/kvm exists, also where this machine has none.\n"
 			       "\n"
-			       "  --engine NAME    auto, interpreter or translator (auto)\n"
+			       "  --engine NAME    auto, interpreter, translator or lockstep (auto)\n"
 			       "  --trace FILE     append a line for each KVM ioctl to FILE\n"
 			       "  --verbose        say what is done, and log what the library has to say\n"
 			       "  --help           this text\n"
@@ -67,9 +67,10 @@ static bool find_preload(char *path, size_t size)
 
 static bool valid_engine(const char *name)
 {
-	if (!strcmp(name, "auto") || !strcmp(name, "interpreter") || !strcmp(name, "translator"))
+	if (!strcmp(name, "auto") || !strcmp(name, "interpreter") || !strcmp(name, "translator") ||
+	    !strcmp(name, "lockstep"))
 		return true;
-	message("--engine %s: the engines are auto, interpreter and translator", name);
+	message("--engine %s: the engines are auto, interpreter, translator and lockstep", name);
 	return false;
 }
 

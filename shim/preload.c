@@ -99,9 +99,11 @@ static enum anykvm_engine chosen_engine(void)
 		return ANYKVM_ENGINE_INTERPRETER;
 	if (name && !strcmp(name, "translator"))
 		return ANYKVM_ENGINE_TRANSLATOR;
+	if (name && !strcmp(name, "lockstep"))
+		return ANYKVM_ENGINE_LOCKSTEP;
 	if (name && *name && strcmp(name, "auto"))
 		fprintf(stderr,
-			"anykvm: ANYKVM_ENGINE=%s: the engines are auto, interpreter and translator; auto is used\n",
+			"anykvm: ANYKVM_ENGINE=%s: the engines are auto, interpreter, translator and lockstep; auto is used\n",
 			name);
 	return ANYKVM_ENGINE_AUTO;
 }

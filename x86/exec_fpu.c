@@ -52,8 +52,7 @@ static enum x86_result run_native(struct x86_state *s, const struct x86_insn *i,
 	return likely(s->ops->native) ? s->ops->native(s, i, mem) : X86_UNHANDLED;
 }
 
-/* Control instructions leave the instruction and data pointers alone (SDM volume 1, "x87 FPU Instruction and Data Pointers"). */
-static bool x87_control(unsigned op)
+bool x86_x87_control(unsigned op)
 {
 	return op == X86_OP_FLDCW || op == X86_OP_FNSTCW || op == X86_OP_FNSTSW || op == X86_OP_FNCLEX ||
 	       op == X86_OP_FNOP;
@@ -66,7 +65,7 @@ static void track_x87(struct x86_state *s, const struct x86_insn *i, const struc
 		s->fpu_cs = s->fpu_ds = s->fpu_op = 0;
 		return;
 	}
-	if (x87_control(i->op))
+	if (x86_x87_control(i->op))
 		return;
 	s->fpu_ip = s->rip - i->len;
 	s->fpu_cs = s->seg[SEG_CS].sel;

@@ -37,6 +37,9 @@ unsigned x86_native_encode(const struct x86_insn *i, u8 *out);
 void x86_native_load(const struct x86_state *s, const struct x86_insn *i, void *mem, struct x86_native_regs *r);
 void x86_native_store(struct x86_state *s, const struct x86_insn *i, const struct x86_native_regs *r);
 
+/* Control instructions leave the instruction and data pointers alone (SDM volume 1, "x87 FPU Instruction and Data Pointers"). */
+bool x86_x87_control(unsigned op);
+
 /*
  * The exec routine of every NATIVE operation: checks (#UD, #NM, alignment of SSE operands), fetches the memory operand,
  * runs s->ops->native(), stores the results. Instructions whose memory operand depends on state (xsave

@@ -74,7 +74,7 @@ static enum x86_result set_bits(struct x86_state *s, u64 gpa, unsigned size, u64
 	u32 old32 = (u32)old;
 	bool same;
 
-	if (!s->ops->ram) {
+	if (s->ops->ram_cmpxchg) {
 		enum x86_result r = s->ops->ram_cmpxchg(s, gpa, old, old | bits, size);
 
 		return r == X86_UNHANDLED ? X86_OK : r;

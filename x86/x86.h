@@ -32,7 +32,10 @@ struct x86_ops {
 	/* Copy within one page. X86_OK, X86_UNHANDLED (not RAM, or read-only on write), X86_HOST_FAULT. */
 	enum x86_result (*ram_read)(struct x86_state *s, u64 gpa, void *buf, unsigned size);
 	enum x86_result (*ram_write)(struct x86_state *s, u64 gpa, const void *buf, unsigned size);
-	/* Atomic compare-exchange of a page-table entry (size 4 or 8): X86_OK, X86_RETRY if it had changed. */
+	/*
+	 * Atomic compare-exchange of a page-table entry (size 4 or 8): X86_OK, X86_RETRY if it had changed, X86_UNHANDLED
+	 * (not RAM or read-only: it stays). NULL is allowed with ram: then the library does it.
+	 */
 	enum x86_result (*ram_cmpxchg)(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size);
 	/* size bytes at gpa of a RAM_NOTIFY page have been written. */
 	void (*ram_written)(struct x86_state *s, u64 gpa, unsigned size);

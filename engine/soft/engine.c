@@ -2,6 +2,7 @@
 /* The soft engine's vtable, and the ops by which the instruction library leaves it. */
 #include "soft.h"
 #include "fpu.h"
+#include "lockstep.h"
 
 /*
  * Ops that leave for core or the host: their code may use vector registers (libc does), so the guest's are put away
@@ -92,6 +93,7 @@ static void soft_tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
 	struct soft_vcpu *sv = soft_of(s);
 
 	s->end_block = true;
+	lockstep_flush(sv);
 	if (sv->tr.ready && sv->tr.flat_generation != sv->tlb.generation && what == X86_FLUSH_PAGE)
 		what = X86_FLUSH_ALL; /* it was part of a large page */
 	if (tr_flush_targets(sv, what, lin))
@@ -131,6 +133,7 @@ static struct x86_ops make_ops(void)
 
 	ops.ram = soft_ram;
 	ops.ram_written = soft_ram_written;
+	ops.ram_cmpxchg = NULL;
 	ops.mmio_read = soft_mmio_read;
 	ops.mmio_write = soft_mmio_write;
 	ops.in = soft_in;
@@ -152,25 +155,31 @@ static struct x86_ops make_ops(void)
 	return ops;
 }
 
-static int vm_create_with(struct vm *vm, bool translate)
+static int vm_create_with(struct vm *vm, bool translate, bool lockstep)
 {
 	struct soft_vm *svm = host_alloc(sizeof(*svm));
 
 	if (!svm)
 		return -ENOMEM;
 	svm->translate = translate;
+	svm->lockstep = lockstep;
 	vm->engine_vm = svm;
 	return 0;
 }
 
 static int soft_vm_create(struct vm *vm)
 {
-	return vm_create_with(vm, true);
+	return vm_create_with(vm, true, false);
 }
 
 static int interpreter_vm_create(struct vm *vm)
 {
-	return vm_create_with(vm, false);
+	return vm_create_with(vm, false, false);
+}
+
+static int lockstep_vm_create(struct vm *vm)
+{
+	return vm_create_with(vm, true, true);
 }
 
 static void soft_vm_destroy(struct vm *vm)
@@ -192,6 +201,21 @@ static void soft_vcpu_destroy(struct vcpu *v)
 	v->engine_vcpu = NULL;
 }
 
+static int translator_create(struct soft_vcpu *sv, const struct soft_vm *svm)
+{
+	sv->tr.wanted = svm->translate;
+	sv->tr.hot = TR_HOT;
+	if (!svm->lockstep)
+		return 0;
+	if (vm_nr_vcpus(sv->vcpu->vm) > 0) {
+		host_log(LOG_ERROR, "lockstep: one virtual CPU only");
+		return -EINVAL;
+	}
+	sv->tr.hot = 1;
+	sv->tr.lockstep = lockstep_new();
+	return sv->tr.lockstep ? 0 : -ENOMEM;
+}
+
 static int soft_vcpu_create(struct vcpu *v)
 {
 	struct soft_vcpu *sv = host_alloc_pages(sizeof(*sv));
@@ -204,11 +228,12 @@ static int soft_vcpu_create(struct vcpu *v)
 	err = soft_blocks_init(sv);
 	if (!err)
 		err = soft_stubs_init(sv);
+	if (!err)
+		err = translator_create(sv, v->vm->engine_vm);
 	if (err) {
 		soft_vcpu_destroy(v);
 		return err;
 	}
-	sv->tr.wanted = ((struct soft_vm *)v->vm->engine_vm)->translate;
 	x86_tlb_init_zeroed(&sv->tlb);
 	sv->ops = make_ops();
 	v->state.tlb = &sv->tlb;
@@ -263,3 +288,4 @@ static void soft_put_state(struct vcpu *v, u32 mask)
 
 const struct engine_ops soft_engine = SOFT_ENGINE("translator", soft_vm_create);
 const struct engine_ops soft_interpreter_engine = SOFT_ENGINE("interpreter", interpreter_vm_create);
+const struct engine_ops soft_lockstep_engine = SOFT_ENGINE("lockstep", lockstep_vm_create);

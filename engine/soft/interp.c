@@ -2,6 +2,7 @@
 /* The interpreter: one entry into guest mode. */
 #include "soft.h"
 #include "fpu.h"
+#include "lockstep.h"
 
 /* Offset of linear code addresses: CS base, which is 0 in 64-bit mode. */
 static u64 code_linear(const struct x86_state *s)
@@ -336,13 +337,16 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 void soft_abandoned(struct vcpu *v)
 {
 	struct soft_vcpu *sv = v->engine_vcpu;
-	const struct soft_block *b = sv->running;
 	struct x86_state *s = &v->state;
-	u64 rip = sv->running_rip;
+	const struct soft_block *b;
 	unsigned k;
+	u64 rip;
 
 	if (!sv->in_enter)
 		return;
+	lockstep_abandoned(sv);
+	b = sv->running;
+	rip = sv->running_rip;
 	for (k = 0; b && k < b->nr && rip + b->insn[k].len != s->rip; k++)
 		rip += b->insn[k].len;
 	if (!b || k < b->nr)

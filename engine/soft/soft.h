@@ -28,10 +28,12 @@
 
 extern const struct engine_ops soft_engine;             /* translator, interpreter for what it does not take */
 extern const struct engine_ops soft_interpreter_engine; /* interpreter only */
+extern const struct engine_ops soft_lockstep_engine;    /* both, compared: translate/lockstep.h */
 
 /* vm->engine_vm. */
 struct soft_vm {
 	bool translate;
+	bool lockstep;
 	u64 code_changes; /* a  how often a store has hit decoded code */
 };
 

@@ -41,7 +41,8 @@ static int check_options(const struct anykvm_options *o)
 	switch (o->engine) {
 	case ANYKVM_ENGINE_AUTO:
 	case ANYKVM_ENGINE_INTERPRETER:
-	case ANYKVM_ENGINE_TRANSLATOR: return 0;
+	case ANYKVM_ENGINE_TRANSLATOR:
+	case ANYKVM_ENGINE_LOCKSTEP: return 0;
 	}
 	return -EINVAL;
 }
@@ -51,13 +52,22 @@ int anykvm_probe(enum anykvm_engine engine)
 	struct host_code code;
 	int ret;
 
-	if (engine == ANYKVM_ENGINE_TRANSLATOR)
+	if (engine == ANYKVM_ENGINE_TRANSLATOR || engine == ANYKVM_ENGINE_LOCKSTEP)
 		return tr_probe();
 	if (engine != ANYKVM_ENGINE_AUTO && engine != ANYKVM_ENGINE_INTERPRETER)
 		return -EINVAL;
 	ret = host_code_alloc(&code, 4096);
 	host_code_free(&code);
 	return ret;
+}
+
+static const struct engine_ops *engine_of(const struct anykvm_options *o)
+{
+	switch (o ? o->engine : ANYKVM_ENGINE_AUTO) {
+	case ANYKVM_ENGINE_INTERPRETER: return &soft_interpreter_engine;
+	case ANYKVM_ENGINE_LOCKSTEP: return &soft_lockstep_engine;
+	default: return &soft_engine;
+	}
 }
 
 int anykvm_open(const struct anykvm_options *opts, struct anykvm_handle **sys)
@@ -67,10 +77,11 @@ int anykvm_open(const struct anykvm_options *opts, struct anykvm_handle **sys)
 
 	if (ret < 0)
 		return ret;
-	if (opts && opts->engine == ANYKVM_ENGINE_TRANSLATOR && tr_probe() < 0)
+	if (opts && (opts->engine == ANYKVM_ENGINE_TRANSLATOR || opts->engine == ANYKVM_ENGINE_LOCKSTEP) &&
+	    tr_probe() < 0)
 		return -ENOSYS;
 	signal_activate();
-	h = new_handle(opts && opts->engine == ANYKVM_ENGINE_INTERPRETER ? &soft_interpreter_engine : &soft_engine);
+	h = new_handle(engine_of(opts));
 	if (!h)
 		return -ENOMEM;
 	h->system = true;

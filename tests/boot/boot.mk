@@ -36,3 +36,12 @@ $(BOOT_DIR)/anykvm-static: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
 check-boot-svm: $(BOOT_DIR)/anykvm-static $(BOOT_PROGRAMS) $(BOOT_DIR)/initramfs.gz
 	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && \
 	sh tests/boot/run-in-svm.sh $< "$$kernel" $(BOOT_DIR) $(BOOT_ONLY)
+
+# make check-lockstep: a boot in which the interpreter checks every block of generated code. Takes minutes.
+$(BOOT_DIR)/lockstep.gz: scripts/mkinitramfs.sh tests/boot/lockstep-guest.sh
+	@mkdir -p $(@D)
+	$(Q)sh scripts/mkinitramfs.sh -c tests/boot/lockstep-guest.sh $@
+.PHONY: check-lockstep
+check-lockstep: $(BUILD)/anykvm $(BOOT_DIR)/lockstep.gz
+	@kernel=$$(sh scripts/fetch-kernel.sh -p $(KERNEL_PACKAGE) $(GUEST)) && \
+	sh tests/boot/lockstep.sh $(BUILD)/anykvm "$$kernel" $(BOOT_DIR)/lockstep.gz

@@ -235,7 +235,7 @@ static void usage(const char *program)
 	printf("usage: %s [OPTION...] [FILTER...]\n"
 	       "Runs the tests whose name contains a FILTER, or whose file is FILTER; all without one.\n"
 	       "  --device PATH       test this KVM device (default: libanykvm)\n"
-	       "  --engine NAME       libanykvm's engine: interpreter or translator\n"
+	       "  --engine NAME       libanykvm's engine: interpreter, translator or lockstep\n"
 	       "  --differences FILE  tests to skip on this target, each with an explanation\n"
 	       "  --timeout SECONDS   limit for one test against hangs (default %d)\n"
 	       "  --in-process        do not fork (for a debugger; one test only)\n"

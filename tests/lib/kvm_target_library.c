@@ -17,6 +17,8 @@ static int library_open(const char *engine, void **object)
 		options.engine = ANYKVM_ENGINE_INTERPRETER;
 	else if (engine && !strcmp(engine, "translator"))
 		options.engine = ANYKVM_ENGINE_TRANSLATOR;
+	else if (engine && !strcmp(engine, "lockstep"))
+		options.engine = ANYKVM_ENGINE_LOCKSTEP;
 	else if (engine)
 		return -EINVAL;
 	ret = anykvm_open(&options, &sys);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Translation of one block: instruction after instruction. */
 #include "front.h"
+#include "lockstep.h"
 
 /* --- instructions that are copied ------------------------------------------------------------------------------ */
 
@@ -88,6 +89,7 @@ static bool copied_op(const struct x86_insn *i)
 	case X86_OP_BTC:
 		/* A register offset reaches beyond the memory operand. */
 		return i->opnd[0].kind != OPND_MEM || i->opnd[1].kind == OPND_IMM;
+	case X86_OP_FNINIT: return false; /* clears the pointers */
 	default: return i->flags & INSN_NATIVE;
 	}
 }
@@ -239,8 +241,6 @@ static bool copy_insn(struct front *f)
 
 	if (!can_copy(f, &c))
 		return false;
-	if (i->flags & INSN_X87)
-		note_fpu_ip(f);
 	if (c.mem) {
 		o.mem = true;
 		o.m = tr_access(f, c.mem->size, c.mem->access & OPACC_W);
@@ -260,6 +260,8 @@ static bool copy_insn(struct front *f)
 	if (!emit_guest(&f->e, i, &o))
 		f->e.overflow = true; /* can_copy was wrong: give the block up */
 	store_displaced(f, &c);
+	if (i->flags & INSN_X87 && !x86_x87_control(i->op)) /* it has not faulted */
+		note_fpu_ip(f);
 	if (effect & (FE_KILL | FE_PARTIAL))
 		f->flags = FLAGS_NATIVE;
 	return true;
@@ -361,7 +363,10 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	f.i = b->insn;
 	*t = (struct tr_block){ .block = b };
 	tr_liveness(&f);
+	t->live = f.live;
 	emit_entries(&f);
+	if (unlikely(tr->lockstep))
+		lockstep_emit_hook(&f);
 	for (f.k = 0; f.k < b->nr && !f.ended; f.k++) {
 		f.i = &b->insn[f.k];
 		t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);

@@ -2,6 +2,7 @@
 /* Into generated code and out again: the dispatcher, helpers of generated code, code memory, hash tables. */
 #include "soft.h"
 #include "fpu.h"
+#include "lockstep.h"
 
 /* --- flags ------------------------------------------------------------------------------------------------------- */
 
@@ -178,6 +179,7 @@ void tr_free(struct soft_vcpu *sv)
 		host_free_pages(tr->hash[k], HASH_ENTRIES * sizeof(struct hash_entry));
 		host_free_pages(tr->hash_used[k], HASH_ENTRIES * sizeof(u32));
 	}
+	lockstep_free(tr->lockstep);
 	*tr = (struct tr_state){ 0 };
 }
 
@@ -261,7 +263,7 @@ bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
 {
 	if (likely(b->tr))
 		return true;
-	if (++b->heat < TR_HOT)
+	if (++b->heat < sv->tr.hot)
 		return false;
 	b->heat = 0;
 	if (unlikely(!sv->tr.ready)) {
@@ -373,6 +375,9 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	flags_from_cell(s);
 	sv->running = NULL;
 	sv->running_rip = rip;
+	s->rip = rip;
+	if (unlikely(sv->tr.lockstep) && !lockstep_check(sv, site->block, site->insn, RFLAGS_ARITH))
+		return stop(sv, site, X86_UNHANDLED, false);
 	s->end_block = false;
 	do {
 		s->rip = rip + i->len;
@@ -387,6 +392,24 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	    i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
 	    (site->block->mode == X86_MODE_PROT32 && !segments32_ok(s)))
 		return resume(sv, site);
+	if (unlikely(sv->tr.lockstep))
+		lockstep_predict(sv, site->block, site->insn + 1u);
+	if (!s->fpu_live)
+		soft_fpu_enter(s);
+	flags_to_cell(s);
+	return TR_GO_ON;
+}
+
+u64 tr_helper_block(struct soft_vcpu *sv, u32 n)
+{
+	struct tr_site *site = &sv->tr.site[n];
+	struct x86_state *s = &sv->vcpu->state;
+
+	flags_from_cell(s);
+	s->rip = insn_rip(s, site);
+	if (!lockstep_check(sv, NULL, 0, site->block->tr->live & 1 ? RFLAGS_ARITH : 0))
+		return stop(sv, site, X86_UNHANDLED, false);
+	lockstep_predict(sv, site->block, 0);
 	if (!s->fpu_live)
 		soft_fpu_enter(s);
 	flags_to_cell(s);
@@ -456,6 +479,12 @@ static struct soft_block *next_block(struct soft_vcpu *sv)
 	return tr_usable(sv, b) && soft_check_page(sv, b) ? b : NULL;
 }
 
+/* For lockstep: the kick entry of a block that overwrites the flags first has not saved them. */
+static u64 flags_at_link(const struct tr_site *site)
+{
+	return site->jump || site->block->tr->live & 1 ? RFLAGS_ARITH : 0;
+}
+
 static bool global_code(struct x86_state *s, u64 lin)
 {
 	struct x86_translation t;
@@ -488,6 +517,15 @@ static const u8 *go_on(struct soft_vcpu *sv)
 	return code ? code : next_code(sv);
 }
 
+/* Lockstep: see lockstep_check. False: *r says so. */
+static bool agreed(struct soft_vcpu *sv, const struct soft_block *b, unsigned k, u64 flags, enum x86_result *r)
+{
+	if (likely(!sv->tr.lockstep) || lockstep_check(sv, b, k, flags))
+		return true;
+	*r = X86_UNHANDLED;
+	return false;
+}
+
 /* Generated code left at a site. */
 static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result *r)
 {
@@ -498,10 +536,14 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 		flags_from_cell(s);
 	if (site->kind == SITE_INSN) {
 		s->rip = insn_rip(s, site);
+		if (!agreed(sv, site->block, site->insn, RFLAGS_ARITH, r))
+			return NULL;
 		*r = interpret(sv, &site->block->insn[site->insn]);
 		return *r == X86_OK ? go_on(sv) : NULL;
 	}
 	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
+	if (!agreed(sv, NULL, 0, flags_at_link(site), r))
+		return NULL;
 	b = next_block(sv);
 	if (!b)
 		return NULL;
@@ -510,13 +552,15 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 	return b->tr->saved;
 }
 
-static const u8 *looked_up(struct soft_vcpu *sv)
+static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
 {
 	struct x86_state *s = &sv->vcpu->state;
 
 	flags_from_cell(s);
 	s->rip = s->gen[GEN_R13];
 	sv->tr.stat.lookups++;
+	if (!agreed(sv, NULL, 0, RFLAGS_ARITH, r))
+		return NULL;
 	return next_code(sv);
 }
 
@@ -542,7 +586,7 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 		set_cells(sv, code);
 		n = sv->tr.enter();
 		if (n == TR_EXIT_LOOKUP)
-			code = looked_up(sv);
+			code = looked_up(sv, &r);
 		else if (n == TR_EXIT_UNWOUND)
 			code = unwound(sv, &r);
 		else

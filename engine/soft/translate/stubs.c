@@ -133,24 +133,26 @@ static void call_helper(struct emit *e, const void *fn, const u8 *ret)
 	emit_patch(e, go_on, emit_here(e));
 }
 
-static void make_exec_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
+/* A helper that sees and may change the whole state. Entries for native (returned) and for saved flags. */
+static const u8 *make_exec_thunk(struct emit *e, const void *fn, const u8 *ret, const u8 **saved)
 {
+	const u8 *native = emit_here(e);
 	u8 *skip;
 
-	tr->thunk_exec = emit_here(e);
 	save_flags_and_rax(e);
 	skip = emit_jmp(e, emit_here(e));
-	tr->thunk_exec_saved = emit_here(e);
+	*saved = emit_here(e);
 	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
 	emit_patch(e, skip, emit_here(e));
 	store_registers(e);
-	call_helper(e, (const void *)tr_helper_exec, ret);
+	call_helper(e, fn, ret);
 	load_registers(e);
 	emit_rm(e, false, 0x8b, X86_RAX, GS_MEM(GEN(GEN_FLAGS)));
 	emit8(e, 0x04), emit8(e, 0x7f);
 	emit8(e, 0x9e);
 	emit_load(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
 	emit8(e, 0xc3);
+	return native;
 }
 
 static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
@@ -168,12 +170,13 @@ static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
 void tr_make_stubs(struct tr_state *tr)
 {
 	struct emit e = { .p = tr->code.rw, .end = tr->code.rw + tr->code.size, .to_rx = tr->code.rx - tr->code.rw };
-	const u8 *ret = make_return(&e);
+	const u8 *ret = make_return(&e), *unused;
 
 	tr->enter = (u32(*)(void))(unsigned long)emit_here(&e);
 	make_enter(&e);
 	make_exits(&e, tr, ret);
-	make_exec_thunk(&e, tr, ret);
+	tr->thunk_exec = make_exec_thunk(&e, (const void *)tr_helper_exec, ret, &tr->thunk_exec_saved);
+	tr->thunk_lockstep = make_exec_thunk(&e, (const void *)tr_helper_block, ret, &unused);
 	make_miss_thunk(&e, tr, ret);
 	tr->stubs_end = (size_t)(e.p - tr->code.rw + 63) & ~(size_t)63;
 }

@@ -40,6 +40,7 @@
 
 struct soft_vcpu;
 struct soft_block;
+struct lockstep;
 
 /* --- cells of generated code: x86_state.gen[] ----------------------------------------------------------- */
 
@@ -108,6 +109,7 @@ struct tr_block {
 	const u8 *saved;  /* entry with flags in GEN_FLAGS */
 	const u8 *native; /* entry with flags in the host's */
 	const u8 *end;
+	u64 live;        /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_after; /* bit k: flags are in GEN_FLAGS after instruction k */
 	u16 nr;
 	u32 offset[]; /* of each guest instruction's host code from native; [nr] is the end */
@@ -159,12 +161,14 @@ struct tr_state {
 	bool hash_stale_nonglobal; /* likewise, but supervisor entries of global pages stay */
 	bool hash_local;           /* the supervisor table has entries of pages that are not global */
 	u64 code_pages[64];        /* filter: linear pages (by their low bits) that have entries */
+	u8 hot;                    /* executions in the interpreter before a block is translated */
+	struct lockstep *lockstep; /* NULL: not wanted (lockstep.h) */
 	bool full;                 /* code memory or sites used up: drop everything */
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
 	const u8 *exit_native, *exit_saved;
-	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss;
+	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_lockstep;
 
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
 	struct tr_site stop_site;
@@ -218,5 +222,6 @@ void tr_make_stubs(struct tr_state *tr);
 enum { TR_LEAVE, TR_GO_ON };
 u64 tr_helper_exec(struct soft_vcpu *sv, u32 site);
 u64 tr_helper_miss(struct soft_vcpu *sv, u32 site, u64 lin);
+u64 tr_helper_block(struct soft_vcpu *sv, u32 site); /* lockstep only: a block begins */
 
 #endif /* TRANSLATE_H */
