@@ -29,7 +29,7 @@ struct lockstep_fpu {
 struct lockstep_point {
 	u64 gpr[16], rip, rflags;
 	u64 undefined; /* arithmetic flags that the predicted instructions have left undefined */
-	u8 fpu; /* index in lockstep.fpu */
+	u8 fpu;        /* index in lockstep.fpu */
 };
 
 struct lockstep {
