@@ -159,6 +159,7 @@ void tr_saved_flags(struct front *f)
 	if (f->flags == FLAGS_NATIVE)
 		tr_emit_save(&f->e);
 	f->flags = FLAGS_SAVED;
+	f->tr->saved_in |= 1u << f->k; /* and nothing that faults comes before */
 }
 
 void tr_native_flags(struct front *f)

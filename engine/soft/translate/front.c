@@ -370,9 +370,9 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	for (f.k = 0; f.k < b->nr && !f.ended; f.k++) {
 		f.i = &b->insn[f.k];
 		t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);
-		translate_insn(&f);
 		if (f.flags == FLAGS_SAVED)
-			t->saved_after |= 1u << f.k;
+			t->saved_in |= 1u << f.k;
+		translate_insn(&f);
 		if (f.k + 1 == b->nr && !f.ended)
 			tr_fall_through(&f);
 		f.offset += f.i->len;

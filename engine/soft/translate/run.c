@@ -637,6 +637,6 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 		tr->stop_site.offset += t->block->insn[n].len;
 	tr->stop_before = true;
 	*f->r12 = TR_EXIT_UNWOUND;
-	*f->rip = (u64)(unsigned long)(t->saved_after >> k & 1 ? tr->exit_saved : tr->exit_native);
+	*f->rip = (u64)(unsigned long)(t->saved_in >> k & 1 ? tr->exit_saved : tr->exit_native);
 	return true;
 }

@@ -110,7 +110,7 @@ struct tr_block {
 	const u8 *native; /* entry with flags in the host's */
 	const u8 *end;
 	u64 live;        /* bit k: the arithmetic flags mean something in front of instruction k */
-	u32 saved_after; /* bit k: flags are in GEN_FLAGS after instruction k */
+	u32 saved_in;    /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
 	u32 offset[]; /* of each guest instruction's host code from native; [nr] is the end */
 };
