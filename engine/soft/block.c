@@ -51,15 +51,29 @@ static bool same_bytes(const u8 *a, const u8 *b, unsigned len)
 	return true;
 }
 
+/* Bytes of the block in its first page. */
+static unsigned first_part(const struct soft_block *b)
+{
+	unsigned left = X86_PAGE_SIZE - (b->gpa & ~X86_PAGE_MASK);
+
+	return b->len < left ? b->len : left;
+}
+
 /* Is the block what memory holds now? */
 X86_RACY static bool block_valid(struct soft_vcpu *sv, struct soft_block *b)
 {
+	unsigned first;
+
 	if (unlikely(__atomic_load_n(&b->page->generation, __ATOMIC_ACQUIRE) != b->generation))
+		return false;
+	if (unlikely(b->page2) && __atomic_load_n(&b->page2->generation, __ATOMIC_ACQUIRE) != b->generation2)
 		return false;
 	if (likely(b->epoch == sv->epoch))
 		return true;
 	sv->stat.blocks_checked++;
-	if (!same_bytes(b->host, b->code, b->len))
+	first = first_part(b);
+	if (!same_bytes(b->host, b->code, first) ||
+	    (b->page2 && !same_bytes(b->host2, b->code + first, b->len - first)))
 		return false;
 	b->epoch = sv->epoch;
 	return true;
@@ -73,7 +87,7 @@ bool soft_check_page(struct soft_vcpu *sv, struct soft_block *b)
 	if (likely(*epoch == sv->epoch))
 		return true;
 	for (o = *page_bucket(sv, b->gpa); o; o = o->page_next) {
-		if (!o->tr || o->page != b->page || o->generation != b->generation)
+		if (!o->tr || o->page2 || o->page != b->page || o->generation != b->generation)
 			continue;
 		if (!block_valid(sv, o)) {
 			soft_invalidate_page(sv->vcpu, b->page);
@@ -82,7 +96,7 @@ bool soft_check_page(struct soft_vcpu *sv, struct soft_block *b)
 	}
 	/* The bucket's epoch speaks for all pages in it. */
 	for (o = *page_bucket(sv, b->gpa); o; o = o->page_next)
-		if (o->page != b->page && o->tr && !block_valid(sv, o))
+		if (o->page != b->page && o->tr && !o->page2 && !block_valid(sv, o))
 			soft_invalidate_page(sv->vcpu, o->page);
 	*epoch = sv->epoch;
 	return true;
@@ -115,27 +129,64 @@ static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 	sv->stat.blocks_stale++;
 }
 
-/*
- * Decode up to the page's end from a private copy of the bytes, so that what is decoded and what is compared later are
- * the same even if somebody writes meanwhile.
- */
-static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host)
+static void enter_block(struct soft_vcpu *sv, struct soft_block *b)
 {
-	struct vcpu *v = sv->vcpu;
-	struct x86_state *s = &v->state;
-	unsigned avail = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK), len = 0, nr = 0;
-	struct soft_block *b;
-	u32 bucket = hash_gpa(gpa, s->mode), later;
-	size_t need = sizeof(*b) + BLOCK_MAX_INSNS * (sizeof(struct x86_insn) + X86_MAX_INSN_LEN) + 16;
+	u32 bucket = hash_gpa(b->gpa, b->mode);
 
-	if (avail > BLOCK_MAX_INSNS * X86_MAX_INSN_LEN)
-		avail = BLOCK_MAX_INSNS * X86_MAX_INSN_LEN;
-	if (sv->arena_used + need > sv->arena_size)
+	b->next = sv->bucket[bucket];
+	sv->bucket[bucket] = b;
+	b->page_next = *page_bucket(sv, b->gpa);
+	*page_bucket(sv, b->gpa) = b;
+	sv->stat.blocks_made++;
+}
+
+#define BLOCK_ROOM (sizeof(struct soft_block) + BLOCK_MAX_INSNS * (sizeof(struct x86_insn) + X86_MAX_INSN_LEN) + 16)
+
+/* The start of a block of what is at gpa, in its first page. The page is marked for avail bytes. NULL: not RAM. */
+static struct soft_block *begin_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, unsigned avail)
+{
+	struct soft_block *b;
+
+	if (sv->arena_used + BLOCK_ROOM > sv->arena_size)
 		soft_flush_blocks(sv);
 	b = (void *)(sv->arena + sv->arena_used);
 	/* Mark first, then read: a store in between moves the generation. */
-	b->page = soft_mark_code(v, gpa, avail < 64 ? avail : 64, &b->generation);
-	if (!b->page)
+	*b = (struct soft_block){ .gpa = gpa, .host = host, .epoch = sv->epoch, .mode = sv->vcpu->state.mode };
+	b->page = soft_mark_code(sv->vcpu, gpa, avail < 64 ? avail : 64, &b->generation);
+	return b->page ? b : NULL;
+}
+
+/* What begin_block has begun has nr instructions: keep it. */
+static void keep_block(struct soft_vcpu *sv, struct soft_block *b, unsigned nr, unsigned len)
+{
+	b->nr = nr;
+	b->len = len;
+	arena_take(sv, sizeof(*b) + nr * sizeof(struct x86_insn));
+	memmove(&b->insn[nr], b->code, len);
+	b->code = (u8 *)&b->insn[nr];
+	arena_take(sv, len);
+	enter_block(sv, b);
+}
+
+/*
+ * Decode up to the page's end from a private copy of the bytes, so that what is decoded and what is compared later are
+ * the same even if somebody writes meanwhile. *crosses: not even one instruction ends in the page.
+ */
+static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, bool *crosses)
+{
+	struct vcpu *v = sv->vcpu;
+	struct x86_state *s = &v->state;
+	unsigned left = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK), avail = left, len = 0, nr = 0;
+	enum x86_decode_result r = X86_DECODE_OK;
+	struct soft_block *b;
+	struct x86_insn next;
+	u32 later;
+
+	if (avail > BLOCK_MAX_INSNS * X86_MAX_INSN_LEN)
+		avail = BLOCK_MAX_INSNS * X86_MAX_INSN_LEN;
+	*crosses = false;
+	b = begin_block(sv, gpa, host, avail);
+	if (!b)
 		return NULL;
 	b->code = (u8 *)&b->insn[BLOCK_MAX_INSNS];
 	memcpy(b->code, host, avail);
@@ -143,34 +194,48 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 		struct x86_insn *i = &b->insn[nr];
 
 		i->native = NULL;
-		if (x86_decode(i, b->code + len, avail - len, s->mode, s) != X86_DECODE_OK)
+		r = x86_decode(i, b->code + len, avail - len, s->mode, s);
+		if (r != X86_DECODE_OK)
 			break;
 		nr++;
 		len += i->len;
 		if (i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW))
 			break;
 	}
-	if (!nr)
+	if (!nr) {
+		*crosses = r == X86_DECODE_MORE;
 		return NULL;
+	}
+	if (len < left && left - len < X86_MAX_INSN_LEN)
+		b->before_crossing = x86_decode(&next, b->code + len, left - len, s->mode, s) == X86_DECODE_MORE;
 	if (len > 64)
 		soft_mark_code(v, gpa, len, &later); /* the first generation stays the one that counts */
-	b->gpa = gpa;
-	b->host = host;
-	b->epoch = sv->epoch;
-	b->nr = nr;
-	b->len = len;
-	b->mode = s->mode;
-	b->tr = NULL;
-	b->heat = 0;
-	arena_take(sv, sizeof(*b) + nr * sizeof(struct x86_insn));
-	memmove(&b->insn[nr], b->code, len);
-	b->code = (u8 *)&b->insn[nr];
-	arena_take(sv, len);
-	b->next = sv->bucket[bucket];
-	sv->bucket[bucket] = b;
-	b->page_next = *page_bucket(sv, gpa);
-	*page_bucket(sv, gpa) = b;
-	sv->stat.blocks_made++;
+	keep_block(sv, b, nr, len);
+	return b;
+}
+
+/* The block of the one instruction that starts at gpa and goes on at gpa2, in the next page. */
+static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 *host, u64 gpa2, const u8 *host2)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	unsigned first = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK);
+	struct soft_block *b = begin_block(sv, gpa, host, first);
+	struct x86_insn *i;
+
+	if (!b)
+		return NULL;
+	b->page2 = soft_mark_code(sv->vcpu, gpa2, X86_MAX_INSN_LEN - 1, &b->generation2);
+	if (!b->page2)
+		return NULL;
+	b->host2 = host2;
+	b->code = (u8 *)&b->insn[BLOCK_MAX_INSNS];
+	memcpy(b->code, host, first);
+	memcpy(b->code + first, host2, X86_MAX_INSN_LEN);
+	i = &b->insn[0];
+	if (x86_decode(i, b->code, X86_MAX_INSN_LEN, s->mode, s) != X86_DECODE_OK || i->len <= first)
+		return NULL;
+	i->native = NULL;
+	keep_block(sv, b, 1, i->len);
 	return b;
 }
 
@@ -208,18 +273,44 @@ static enum x86_result fetch_page(struct x86_state *s, u64 lin, u64 *gpa, const 
 	return X86_OK;
 }
 
+/* What decides where a linear address leads: TLB state, mode, user or supervisor. */
+static u64 context_key(const struct soft_vcpu *sv)
+{
+	const struct x86_state *s = &sv->vcpu->state;
+
+	return sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3);
+}
+
+/* *b: a block that starts at lin, or NULL. It, or a new one, becomes what goes on in the page that is the next one now. */
+static enum x86_result find_crossing(struct soft_vcpu *sv, u64 lin, u64 gpa, const u8 *host, struct soft_block **b)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	u64 lin2 = (lin | ~X86_PAGE_MASK) + 1, gpa2;
+	const u8 *host2;
+	enum x86_result r = fetch_page(s, s->mode == X86_MODE_LONG ? lin2 : (u32)lin2, &gpa2, &host2);
+
+	if (r != X86_OK)
+		return r;
+	if (*b && (*b)->host2 != host2) {
+		unlink_block(sv, *b);
+		*b = NULL;
+	}
+	if (!*b)
+		*b = make_crossing(sv, gpa, host, gpa2, host2);
+	return X86_OK;
+}
+
 enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **out)
 {
 	struct x86_state *s = &sv->vcpu->state;
-	/* What decides where a linear address leads: TLB state, mode, user or supervisor. */
-	u64 key = sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3);
 	struct jump_entry *j = &sv->jump[(lin ^ lin >> JUMP_CACHE_BITS) & ((1 << JUMP_CACHE_BITS) - 1)];
 	struct soft_block *b;
+	bool crosses = false;
 	const u8 *host;
 	u64 gpa;
 	enum x86_result r;
 
-	if (likely(j->lin == lin && j->key == key && block_valid(sv, j->block))) {
+	if (likely(j->lin == lin && j->key == context_key(sv) && block_valid(sv, j->block))) {
 		*out = j->block;
 		return X86_OK;
 	}
@@ -227,14 +318,19 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 	if (r != X86_OK)
 		return r;
 	b = lookup(sv, gpa, host, s->mode);
-	if (!b) {
-		b = make_block(sv, gpa, host);
-		if (!b)
-			return X86_UNHANDLED;
-		key = sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3); /* may have been flushed */
+	if (!b)
+		b = make_block(sv, gpa, host, &crosses);
+	else
+		crosses = b->page2;
+	if (crosses) {
+		r = find_crossing(sv, lin, gpa, host, &b);
+		if (r != X86_OK)
+			return r;
 	}
+	if (!b)
+		return X86_UNHANDLED;
 	j->lin = lin;
-	j->key = key;
+	j->key = context_key(sv); /* may have been flushed */
 	j->block = b;
 	*out = b;
 	return X86_OK;

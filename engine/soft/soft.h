@@ -76,16 +76,25 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
 
 #define BLOCK_MAX_INSNS 32
 
-/* A run of instructions within one page that ends at a branch, at the page's end, or when full. */
+/*
+ * A run of instructions within one page that ends at a branch, at the page's end, or when full; or the one instruction
+ * that crosses into the next page. Whether that is still the next page only a look-up of the block can tell: it is never
+ * linked to.
+ */
 struct soft_block {
 	u64 gpa;
 	const u8 *host; /* host address of the first byte */
 	struct code_page *page;
 	u32 generation;
 	u32 epoch;
+	/* Of a crossing instruction, else page2 is NULL: where it goes on. */
+	struct code_page *page2;
+	const u8 *host2;
+	u32 generation2;
 	u16 nr;
 	u16 len; /* bytes of guest code */
 	u8 mode;
+	bool before_crossing;         /* the instruction behind the block crosses the page's end */
 	struct soft_block *next;      /* same hash bucket */
 	struct soft_block *page_next; /* same page bucket */
 	u8 *code;                     /* copy of the bytes, len long */

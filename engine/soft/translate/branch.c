@@ -83,10 +83,16 @@ static void look_up(struct front *f)
 	f->ended = true;
 }
 
+/* Is there an instruction that crosses the page's end, so far as is known? Such blocks are not linked to. */
+static bool crossing_at(const struct front *f, s64 target)
+{
+	return f->b->before_crossing && target == (s64)((f->b->gpa & ~X86_PAGE_MASK) + f->b->len);
+}
+
 /* Control goes to that offset from the page's start, in it or elsewhere. */
 static void go_to(struct front *f, s64 target)
 {
-	if (target >= 0 && target < (s64)X86_PAGE_SIZE) {
+	if (target >= 0 && target < (s64)X86_PAGE_SIZE && !crossing_at(f, target)) {
 		link_to(f, (unsigned)target);
 	} else {
 		tr_saved_flags(f);

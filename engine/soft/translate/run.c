@@ -503,7 +503,7 @@ static const u8 *next_code(struct soft_vcpu *sv)
 		return NULL;
 	if (!tr->hash_stale && !tr->hash_stale_nonglobal) {
 		if (s->cpl != 3 && !tr->hash_local)
-			tr->hash_local = !global_code(s, s->rip);
+			tr->hash_local = !global_code(s, s->rip) || (b->page2 && !global_code(s, s->rip + b->len));
 		insert_hash(tr, s->cpl == 3, s->rip, b->tr);
 	}
 	return b->tr->saved;
@@ -547,7 +547,7 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 	b = next_block(sv);
 	if (!b)
 		return NULL;
-	if (site->jump && !sv->tr.full)
+	if (site->jump && !sv->tr.full && !b->page2)
 		patch_link(&sv->tr, site, b->tr);
 	return b->tr->saved;
 }

@@ -2,7 +2,7 @@
 /*
  * System instructions that kernels run all the time, in line: interrupt flag, AC, GS base, flags on the stack, time stamp,
  * segment registers. What is not the common case of each (privilege, pending interrupts, faults) is left to the
- * instruction's routine, called out of line. 64-bit code only.
+ * instruction's routine, called out of line.
  */
 #include "front.h"
 
@@ -110,7 +110,7 @@ static bool pushf(struct front *f)
 {
 	struct emit *e = &f->e;
 
-	if (f->i->opsize != 8)
+	if (f->i->opsize != f->word)
 		return false;
 	tr_saved_flags(f);
 	emit_rm(e, false, 0x8b, X86_R12, GS_MEM(GEN(GEN_FLAGS)));
@@ -269,7 +269,7 @@ static bool in_line(struct front *f)
 
 bool tr_system(struct front *f)
 {
-	if (f->m32 || !in_line(f))
+	if (!in_line(f))
 		return false;
 	end_asides(f);
 	return true;
