@@ -15,6 +15,8 @@ static const struct command commands[] = {
 	{ "run", "run a program that uses /dev/kvm on anykvm's engines", cmd_run },
 	{ "env", "print what to export for that", cmd_env },
 	{ "check", "say what this machine offers, what anykvm will use, what to do", cmd_check },
+	{ "stat", "show exits and times of running machines", cmd_stat },
+	{ "trace", "record ioctls, exits and events of machines", cmd_trace },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

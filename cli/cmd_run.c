@@ -20,13 +20,13 @@ static const char run_help[] = "usage: anykvm run [OPTIONS] -- PROGRAM [ARGUMENT
 			       "Runs a program for which /dev/kvm exists, also where this machine has none.\n"
 			       "\n"
 			       "  --engine NAME    auto, interpreter, translator or lockstep (auto)\n"
-			       "  --trace FILE     append a line for each KVM ioctl to FILE\n"
+			       "  --trace FILE     as anykvm trace -o FILE -- PROGRAM\n"
 			       "  --verbose        say what is done, and log what the library has to say\n"
 			       "  --help           this text\n"
 			       "\n"
 			       "Exit status: the program's; 127 it was not found, 126 it could not be run.\n";
 
-static const char env_help[] = "usage: anykvm env [--engine NAME] [--trace FILE]\n"
+static const char env_help[] = "usage: anykvm env [--engine NAME] [--trace FOLDER]\n"
 			       "Prints what to export so that programs started from a shell find /dev/kvm:\n"
 			       "  eval \"$(anykvm env)\"\n";
 
@@ -34,7 +34,7 @@ enum { STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
 struct run_options {
 	const char *engine;
-	const char *trace; /* absolute */
+	const char *trace; /* run: file; env: folder, absolute */
 	bool verbose;
 };
 
@@ -207,7 +207,7 @@ static int run_program(const struct run_options *o, char **argv)
 	case LINKED_OTHER: break;
 	}
 	if (!set_preload(library) || (o->engine && setenv("ANYKVM_ENGINE", o->engine, 1)) ||
-	    (o->trace && setenv("ANYKVM_TRACE", o->trace, 1)) || (o->verbose && setenv("ANYKVM_LOG", "info", 0))) {
+	    (o->verbose && setenv("ANYKVM_LOG", "info", 0))) {
 		message("out of memory");
 		return STATUS_FAILED;
 	}
@@ -217,6 +217,28 @@ static int run_program(const struct run_options *o, char **argv)
 	err = errno;
 	message("%s: %s", program, strerror(err));
 	return err == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
+}
+
+/* `anykvm trace` starts the program by cmd_run() again, without this option. */
+static int run_traced(const struct run_options *o, int argc, char **argv)
+{
+	char *trace[argc + 7];
+	int n = 0;
+
+	if (o->verbose)
+		setenv("ANYKVM_LOG", "info", 0);
+	trace[n++] = (char *)"trace";
+	trace[n++] = (char *)"-o";
+	trace[n++] = (char *)o->trace;
+	if (o->engine) {
+		trace[n++] = (char *)"--engine";
+		trace[n++] = (char *)o->engine;
+	}
+	trace[n++] = (char *)"--";
+	for (int i = 0; i < argc; i++)
+		trace[n++] = argv[i];
+	trace[n] = NULL;
+	return cmd_trace(n, trace);
 }
 
 int cmd_run(int argc, char **argv)
@@ -230,6 +252,8 @@ int cmd_run(int argc, char **argv)
 		message("run: name a program: anykvm run -- PROGRAM ARGUMENTS");
 		return STATUS_USAGE;
 	}
+	if (o.trace)
+		return run_traced(&o, argc - optind, argv + optind);
 	return run_program(&o, argv + optind);
 }
 

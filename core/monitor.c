@@ -68,7 +68,7 @@ void monitor_ioctl(struct monitor *m, const struct monitor_call *c, u64 begin, s
 {
 	u64 now = host_tsc();
 	struct monitor_record r = {
-		.tsc = begin,
+		.tsc = now,
 		.thread = host_thread_id(),
 		.kind = MONITOR_IOCTL,
 		.vm = c->vm ? (u16)c->vm->number : 0,

@@ -10,7 +10,6 @@
  * of its memfd at its first KVM ioctl.
  */
 #include "fdtable.h"
-#include "trace.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -79,8 +78,6 @@ static __attribute__((constructor)) void start(void)
 {
 	shim_start();
 	pthread_atfork(NULL, NULL, count_fork);
-	if (!trace_start())
-		fprintf(stderr, "anykvm: ANYKVM_TRACE=%s: %s\n", getenv("ANYKVM_TRACE"), strerror(errno));
 }
 
 /* --- making descriptors ---------------------------------------------------------------------------------------- */
@@ -209,15 +206,6 @@ static int object_ioctl(struct shim_object *o, unsigned long request, void *arg)
 	return object_fd(kind_made(request), made);
 }
 
-static int traced_ioctl(int fd, struct shim_object *o, unsigned long request, void *arg)
-{
-	int r = object_ioctl(o, request, arg);
-
-	if (trace_on)
-		trace_ioctl(fd, o, request, arg, r);
-	return r;
-}
-
 /* A KVM ioctl on a descriptor we do not know: a stand-in of the system that came from another process? */
 static bool adopt(int fd)
 {
@@ -255,7 +243,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	if (request == FIOCLEX || request == FIONCLEX || request == FIONBIO || request == FIOASYNC)
 		r = get_ioctl()(fd, request, arg);
 	else
-		r = traced_ioctl(fd, o, request, arg);
+		r = object_ioctl(o, request, arg);
 	shim_put(o);
 	return r;
 }

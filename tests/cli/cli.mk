@@ -4,5 +4,5 @@
 # make check-cli CLI_ONLY='check'     only these
 
 .PHONY: check-cli
-check-cli: $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so $(BOOT_DIR)/tiny64
-	$(Q)sh tests/cli/run.sh $(BUILD)/anykvm $(BOOT_DIR)/tiny64 $(BUILD)/tests/cli $(CLI_ONLY)
+check-cli: $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so $(BOOT_DIR)/tiny64 $(BUILD)/tests/clients/device
+	$(Q)sh tests/cli/run.sh $(BUILD)/anykvm $(BOOT_DIR)/tiny64 $(BUILD)/tests/clients/device $(BUILD)/tests/cli $(CLI_ONLY)
