@@ -3,6 +3,7 @@
  * KVM_RUN: the only loop. Each turn: requests, events, debugger, entry, exit. See engine.h for the entry protocol and
  * vcpu.h for requests and kicks.
  */
+#include <host/trace.h>
 #include "irqchip.h"
 
 #define HALT_POLL_START_NS 10000
@@ -264,8 +265,10 @@ static enum run_result enter(struct vcpu *v)
 	}
 	if (vcpu_watched(v))
 		monitor_before_entry(v);
+	host_trace_entry(v);
 	if (!refuses_entry(v, &exit))
 		v->vm->engine->enter(v, &exit);
+	host_trace_exit(v, &exit);
 	leave(v, &exit);
 	if (vcpu_watched(v))
 		monitor_after_entry(v, &exit);
@@ -466,5 +469,6 @@ int vcpu_run(struct vcpu *v)
 	if (r != RUN_ERROR)
 		v->error = 0;
 	count_end(v);
+	host_trace_user_exit(v, v->error);
 	return v->error;
 }

@@ -79,15 +79,13 @@ const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[VM_EXIT_UNKNOWN] = "unknown",
 };
 
-#define NAME_SIZE 48
+#define NAME_SIZE STAT_NAME_SIZE
 #define DESC_SIZE (sizeof(struct kvm_stats_desc) + NAME_SIZE)
 
 struct stats_fd {
 	struct vm *vm;
-	const u8 *base; /* struct vm or struct vcpu_stat */
-	const struct stat_desc *table;
-	u32 nr_table;
-	u32 nr; /* with the counters by exit code of a vCPU, which follow those of the table */
+	const void *base; /* struct vm or struct vcpu_stat */
+	bool vcpu;
 	char id[NAME_SIZE];
 };
 
@@ -112,6 +110,39 @@ static char *append_number(char *to, u32 n)
 	return to;
 }
 
+/* --- one counter: those of a vCPU by exit code follow those of its table ------------------------------- */
+
+u32 stat_count(bool vcpu)
+{
+	return vcpu ? ARRAY_SIZE(vcpu_table) + VM_EXIT_COUNT : ARRAY_SIZE(vm_table);
+}
+
+u64 stat_value(const void *base, bool vcpu, u32 i)
+{
+	u32 at;
+
+	if (!vcpu)
+		at = vm_table[i].offset;
+	else if (i < ARRAY_SIZE(vcpu_table))
+		at = vcpu_table[i].offset;
+	else
+		at = offsetof(struct vcpu_stat, by_code) + (i - ARRAY_SIZE(vcpu_table)) * sizeof(u64);
+	return __atomic_load_n((const u64 *)((const u8 *)base + at), __ATOMIC_RELAXED);
+}
+
+void stat_name(bool vcpu, u32 i, char name[STAT_NAME_SIZE])
+{
+	memset(name, 0, STAT_NAME_SIZE);
+	if (!vcpu)
+		append_text(name, vm_table[i].name);
+	else if (i < ARRAY_SIZE(vcpu_table))
+		append_text(name, vcpu_table[i].name);
+	else
+		append_text(append_text(name, "exit_"), vm_exit_names[i - ARRAY_SIZE(vcpu_table)]);
+}
+
+/* --- the file ------------------------------------------------------------------------------------------ */
+
 int stats_open(struct vm *vm, struct vcpu *v, struct stats_fd **out)
 {
 	struct stats_fd *s = host_alloc(sizeof(*s));
@@ -120,17 +151,13 @@ int stats_open(struct vm *vm, struct vcpu *v, struct stats_fd **out)
 		return -ENOMEM;
 	vm_get(vm);
 	s->vm = vm;
+	s->vcpu = v;
 	/* Readers tell KVM's statistics by "kvm-" in front. */
 	if (v) {
-		s->base = (const u8 *)v->stat;
-		s->table = vcpu_table;
-		s->nr_table = ARRAY_SIZE(vcpu_table);
-		s->nr = s->nr_table + VM_EXIT_COUNT;
+		s->base = v->stat;
 		append_number(append_text(s->id, "kvm-anykvm/vcpu-"), v->id);
 	} else {
-		s->base = (const u8 *)vm;
-		s->table = vm_table;
-		s->nr = s->nr_table = ARRAY_SIZE(vm_table);
+		s->base = vm;
 		append_text(s->id, "kvm-anykvm");
 	}
 	*out = s;
@@ -172,23 +199,21 @@ static void piece_desc(struct reader *r, const struct stats_fd *s, u32 index)
 	out.desc.flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
 	out.desc.size = 1;
 	out.desc.offset = index * sizeof(u64);
-	if (index < s->nr_table)
-		append_text(out.name, s->table[index].name);
-	else
-		append_text(append_text(out.name, "exit_"), vm_exit_names[index - s->nr_table]);
+	stat_name(s->vcpu, index, out.name);
 	piece(r, &out, DESC_SIZE);
 }
 
 long stats_read(struct stats_fd *s, void *buf, size_t len, s64 offset)
 {
+	u32 nr = stat_count(s->vcpu);
 	const struct kvm_stats_header header = {
 		.name_size = NAME_SIZE,
-		.num_desc = s->nr,
+		.num_desc = nr,
 		.id_offset = sizeof(header),
 		.desc_offset = sizeof(header) + NAME_SIZE,
-		.data_offset = (u32)(sizeof(header) + NAME_SIZE + s->nr * DESC_SIZE),
+		.data_offset = (u32)(sizeof(header) + NAME_SIZE + nr * DESC_SIZE),
 	};
-	u64 end = header.data_offset + s->nr * sizeof(u64);
+	u64 end = header.data_offset + nr * sizeof(u64);
 	struct reader r = { .user = buf };
 	u32 i;
 
@@ -202,13 +227,10 @@ long stats_read(struct stats_fd *s, void *buf, size_t len, s64 offset)
 	r.to = r.from + len;
 	piece(&r, &header, sizeof(header));
 	piece(&r, s->id, NAME_SIZE);
-	for (i = 0; i < s->nr; i++)
+	for (i = 0; i < nr; i++)
 		piece_desc(&r, s, i);
-	for (i = 0; i < s->nr; i++) {
-		u32 at = i < s->nr_table
-				 ? s->table[i].offset
-				 : (u32)offsetof(struct vcpu_stat, by_code) + (i - s->nr_table) * (u32)sizeof(u64);
-		u64 val = __atomic_load_n((const u64 *)(s->base + at), __ATOMIC_RELAXED);
+	for (i = 0; i < nr; i++) {
+		u64 val = stat_value(s->base, s->vcpu, i);
 
 		piece(&r, &val, sizeof(val));
 	}

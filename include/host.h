@@ -177,4 +177,9 @@ u64 host_xcr0(void);
 enum host_log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void host_log(enum host_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * <host/trace.h>, for core/run.c: host_trace_entry(v), host_trace_exit(v, exit), host_trace_user_exit(v, error) around each entry
+ * and at the end of KVM_RUN. They cost nothing while nobody traces.
+ */
+
 #endif /* ANYKVM_HOST_H */

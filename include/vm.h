@@ -205,6 +205,11 @@ struct object {
 long system_ioctl(const struct engine_ops *engine, u32 cmd, unsigned long arg, struct object *made);
 long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made);
 long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made);
+/* The counters one by one, for all who show them: of a struct vm, or (vcpu) of a struct vcpu_stat (stat.c). */
+#define STAT_NAME_SIZE 48
+u32 stat_count(bool vcpu);
+u64 stat_value(const void *base, bool vcpu, u32 i);
+void stat_name(bool vcpu, u32 i, char name[STAT_NAME_SIZE]);
 /* KVM_GET_STATS_FD: of v, or of the VM where v is NULL; holds a reference on the VM. 0, -ENOMEM. */
 int stats_open(struct vm *vm, struct vcpu *v, struct stats_fd **s);
 long stats_read(struct stats_fd *s, void *buf, size_t len,

@@ -35,7 +35,7 @@ check() { # FOLDER SYSTEM-HEADERS-ALLOWED(regex) PLACES...
 kvm='linux/kvm(_para)?\.h|asm/kvm(_para)?\.h'
 check x86 'host/types\.h' x86
 check include "host/(types|sync|errno)\.h|$kvm|stddef\.h" include x86
-check core "host/types\.h|$kvm" core include x86
+check core "host/(types|trace)\.h|$kvm" core include x86
 check irqchip "host/types\.h|$kvm" irqchip include x86
 for e in engine/*/; do
 	e=${e%/}

@@ -23,6 +23,7 @@ struct host_vm {
 	struct vm *vm;
 	struct mm_struct *mm; /* grabbed: compared and held, not used */
 	struct mmu_notifier notifier;
+	struct debugfs_vm debugfs;
 };
 
 /* What a file of ours stands for. */
@@ -86,6 +87,7 @@ static int host_vm_create(struct vm *vm, struct host_vm **out)
 		kfree(h);
 		return err;
 	}
+	debugfs_vm_create(&h->debugfs, vm);
 	*out = h;
 	return 0;
 }
@@ -94,6 +96,7 @@ static void host_vm_put(struct host_vm *h)
 {
 	if (!refcount_dec_and_test(&h->refs))
 		return;
+	debugfs_vm_destroy(&h->debugfs);
 	mmu_notifier_unregister(&h->notifier, h->mm);
 	mmdrop(h->mm);
 	kfree(h);
@@ -167,6 +170,8 @@ static long result(struct host_vm *hvm, long ret, struct object *made)
 
 	if (ret < 0 || made->type == OBJ_NONE)
 		return ret;
+	if (made->type == OBJ_VCPU)
+		debugfs_vcpu_create(&hvm->debugfs, made->vcpu);
 	refcount_inc(&hvm->refs);
 	fd = make_fd(hvm, made);
 	if (fd < 0) {
@@ -176,23 +181,36 @@ static long result(struct host_vm *hvm, long ret, struct object *made)
 	return fd;
 }
 
+static long traced(const char *on, unsigned int cmd, unsigned long arg, long ret)
+{
+	if (tracepoint_enabled(anykvm_ioctl))
+		trace_ioctl(on, cmd, arg, ret);
+	return ret;
+}
+
+/* A file for a new VM. */
+static long show_vm(struct object *made)
+{
+	struct host_vm *hvm;
+	long ret = host_vm_create(made->vm, &hvm);
+
+	if (ret) {
+		object_put(made);
+		return ret;
+	}
+	ret = result(hvm, 0, made);
+	host_vm_put(hvm);
+	return ret;
+}
+
 static long system_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct object made = { .type = OBJ_NONE };
-	struct host_vm *hvm;
 	long ret = system_ioctl(anykvm_engine, cmd, arg, &made);
-	int err;
 
-	if (ret < 0 || made.type != OBJ_VM)
-		return ret;
-	err = host_vm_create(made.vm, &hvm);
-	if (err) {
-		object_put(&made);
-		return err;
-	}
-	ret = result(hvm, ret, &made);
-	host_vm_put(hvm);
-	return ret;
+	if (ret >= 0 && made.type == OBJ_VM)
+		ret = show_vm(&made);
+	return traced("system", cmd, arg, ret);
 }
 
 /* Guest memory is that of one address space; whoever got the fd by another way cannot use it. */
@@ -208,7 +226,7 @@ static long vm_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 
 	if (foreign(f))
 		return -EIO;
-	return result(f->hvm, vm_ioctl(f->obj.vm, cmd, arg, &made), &made);
+	return traced("vm", cmd, arg, result(f->hvm, vm_ioctl(f->obj.vm, cmd, arg, &made), &made));
 }
 
 static long vcpu_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -218,7 +236,7 @@ static long vcpu_file_ioctl(struct file *file, unsigned int cmd, unsigned long a
 
 	if (foreign(f))
 		return -EIO;
-	return result(f->hvm, vcpu_ioctl(f->obj.vcpu, cmd, arg, &made), &made);
+	return traced("vcpu", cmd, arg, result(f->hvm, vcpu_ioctl(f->obj.vcpu, cmd, arg, &made), &made));
 }
 
 #ifdef CONFIG_COMPAT

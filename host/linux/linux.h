@@ -3,17 +3,39 @@
 #ifndef HOST_LINUX_H
 #define HOST_LINUX_H
 
+#include <linux/list.h>
+#include <linux/tracepoint-defs.h>
 #include "engine.h"
 #include "host.h"
 #include "hw_engines.h"
 #include "vm.h"
 #include "vcpu.h"
 
+struct dentry;
 struct file;
 struct page;
 
 /* mem.c: page number index of the area, NULL: beyond its end. */
 struct page *host_shared_page(struct host_shared *m, unsigned long index);
+
+/*
+ * debugfs.c: counters in /sys/kernel/debug/anykvm. A VM is shown from vm_create, its vCPUs from vcpu_create, until vm_destroy,
+ * which waits for readers; before the VM's end.
+ */
+struct debugfs_vm {
+	struct list_head list;
+	struct vm *vm;
+	struct dentry *dir;
+};
+void debugfs_init(void);
+void debugfs_exit(void);
+void debugfs_vm_create(struct debugfs_vm *d, struct vm *vm);
+void debugfs_vcpu_create(struct debugfs_vm *d, struct vcpu *v);
+void debugfs_vm_destroy(struct debugfs_vm *d);
+
+/* trace.c: an ioctl on a "system", "vm" or "vcpu" file has ended. */
+DECLARE_TRACEPOINT(anykvm_ioctl);
+void trace_ioctl(const char *on, u32 cmd, u64 arg, long ret);
 
 /* fd.c: the system device's operations, for main.c; the engine that open files get their VMs from. */
 extern const struct file_operations anykvm_system_fops;

@@ -24,10 +24,12 @@ static int __init anykvm_init(void)
 	system_device.name = device;
 	if (!strcmp(device, "kvm"))
 		system_device.minor = KVM_MINOR;
+	debugfs_init();
 	err = misc_register(&system_device);
 	if (err) {
 		pr_err("anykvm: /dev/%s cannot be made (%d)%s\n", device, err,
 		       err == -EBUSY ? ": another KVM has it" : "");
+		debugfs_exit();
 		svm_module_exit();
 		return err;
 	}
@@ -38,6 +40,7 @@ static int __init anykvm_init(void)
 static void __exit anykvm_exit(void)
 {
 	misc_deregister(&system_device);
+	debugfs_exit();
 	svm_module_exit();
 }
 

@@ -28,9 +28,39 @@ static struct swait_queue_head *queue_of(struct host_wait *w)
 	return (struct swait_queue_head *)w->room;
 }
 
+/*
+ * Locks that are made by different callers of an init function are different to lockdep (host.h has their order): the class goes by
+ * the return address.
+ */
+#ifdef CONFIG_LOCKDEP
+#define MAX_CLASSES 32
+
+static struct call_site {
+	unsigned long site;
+	struct lock_class_key key;
+} classes[MAX_CLASSES];
+
+static struct lock_class_key *class_of(unsigned long site)
+{
+	struct call_site *c;
+
+	for (c = classes; c < classes + MAX_CLASSES - 1; c++)
+		if (READ_ONCE(c->site) == site || !cmpxchg(&c->site, 0, site) || READ_ONCE(c->site) == site)
+			return &c->key;
+	return &c->key;
+}
+#else
+static struct lock_class_key *class_of(unsigned long site)
+{
+	static struct lock_class_key unused;
+
+	return &unused;
+}
+#endif
+
 void host_mutex_init(struct host_mutex *m)
 {
-	mutex_init(mutex_of(m));
+	__mutex_init(mutex_of(m), "anykvm mutex", class_of(_RET_IP_));
 }
 
 void host_mutex_lock(struct host_mutex *m)
@@ -61,6 +91,7 @@ void host_mutex_destroy(struct host_mutex *m)
 void host_lock_init(struct host_lock *l)
 {
 	raw_spin_lock_init(lock_of(l));
+	lockdep_set_class(lock_of(l), class_of(_RET_IP_));
 }
 
 unsigned long host_lock_acquire(struct host_lock *l)

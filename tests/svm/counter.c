@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * A guest whose vCPUs count in memory, as long as a file is there. Its end checks what must not depend on what happens to the host's
+ * processors meanwhile: no vCPU ever stands still.
+ * usage: counter DEVICE VCPUS FILE
+ */
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MEMORY 0x10000
+#define MAX_VCPUS 8
+#define STILL_SECONDS 30 /* the emulated machine may be slow, a suspended one stands */
+
+static uint8_t *mem;
+static int vcpu[MAX_VCPUS];
+
+static void must(int ok, const char *what)
+{
+	if (ok)
+		return;
+	perror(what);
+	exit(1);
+}
+
+static void *run(void *fd)
+{
+	while (ioctl(*(int *)fd, KVM_RUN, 0) == 0)
+		;
+	perror("KVM_RUN");
+	exit(1);
+}
+
+/* Real mode. 1: inc dword [bx]; cmp word [bx], 0; jne 1b; out 0x80, al; jmp 1b: leaves for user space now and then. */
+static const uint8_t code[] = { 0x66, 0xff, 0x07, 0x83, 0x3f, 0x00, 0x75, 0xf8, 0xe6, 0x80, 0xeb, 0xf4 };
+
+static void start(int vm, int i)
+{
+	static pthread_t thread[MAX_VCPUS];
+	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2, .rbx = 0x5000 + 0x1000 * (uint64_t)i };
+	struct kvm_sregs sregs;
+
+	vcpu[i] = ioctl(vm, KVM_CREATE_VCPU, i);
+	must(vcpu[i] >= 0, "KVM_CREATE_VCPU");
+	must(ioctl(vcpu[i], KVM_GET_SREGS, &sregs) == 0, "KVM_GET_SREGS");
+	sregs.cs.base = sregs.cs.selector = 0;
+	must(ioctl(vcpu[i], KVM_SET_SREGS, &sregs) == 0, "KVM_SET_SREGS");
+	must(ioctl(vcpu[i], KVM_SET_REGS, &regs) == 0, "KVM_SET_REGS");
+	must(pthread_create(&thread[i], NULL, run, &vcpu[i]) == 0, "pthread_create");
+}
+
+static volatile uint32_t *count_of(int i)
+{
+	return (void *)(mem + 0x5000 + 0x1000 * i);
+}
+
+static void moves(int i)
+{
+	uint32_t before = *count_of(i);
+	int s;
+
+	for (s = 0; s < STILL_SECONDS * 10; s++) {
+		if (*count_of(i) != before)
+			return;
+		usleep(100000);
+	}
+	fprintf(stderr, "counter: vCPU %d stands still\n", i);
+	exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	struct kvm_userspace_memory_region region = { .memory_size = MEMORY };
+	int sys, vm, i, nr, rounds = 0;
+
+	must(argc == 4, "usage: counter DEVICE VCPUS FILE");
+	nr = atoi(argv[2]);
+	must(nr > 0 && nr <= MAX_VCPUS, "VCPUS");
+	sys = open(argv[1], O_RDWR);
+	must(sys >= 0, argv[1]);
+	vm = ioctl(sys, KVM_CREATE_VM, 0);
+	must(vm >= 0, "KVM_CREATE_VM");
+	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	must(mem != MAP_FAILED, "mmap");
+	memcpy(mem + 0x1000, code, sizeof(code));
+	region.userspace_addr = (uintptr_t)mem;
+	must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) == 0, "KVM_SET_USER_MEMORY_REGION");
+	for (i = 0; i < nr; i++)
+		start(vm, i);
+	while (access(argv[3], F_OK) == 0) {
+		for (i = 0; i < nr; i++)
+			moves(i);
+		rounds++;
+		usleep(100000);
+	}
+	for (i = 0; i < nr; i++)
+		moves(i);
+	printf("counter: %d vCPUs, %d rounds\n", nr, rounds);
+	return 0;
+}

@@ -1,0 +1,49 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# In the machine: tracepoints and counters of a running guest.
+mount -t debugfs none /sys/kernel/debug
+mount -t tracefs none /sys/kernel/tracing
+events=/sys/kernel/tracing/events/anykvm
+counters=/sys/kernel/debug/anykvm
+fail() { echo "observe: $*"; exit 1; }
+
+value() { # FILE NAME
+	sed -n "s/^$2 //p" "$1"
+}
+
+touch /tmp/on
+/counter /dev/anykvm 2 /tmp/on &
+pid=$!
+# As long as it takes to see both vCPUs; the machine may be slow.
+sleep 1
+echo 1 >$events/enable
+i=0
+until cat /sys/kernel/tracing/trace >/tmp/trace
+	grep -q 'anykvm_exit: vcpu 1 reason io ' /tmp/trace && grep -q 'anykvm_user_exit: vcpu 0 reason io ' /tmp/trace; do
+	i=$((i + 1))
+	[ $i -lt 60 ] || { tail -n 20 /tmp/trace; fail "not both vCPUs in the trace"; }
+	sleep 1
+done
+echo 0 >$events/enable
+for event in anykvm_entry anykvm_exit anykvm_user_exit anykvm_ioctl; do
+	grep -q " $event: " /tmp/trace || fail "no $event"
+done
+grep -q 'anykvm_exit: vcpu 1 reason io rip 0x[0-9a-f]* info1 0x80 ' /tmp/trace || fail "no port access of vCPU 1"
+grep -q 'anykvm_user_exit: vcpu 0 reason io error 0' /tmp/trace || fail "no exit to user space of vCPU 0"
+grep -q 'anykvm_ioctl: vcpu cmd 0x0000ae80 ' /tmp/trace || fail "no KVM_RUN"
+
+vm=$(echo $counters/$pid-*)
+[ -f "$vm/vcpu1" ] || fail "no vCPU in $vm"
+[ "$(value "$vm/vcpu0" exit_io)" -gt 0 ] || fail "no exits of vCPU 0"
+[ "$(value "$vm/counters" exits)" -gt "$(value "$vm/vcpu1" exits)" ] || fail "the VM has no more exits than a vCPU"
+rm /tmp/on
+wait $pid || exit 1
+[ -e "$vm" ] && fail "counters of a VM that is gone"
+[ "$(value $counters/counters exit_io)" -gt 0 ] || fail "no sums"
+
+# An interrupt or exception on its way in: a guest of the API tests.
+echo 1 >$events/anykvm_inject/enable
+/api-tests --device /dev/anykvm --differences /differences interrupt >/tmp/log || { cat /tmp/log; exit 1; }
+echo 0 >$events/anykvm_inject/enable
+grep -q ' anykvm_inject: vcpu 0 interrupt vector 0x' /sys/kernel/tracing/trace || fail "no injection"
+echo "observe: ok"
