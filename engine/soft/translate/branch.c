@@ -30,29 +30,48 @@ void tr_emit_test_requests(struct emit *e)
 	emit8(e, 0);
 }
 
+void tr_exit_if(struct front *f, u8 *jump, u32 site, bool saved)
+{
+	f->exit[f->nr_exits++] = (struct exit_part){ .jump = jump, .site = site, .saved = saved };
+}
+
+void tr_emit_exits(struct front *f)
+{
+	struct emit *e = &f->e;
+	unsigned n;
+
+	for (n = 0; n < f->nr_exits; n++) {
+		const struct exit_part *x = &f->exit[n];
+
+		emit_patch(e, x->jump, emit_here(e));
+		emit_mov_imm(e, X86_R12, x->site);
+		emit_jmp_far(e, x->saved ? f->sv->tr.exit_saved : f->sv->tr.exit_native);
+	}
+}
+
+enum { ALWAYS = 16 };
+
 /*
- * Go to the block at that offset of this page. The jump first leads out, to the dispatcher, which patches it when the
- * target has been translated.
+ * Go to the block at that offset of this page, on a condition or always. The jump first leads out, to the dispatcher, which
+ * patches it when the target has been translated.
  */
-static void link_to(struct front *f, unsigned target)
+static void link_to(struct front *f, unsigned cond, unsigned target)
 {
 	struct emit *e = &f->e;
 	struct tr_state *tr = &f->sv->tr;
-	bool backward = target <= f->offset;
-	u8 *kick = NULL;
+	bool backward = target <= f->offset, saved = f->flags == FLAGS_SAVED;
 	u32 site = tr_new_site(f, SITE_LINK);
+	u8 *jump;
 
 	tr->site[site].offset = (u16)target;
 	tr->site[site].backward = backward;
-	if (backward && f->flags == FLAGS_SAVED) {
+	if (backward && saved) {
 		tr_emit_test_requests(e);
-		kick = emit_jcc(e, 5, emit_here(e));
+		tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, saved);
 	}
-	tr->site[site].jump = emit_jmp(e, emit_here(e) + 5); /* at first: the next instruction */
-	if (kick)
-		emit_patch(e, kick, emit_here(e));
-	emit_mov_imm(e, X86_R12, site);
-	emit_jmp_far(e, f->flags == FLAGS_SAVED ? tr->exit_saved : tr->exit_native);
+	jump = cond == ALWAYS ? emit_jmp(e, emit_here(e)) : emit_jcc(e, cond, emit_here(e));
+	tr->site[site].jump = jump;
+	tr_exit_if(f, jump, site, saved);
 }
 
 /* Go to the linear address in r13, by the hash table. Flags are saved. */
@@ -60,7 +79,7 @@ static void look_up(struct front *f)
 {
 	struct emit *e = &f->e;
 	struct emit_mem entry = { .base = X86_R12, .index = NOREG };
-	u8 *miss, *kick;
+	const u8 *out = f->sv->tr.exit_lookup;
 
 	tr_saved_flags(f);
 	emit8(e, 0x45), emit8(e, 0x0f), emit8(e, 0xb7), emit8(e, 0xe5);       /* movzx r12d, r13w */
@@ -68,18 +87,14 @@ static void look_up(struct front *f)
 	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
 	entry.disp = f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin);
 	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
-	miss = emit_jcc(e, 5, emit_here(e));
+	emit_jcc(e, 5, out);
 	tr_emit_test_requests(e);
-	kick = emit_jcc(e, 5, emit_here(e));
+	emit_jcc(e, 5, out);
 	entry.disp = offsetof(struct hash_entry, page_base);
 	emit_load(e, X86_R13, entry);
 	emit_store(e, X86_R13, GS_MEM(GEN(GEN_PAGE_BASE)));
 	entry.disp = offsetof(struct hash_entry, code);
 	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
-	emit_patch(e, miss, emit_here(e));
-	emit_patch(e, kick, emit_here(e));
-	emit_mov_imm(e, X86_R12, TR_EXIT_LOOKUP);
-	emit_jmp_far(e, f->sv->tr.exit_saved);
 	f->ended = true;
 }
 
@@ -89,11 +104,16 @@ static bool crossing_at(const struct front *f, s64 target)
 	return f->b->before_crossing && target == (s64)((f->b->gpa & ~X86_PAGE_MASK) + f->b->len);
 }
 
+static bool linkable(const struct front *f, s64 target)
+{
+	return target >= 0 && target < (s64)X86_PAGE_SIZE && !crossing_at(f, target);
+}
+
 /* Control goes to that offset from the page's start, in it or elsewhere. */
 static void go_to(struct front *f, s64 target)
 {
-	if (target >= 0 && target < (s64)X86_PAGE_SIZE && !crossing_at(f, target)) {
-		link_to(f, (unsigned)target);
+	if (linkable(f, target)) {
+		link_to(f, ALWAYS, (unsigned)target);
 	} else {
 		tr_saved_flags(f);
 		tr_linear(f, X86_R13, target);
@@ -308,6 +328,11 @@ static bool conditional(struct front *f)
 	if (f->i->opsize != f->word)
 		return false;
 	tr_native_flags(f);
+	if (linkable(f, relative_target(f))) {
+		link_to(f, f->i->cond, (unsigned)relative_target(f));
+		tr_fall_through(f);
+		return true;
+	}
 	taken = emit_jcc(&f->e, f->i->cond, emit_here(&f->e));
 	flags = f->flags;
 	tr_fall_through(f);

@@ -134,14 +134,14 @@ void tr_liveness(struct front *f)
 	}
 }
 
-/* AH and AL serve: rax waits in its cell. LAHF takes all flags but OF. */
+/* LAHF takes all flags but OF. r12 is free wherever flags are saved. */
 void tr_emit_save(struct emit *e)
 {
-	emit_store(e, X86_RAX, GS_MEM(GEN(GEN_RAX)));
+	emit_mov_rr(e, X86_R12, X86_RAX);
 	emit8(e, 0x9f);                                 /* lahf */
 	emit8(e, 0x0f), emit8(e, 0x90), emit8(e, 0xc0); /* seto al */
 	emit_rm(e, false, 0x89, X86_RAX, GS_MEM(GEN(GEN_FLAGS)));
-	emit_load(e, X86_RAX, GS_MEM(GEN(GEN_RAX)));
+	emit_mov_rr(e, X86_RAX, X86_R12);
 }
 
 /* 7fh + 1 overflows: OF comes back by an addition, the others by SAHF. */

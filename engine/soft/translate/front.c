@@ -323,7 +323,6 @@ static void emit_entries(struct front *f)
 {
 	struct emit *e = &f->e;
 	bool live = f->live & 1;
-	u8 *to_exit;
 	u32 site;
 
 	f->tr->kick = emit_here(e);
@@ -332,10 +331,7 @@ static void emit_entries(struct front *f)
 	f->flags = live ? FLAGS_SAVED : FLAGS_NATIVE;
 	site = tr_new_site(f, SITE_LINK);
 	tr_emit_test_requests(e);
-	to_exit = emit_jcc(e, 4, emit_here(e));
-	emit_mov_imm(e, X86_R12, site);
-	emit_jmp_far(e, f->sv->tr.exit_saved);
-	emit_patch(e, to_exit, emit_here(e));
+	tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, true);
 	f->tr->saved = emit_here(e);
 	if (live)
 		tr_emit_restore(e);
@@ -379,6 +375,7 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	}
 	t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);
 	t->nr = (u16)f.k;
+	tr_emit_exits(&f);
 	tr_emit_slow_parts(&f);
 	tr_emit_asides(&f);
 	if (f.e.overflow) {

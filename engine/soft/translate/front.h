@@ -36,6 +36,13 @@ struct aside {
 	bool saved; /* flags there */
 };
 
+/* An exit to the dispatcher, out of line. */
+struct exit_part {
+	u8 *jump;
+	u32 site;
+	bool saved; /* flags there */
+};
+
 struct front {
 	struct emit e;
 	struct soft_vcpu *sv;
@@ -52,6 +59,8 @@ struct front {
 	unsigned nr_slow;
 	struct aside aside[3 * BLOCK_MAX_INSNS];
 	unsigned nr_aside;
+	struct exit_part exit[8];
+	unsigned nr_exits;
 	bool ended; /* control has left the block for good */
 };
 
@@ -97,6 +106,9 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind);
 bool tr_branch(struct front *f);
 /* The block ends here by length: go on at the next instruction. */
 void tr_fall_through(struct front *f);
+/* The branch whose rel32 is at jump leaves at that site. */
+void tr_exit_if(struct front *f, u8 *jump, u32 site, bool saved);
+void tr_emit_exits(struct front *f);
 /* cmp dword gs:[requests], 0 */
 void tr_emit_test_requests(struct emit *e);
 /* reg = linear address of the byte at that offset (may lie outside the page) of the code page. Keeps flags. */

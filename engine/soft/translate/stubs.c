@@ -100,6 +100,8 @@ static void make_exits(struct emit *e, struct tr_state *tr, const u8 *ret)
 	tr->exit_native = emit_here(e);
 	save_flags_and_rax(e);
 	skip = emit_jmp(e, emit_here(e));
+	tr->exit_lookup = emit_here(e);
+	emit_mov_imm(e, X86_R12, TR_EXIT_LOOKUP);
 	tr->exit_saved = emit_here(e);
 	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
 	emit_patch(e, skip, emit_here(e));

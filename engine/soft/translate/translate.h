@@ -109,8 +109,8 @@ struct tr_block {
 	const u8 *saved;  /* entry with flags in GEN_FLAGS */
 	const u8 *native; /* entry with flags in the host's */
 	const u8 *end;
-	u64 live;        /* bit k: the arithmetic flags mean something in front of instruction k */
-	u32 saved_in;    /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
+	u64 live;     /* bit k: the arithmetic flags mean something in front of instruction k */
+	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
 	u32 offset[]; /* of each guest instruction's host code from native; [nr] is the end */
 };
@@ -167,7 +167,7 @@ struct tr_state {
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
-	const u8 *exit_native, *exit_saved;
+	const u8 *exit_native, *exit_saved, *exit_lookup;
 	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_lockstep;
 
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
