@@ -46,7 +46,7 @@ LIB_OBJ := $(X86_OBJ) $(CORE_OBJ) $(HOST_OBJ)
 all: $(BUILD)/libanykvm.so $(BUILD)/libanykvm.a $(BUILD)/anykvm
 
 # Fragments add rules for their folders (tests, scripts, shim).
--include $(wildcard scripts/*.mk shim/*.mk cli/*.mk tests/*/*.mk fuzz/*.mk bench/*.mk)
+-include $(wildcard scripts/*.mk shim/*.mk cli/*.mk tests/*/*.mk fuzz/*.mk bench/*.mk tools/*.mk)
 
 $(X86_OBJ): FLAGS = $(X86_FLAGS)
 $(CORE_OBJ): FLAGS = $(CORE_FLAGS) -Iengine/soft -Iengine/soft/translate

@@ -175,6 +175,20 @@ u32 host_thread_id(void);
 void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]); /* eax ebx ecx edx; cached: cheap */
 u64 host_xcr0(void);
 enum host_log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+/*
+ * Traces: files for whoever works on the engines, off unless the environment names them. User space only.
+ * host_at_exit: call fn(arg) when the process ends, unless host_not_at_exit(arg) comes first (few at a time; no more than 64).
+ */
+enum host_trace {
+	TRACE_TRANSLATIONS, /* ANYKVM_TRANSLATIONS=FILE: generated code */
+	TRACE_COUNTERS,     /* ANYKVM_COUNTERS=FILE or -: counters of the translator */
+	TRACE_PERF_MAP,     /* ANYKVM_PERF_MAP=1: /tmp/perf-PID.map, names for perf */
+	HOST_TRACES
+};
+bool host_trace_wanted(enum host_trace t);
+void host_trace(enum host_trace t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void host_at_exit(void (*fn)(void *arg), void *arg);
+void host_not_at_exit(void *arg);
 void host_log(enum host_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*

@@ -100,7 +100,8 @@ static enum anykvm_engine chosen_engine(void)
 		return ANYKVM_ENGINE_LOCKSTEP;
 	if (name && *name && strcmp(name, "auto"))
 		fprintf(stderr,
-			"anykvm: ANYKVM_ENGINE=%s: the engines are auto, interpreter, translator and lockstep; auto is used\n",
+			"anykvm: ANYKVM_ENGINE=%s: the engines are auto, interpreter, translator and lockstep; auto is "
+			"used\n",
 			name);
 	return ANYKVM_ENGINE_AUTO;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Which guest pages hold decoded code, and what stores into them cause. See soft.h. */
 #include "soft.h"
+#include "trace.h"
 
 /* Stores to a marked page that hit no code before the mark is given up. */
 #define QUIET_STORES 64
@@ -114,6 +115,7 @@ void soft_invalidate_page(struct vcpu *v, struct code_page *p)
 	p->lines = 0;
 	__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
 	unlock_page(p);
+	TR_COUNT((struct soft_vcpu *)v->engine_vcpu, drop[DROP_DMA]);
 	code_changed(v);
 }
 
@@ -135,6 +137,7 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
 		p->quiet = 0;
 		__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
 		code_changed(state_vcpu(s));
+		TR_COUNT(soft_of(s), drop[DROP_STORE]);
 		s->end_block = true;
 	} else if (!p->lines && p->marked == CODE_PAGE_MARKED && ++p->quiet >= QUIET_STORES) {
 		p->quiet = 0;

@@ -3,6 +3,7 @@
 #include "soft.h"
 #include "fpu.h"
 #include "lockstep.h"
+#include "trace.h"
 
 /*
  * Ops that leave for core or the host: their code may use vector registers (libc does), so the guest's are put away
@@ -94,6 +95,7 @@ static void soft_tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
 
 	s->end_block = true;
 	lockstep_flush(sv);
+	TR_COUNT(sv, flush[what]);
 	if (sv->tr.ready && sv->tr.flat_generation != sv->tlb.generation && what == X86_FLUSH_PAGE)
 		what = X86_FLUSH_ALL; /* it was part of a large page */
 	if (tr_flush_targets(sv, what, lin))
@@ -205,6 +207,7 @@ static int translator_create(struct soft_vcpu *sv, const struct soft_vm *svm)
 {
 	sv->tr.wanted = svm->translate;
 	sv->tr.hot = TR_HOT;
+	tr_trace_start(sv);
 	if (!svm->lockstep)
 		return 0;
 	if (vm_nr_vcpus(sv->vcpu->vm) > 0) {
@@ -248,6 +251,7 @@ static void soft_tlb_flush(struct vcpu *v)
 	x86_tlb_flush(&sv->tlb);
 	if (sv->tr.ready)
 		flat_flush(sv, X86_FLUSH_ALL, 0);
+	TR_COUNT(sv, drop[DROP_SLOTS]);
 	/* Slots may have moved: blocks remember host addresses. */
 	soft_flush_blocks(sv);
 }

@@ -3,6 +3,7 @@
 #include "soft.h"
 #include "fpu.h"
 #include "lockstep.h"
+#include "trace.h"
 
 /* Offset of linear code addresses: CS base, which is 0 in 64-bit mode. */
 static u64 code_linear(const struct x86_state *s)
@@ -131,6 +132,7 @@ static bool step_one(struct vcpu *v, struct vm_exit *exit)
 		if (hit)
 			return debug_trap(v, hit, exit);
 	}
+	TR_COUNT(soft_of(s), fallback[FALLBACK_STEP]);
 	soft_of(s)->running = NULL;
 	soft_of(s)->running_rip = s->rip;
 	s->step_strings = tf || v->single_step;
@@ -216,8 +218,10 @@ static bool run_one_block(struct soft_vcpu *sv, struct vm_exit *exit)
 	struct soft_block *b;
 	enum x86_result r;
 
-	if (unlikely(sv->flush_wanted))
+	if (unlikely(sv->flush_wanted)) {
+		TR_COUNT(sv, drop[DROP_FULL]);
 		soft_flush_blocks(sv);
+	}
 	r = soft_find_block(sv, code_linear(s), &b);
 	if (unlikely(r != X86_OK))
 		return r == X86_UNHANDLED ? step_one(v, exit) : not_retired(v, r, exit);
@@ -225,6 +229,8 @@ static bool run_one_block(struct soft_vcpu *sv, struct vm_exit *exit)
 		return step_one(v, exit);
 	if (sv->tr.wanted && tr_context_ok(sv) && tr_usable(sv, b) && soft_check_page(sv, b))
 		return run_generated(sv, b, exit);
+	if (unlikely(sv->tr.counters))
+		sv->tr.counters->fallback[tr_context_ok(sv) ? FALLBACK_COLD : FALLBACK_CONTEXT]++;
 	return run_block(v, b, exit);
 }
 

@@ -2,6 +2,7 @@
 /* Translation of one block: instruction after instruction. */
 #include "front.h"
 #include "lockstep.h"
+#include "trace.h"
 
 /* --- instructions that are copied ------------------------------------------------------------------------------ */
 
@@ -391,5 +392,7 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	b->tr = t;
 	tr->stat.blocks++;
 	tr->stat.bytes = tr->used;
+	if (unlikely(tr->traces))
+		tr_trace_block(sv, b);
 	return true;
 }

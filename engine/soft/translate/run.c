@@ -3,6 +3,7 @@
 #include "soft.h"
 #include "fpu.h"
 #include "lockstep.h"
+#include "trace.h"
 
 /* --- flags ------------------------------------------------------------------------------------------------------- */
 
@@ -75,6 +76,8 @@ bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
 
 static void empty_all(struct tr_state *tr)
 {
+	if (unlikely(tr->counters))
+		tr->counters->hash_emptied++;
 	if (tr->hash_stale || tr->hash_local) {
 		empty_hash(tr, 0);
 		tr->hash_local = false;
@@ -96,6 +99,7 @@ void tr_reset(struct soft_vcpu *sv)
 	tr->full = false;
 	tr->hash_stale = true;
 	tr->stat.flushes++;
+	tr_trace_reset(sv);
 }
 
 static bool host_can(void)
@@ -161,6 +165,7 @@ void tr_init(struct soft_vcpu *sv)
 		for (n = 0; n < HASH_ENTRIES; n++)
 			clear_entry(&tr->hash[k][n]);
 	tr_make_stubs(tr);
+	tr_trace_stubs(sv);
 	tr->ready = true;
 	tr_reset(sv);
 }
@@ -170,6 +175,7 @@ void tr_free(struct soft_vcpu *sv)
 	struct tr_state *tr = &sv->tr;
 	unsigned k;
 
+	tr_trace_end(sv);
 	flat_free(sv);
 	host_code_free(&tr->code);
 	host_free_pages(tr->meta, TR_META_SIZE);
@@ -252,6 +258,7 @@ bool tr_context_ok(struct soft_vcpu *sv)
 		return false;
 	level = fpu_level(s);
 	if (unlikely(level != tr->fpu_level)) {
+		TR_COUNT(sv, drop[DROP_FPU]);
 		tr->fpu_level = level;
 		sv->flush_wanted = true;
 		return false;
@@ -372,6 +379,7 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	enum x86_result r;
 
 	sv->tr.stat.helper_calls++;
+	TR_COUNT(sv, helper[i->op]);
 	flags_from_cell(s);
 	sv->running = NULL;
 	sv->running_rip = rip;
@@ -427,6 +435,8 @@ u64 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
 		return TR_GO_ON;
 	}
 	sv->tr.stat.unfillable++;
+	if (unlikely(sv->tr.counters))
+		tr_count_miss(sv, lin, site->write);
 	return stop(sv, site, X86_OK, true);
 }
 
@@ -456,6 +466,8 @@ static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
 	enum x86_result r;
 
 	sv->tr.stat.interpreted++;
+	TR_COUNT(sv, fallback[FALLBACK_ACCESS]);
+	TR_COUNT(sv, interpreted[i->op]);
 	sv->running = NULL;
 	sv->running_rip = rip;
 	s->end_block = false;

@@ -41,6 +41,7 @@
 struct soft_vcpu;
 struct soft_block;
 struct lockstep;
+struct tr_counters;
 
 /* --- cells of generated code: x86_state.gen[] ----------------------------------------------------------- */
 
@@ -157,13 +158,15 @@ struct tr_state {
 	struct hash_entry *hash[2]; /* supervisor, user */
 	u32 *hash_used[2];          /* indices filled */
 	u32 hash_nr[2];
-	bool hash_stale;           /* empty both before entering generated code */
-	bool hash_stale_nonglobal; /* likewise, but supervisor entries of global pages stay */
-	bool hash_local;           /* the supervisor table has entries of pages that are not global */
-	u64 code_pages[64];        /* filter: linear pages (by their low bits) that have entries */
-	u8 hot;                    /* executions in the interpreter before a block is translated */
-	struct lockstep *lockstep; /* NULL: not wanted (lockstep.h) */
-	bool full;                 /* code memory or sites used up: drop everything */
+	bool hash_stale;              /* empty both before entering generated code */
+	bool hash_stale_nonglobal;    /* likewise, but supervisor entries of global pages stay */
+	bool hash_local;              /* the supervisor table has entries of pages that are not global */
+	u64 code_pages[64];           /* filter: linear pages (by their low bits) that have entries */
+	u8 hot;                       /* executions in the interpreter before a block is translated */
+	struct lockstep *lockstep;    /* NULL: not wanted (lockstep.h) */
+	struct tr_counters *counters; /* NULL: not wanted (trace.h) */
+	u32 traces;                   /* bit set of enum host_trace: wanted */
+	bool full;                    /* code memory or sites used up: drop everything */
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
