@@ -6,7 +6,7 @@ LINT_SRC := $(wildcard x86/*.c core/*.c irqchip/*.c engine/soft/*.c engine/soft/
 FORMAT_TABLES := core/cpuid_table.c core/msr_table.c core/msr_table.h core/cpuid_table.h core/caps.c
 FORMAT_SRC := $(filter-out $(FORMAT_TABLES),$(LINT_SRC) $(wildcard x86/*.h include/*.h core/*.h irqchip/*.h engine/soft/*.h engine/soft/translate/*.h engine/hw/*.[ch] engine/svm/*.[ch] host/posix/*.h \
 	host/posix/include/host/*.h $(filter-out host/linux/anykvm_events.h,$(wildcard host/linux/*.[ch])) host/linux/include/host/*.h cli/*.h shim/*.h \
-	bench/*.[ch] tests/*/*.c tests/*/*.h))
+	bench/*.[ch] tools/*.c fuzz/*.[ch] tests/*/*.c tests/*/*.h))
 
 .PHONY: lint check-includes format format-check tidy cppcheck
 lint: check-includes format-check cppcheck
