@@ -2,7 +2,7 @@
 /* Decoded instructions, cached by guest-physical address and mode. See soft.h. */
 #include "soft.h"
 
-#define ARENA_SIZE (24u << 20)
+#define ARENA_SIZE (64u << 20)
 
 int soft_blocks_init(struct soft_vcpu *sv)
 {
@@ -35,72 +35,9 @@ static u32 hash_gpa(u64 gpa, u8 mode)
 	return (u32)((gpa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15ull >> (64 - BLOCK_HASH_BITS));
 }
 
-static struct soft_block **page_bucket(struct soft_vcpu *sv, u64 gpa)
-{
-	return &sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
-}
+/* --- pages ------------------------------------------------------------------------------------------- */
 
-static bool same_bytes(const u8 *a, const u8 *b, unsigned len)
-{
-	for (; len >= 8; a += 8, b += 8, len -= 8)
-		if (*(const x86_mem64 *)a != *(const x86_mem64 *)b)
-			return false;
-	while (len--)
-		if (*a++ != *b++)
-			return false;
-	return true;
-}
-
-/* Bytes of the block in its first page. */
-static unsigned first_part(const struct soft_block *b)
-{
-	unsigned left = X86_PAGE_SIZE - (b->gpa & ~X86_PAGE_MASK);
-
-	return b->len < left ? b->len : left;
-}
-
-/* Is the block what memory holds now? */
-X86_RACY static bool block_valid(struct soft_vcpu *sv, struct soft_block *b)
-{
-	unsigned first;
-
-	if (unlikely(__atomic_load_n(&b->page->generation, __ATOMIC_ACQUIRE) != b->generation))
-		return false;
-	if (unlikely(b->page2) && __atomic_load_n(&b->page2->generation, __ATOMIC_ACQUIRE) != b->generation2)
-		return false;
-	if (likely(b->epoch == sv->epoch))
-		return true;
-	sv->stat.blocks_checked++;
-	first = first_part(b);
-	if (!same_bytes(b->host, b->code, first) ||
-	    (b->page2 && !same_bytes(b->host2, b->code + first, b->len - first)))
-		return false;
-	b->epoch = sv->epoch;
-	return true;
-}
-
-bool soft_check_page(struct soft_vcpu *sv, struct soft_block *b)
-{
-	u32 *epoch = &sv->page_epoch[(b->gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
-	struct soft_block *o;
-
-	if (likely(*epoch == sv->epoch))
-		return true;
-	for (o = *page_bucket(sv, b->gpa); o; o = o->page_next) {
-		if (!o->tr || o->page2 || o->page != b->page || o->generation != b->generation)
-			continue;
-		if (!block_valid(sv, o)) {
-			soft_invalidate_page(sv->vcpu, b->page);
-			return false;
-		}
-	}
-	/* The bucket's epoch speaks for all pages in it. */
-	for (o = *page_bucket(sv, b->gpa); o; o = o->page_next)
-		if (o->page != b->page && o->tr && !o->page2 && !block_valid(sv, o))
-			soft_invalidate_page(sv->vcpu, o->page);
-	*epoch = sv->epoch;
-	return true;
-}
+#define LINE 64u
 
 static void *arena_take(struct soft_vcpu *sv, size_t size)
 {
@@ -114,6 +51,98 @@ static void *arena_take(struct soft_vcpu *sv, size_t size)
 	return p;
 }
 
+X86_RACY static bool same_line(const u8 *a, const u8 *b)
+{
+	u64 different = 0;
+	unsigned n;
+
+	for (n = 0; n < LINE; n += 8)
+		different |= *(const x86_mem64 *)(a + n) ^ *(const x86_mem64 *)(b + n);
+	return !different;
+}
+
+static bool lines_valid(const struct soft_page *p, u64 lines)
+{
+	for (; lines; lines &= lines - 1) {
+		unsigned at = (unsigned)__builtin_ctzll(lines) * LINE;
+
+		if (!same_line(p->copy + at, p->host + at))
+			return false;
+	}
+	return true;
+}
+
+/* Blocks of the page's present generation are what memory holds. */
+static bool page_valid(struct soft_vcpu *sv, struct soft_page *p)
+{
+	if (likely(p->epoch == sv->epoch))
+		return true;
+	sv->stat.pages_checked++;
+	if (__atomic_load_n(&p->page->generation, __ATOMIC_ACQUIRE) == p->generation && !lines_valid(p, p->lines)) {
+		soft_invalidate_page(sv->vcpu, p->page);
+		return false;
+	}
+	p->epoch = sv->epoch;
+	return true;
+}
+
+static bool valid_in(struct soft_vcpu *sv, struct soft_page *p, u32 generation)
+{
+	return likely(__atomic_load_n(&p->page->generation, __ATOMIC_ACQUIRE) == generation) && page_valid(sv, p);
+}
+
+/* Is the block what memory holds now? */
+static bool block_valid(struct soft_vcpu *sv, struct soft_block *b)
+{
+	return valid_in(sv, b->page, b->generation) && (likely(!b->page2) || valid_in(sv, b->page2, b->generation2));
+}
+
+/* Of len bytes at gpa, those in its page. */
+static unsigned first_part(u64 gpa, unsigned len)
+{
+	unsigned left = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK);
+
+	return len < left ? len : left;
+}
+
+static struct soft_page *find_page(struct soft_vcpu *sv, u64 gpa, const u8 *host)
+{
+	struct soft_page *p = sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
+
+	gpa &= X86_PAGE_MASK;
+	host -= (unsigned long)host & ~X86_PAGE_MASK;
+	while (p && (p->gpa != gpa || p->host != host))
+		p = p->next;
+	return p;
+}
+
+static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host)
+{
+	struct soft_page *p = arena_take(sv, sizeof(*p)), **bucket;
+
+	bucket = &sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
+	p->gpa = gpa & X86_PAGE_MASK;
+	p->host = host - ((unsigned long)host & ~X86_PAGE_MASK);
+	p->lines = 0;
+	p->generation = 0;
+	p->epoch = sv->epoch;
+	p->next = *bucket;
+	*bucket = p;
+	return p;
+}
+
+/* Have the bytes in the copy; lines that no block lies in yet are only borrowed. */
+static void read_lines(struct soft_page *p, unsigned offset, unsigned len)
+{
+	unsigned at;
+
+	for (at = offset & ~(LINE - 1); at < offset + len; at += LINE)
+		if (!(p->lines & 1ull << at / LINE))
+			memcpy(p->copy + at, p->host + at, LINE);
+}
+
+/* --- blocks ------------------------------------------------------------------------------------------ */
+
 static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 {
 	struct soft_block **p = &sv->bucket[hash_gpa(b->gpa, b->mode)];
@@ -122,79 +151,67 @@ static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 		p = &(*p)->next;
 	if (*p)
 		*p = b->next;
-	for (p = page_bucket(sv, b->gpa); *p && *p != b; p = &(*p)->page_next)
-		;
-	if (*p)
-		*p = b->page_next;
 	sv->stat.blocks_stale++;
 }
 
-static void enter_block(struct soft_vcpu *sv, struct soft_block *b)
+#define BLOCK_ROOM                                                                                                     \
+	(2 * sizeof(struct soft_page) + sizeof(struct soft_block) + BLOCK_MAX_INSNS * sizeof(struct x86_insn) + 64)
+
+/* Make room for a block and its pages. */
+static void make_room(struct soft_vcpu *sv)
 {
-	u32 bucket = hash_gpa(b->gpa, b->mode);
-
-	b->next = sv->bucket[bucket];
-	sv->bucket[bucket] = b;
-	b->page_next = *page_bucket(sv, b->gpa);
-	*page_bucket(sv, b->gpa) = b;
-	sv->stat.blocks_made++;
-}
-
-#define BLOCK_ROOM (sizeof(struct soft_block) + BLOCK_MAX_INSNS * (sizeof(struct x86_insn) + X86_MAX_INSN_LEN) + 16)
-
-/* The start of a block of what is at gpa, in its first page. The page is marked for avail bytes. NULL: not RAM. */
-static struct soft_block *begin_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, unsigned avail)
-{
-	struct soft_block *b;
-
 	if (sv->arena_used + BLOCK_ROOM > sv->arena_size)
 		soft_flush_blocks(sv);
-	b = (void *)(sv->arena + sv->arena_used);
-	/* Mark first, then read: a store in between moves the generation. */
-	*b = (struct soft_block){ .gpa = gpa, .host = host, .epoch = sv->epoch, .mode = sv->vcpu->state.mode };
-	b->page = soft_mark_code(sv->vcpu, gpa, avail < 64 ? avail : 64, &b->generation);
-	return b->page ? b : NULL;
-}
-
-/* What begin_block has begun has nr instructions: keep it. */
-static void keep_block(struct soft_vcpu *sv, struct soft_block *b, unsigned nr, unsigned len)
-{
-	b->nr = nr;
-	b->len = len;
-	arena_take(sv, sizeof(*b) + nr * sizeof(struct x86_insn));
-	memmove(&b->insn[nr], b->code, len);
-	b->code = (u8 *)&b->insn[nr];
-	arena_take(sv, len);
-	enter_block(sv, b);
 }
 
 /*
- * Decode up to the page's end from a private copy of the bytes, so that what is decoded and what is compared later are
- * the same even if somebody writes meanwhile. *crosses: not even one instruction ends in the page.
+ * The page of gpa, in which len bytes will be decoded: they are marked first and read then, so that a store in between
+ * moves the generation, which is *generation. NULL: not RAM.
  */
-static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, bool *crosses)
+static struct soft_page *begin_page(struct soft_vcpu *sv, u64 gpa, const u8 *host, unsigned len, u32 *generation)
 {
-	struct vcpu *v = sv->vcpu;
-	struct x86_state *s = &v->state;
-	unsigned left = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK), avail = left, len = 0, nr = 0;
-	enum x86_decode_result r = X86_DECODE_OK;
-	struct soft_block *b;
-	struct x86_insn next;
-	u32 later;
+	struct soft_page *p = find_page(sv, gpa, host) ?: make_page(sv, gpa, host);
 
-	if (avail > BLOCK_MAX_INSNS * X86_MAX_INSN_LEN)
-		avail = BLOCK_MAX_INSNS * X86_MAX_INSN_LEN;
-	*crosses = false;
-	b = begin_block(sv, gpa, host, avail);
-	if (!b)
+	if (p->lines)
+		page_valid(sv, p); /* what the copy has must be of this epoch */
+	p->page = soft_mark_code(sv->vcpu, gpa, len, generation);
+	if (!p->page)
 		return NULL;
-	b->code = (u8 *)&b->insn[BLOCK_MAX_INSNS];
-	memcpy(b->code, host, avail);
+	if (p->generation != *generation || !p->lines) {
+		p->lines = 0;
+		p->generation = *generation;
+		p->epoch = sv->epoch;
+	}
+	return p;
+}
+
+/* The block of what b->insn has been decoded to is in the arena's free part: keep it. */
+static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, struct soft_page *p)
+{
+	u32 bucket = hash_gpa(gpa, sv->vcpu->state.mode);
+
+	p->lines |= soft_line_mask(gpa, first_part(gpa, b->len));
+	b->gpa = gpa;
+	b->page = p;
+	b->mode = sv->vcpu->state.mode;
+	b->tr = NULL;
+	b->heat = 0;
+	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
+	b->next = sv->bucket[bucket];
+	sv->bucket[bucket] = b;
+	sv->stat.blocks_made++;
+}
+
+static enum x86_decode_result decode_block(struct x86_state *s, struct soft_block *b, const u8 *code, unsigned avail)
+{
+	enum x86_decode_result r = X86_DECODE_OK;
+	unsigned len = 0, nr = 0;
+
 	while (nr < BLOCK_MAX_INSNS && len < avail) {
 		struct x86_insn *i = &b->insn[nr];
 
 		i->native = NULL;
-		r = x86_decode(i, b->code + len, avail - len, s->mode, s);
+		r = x86_decode(i, code + len, avail - len, s->mode, s);
 		if (r != X86_DECODE_OK)
 			break;
 		nr++;
@@ -202,15 +219,52 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 		if (i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW))
 			break;
 	}
-	if (!nr) {
+	b->nr = nr;
+	b->len = len;
+	return r;
+}
+
+/*
+ * Decode up to the page's end from the page's copy of the bytes, so that what is decoded and what is compared later are
+ * the same even if somebody writes meanwhile. NULL: not RAM, nothing to decode, or the bytes changed under our hands;
+ * *crosses: not even one instruction ends in the page.
+ */
+static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, bool *crosses)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	unsigned offset = gpa & ~X86_PAGE_MASK, left = X86_PAGE_SIZE - offset, avail = left;
+	unsigned marked = left < LINE ? left : LINE;
+	enum x86_decode_result r;
+	struct x86_insn next;
+	struct soft_block *b;
+	struct soft_page *p;
+	u32 generation, later;
+
+	if (avail > BLOCK_MAX_INSNS * X86_MAX_INSN_LEN)
+		avail = BLOCK_MAX_INSNS * X86_MAX_INSN_LEN;
+	*crosses = false;
+	make_room(sv);
+	p = begin_page(sv, gpa, host, marked, &generation);
+	if (!p)
+		return NULL;
+	read_lines(p, offset, avail);
+	b = (void *)(sv->arena + sv->arena_used);
+	r = decode_block(s, b, p->copy + offset, avail);
+	if (!b->nr) {
 		*crosses = r == X86_DECODE_MORE;
 		return NULL;
 	}
-	if (len < left && left - len < X86_MAX_INSN_LEN)
-		b->before_crossing = x86_decode(&next, b->code + len, left - len, s->mode, s) == X86_DECODE_MORE;
-	if (len > 64)
-		soft_mark_code(v, gpa, len, &later); /* the first generation stays the one that counts */
-	keep_block(sv, b, nr, len);
+	if (b->len > marked) {
+		/* Marked after they were read: look again. */
+		soft_mark_code(sv->vcpu, gpa, b->len, &later);
+		if (later != generation || !lines_valid(p, soft_line_mask(gpa, b->len)))
+			return NULL;
+	}
+	b->generation = generation;
+	b->page2 = NULL;
+	b->before_crossing = left - b->len < X86_MAX_INSN_LEN && b->len < left &&
+			     x86_decode(&next, p->copy + offset + b->len, left - b->len, s->mode, s) == X86_DECODE_MORE;
+	keep_block(sv, b, gpa, p);
 	return b;
 }
 
@@ -218,24 +272,33 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 *host, u64 gpa2, const u8 *host2)
 {
 	struct x86_state *s = &sv->vcpu->state;
-	unsigned first = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK);
-	struct soft_block *b = begin_block(sv, gpa, host, first);
-	struct x86_insn *i;
+	unsigned offset = gpa & ~X86_PAGE_MASK, first = X86_PAGE_SIZE - offset;
+	u8 bytes[2 * X86_MAX_INSN_LEN];
+	struct soft_page *p, *p2;
+	struct soft_block *b;
+	u32 generation, generation2;
 
-	if (!b)
+	make_room(sv);
+	p = begin_page(sv, gpa, host, first, &generation);
+	p2 = begin_page(sv, gpa2, host2, X86_MAX_INSN_LEN - 1, &generation2);
+	if (!p || !p2)
 		return NULL;
-	b->page2 = soft_mark_code(sv->vcpu, gpa2, X86_MAX_INSN_LEN - 1, &b->generation2);
-	if (!b->page2)
+	read_lines(p, offset, first);
+	read_lines(p2, 0, X86_MAX_INSN_LEN);
+	memcpy(bytes, p->copy + offset, first);
+	memcpy(bytes + first, p2->copy, X86_MAX_INSN_LEN);
+	b = (void *)(sv->arena + sv->arena_used);
+	b->insn[0].native = NULL;
+	if (x86_decode(&b->insn[0], bytes, X86_MAX_INSN_LEN, s->mode, s) != X86_DECODE_OK || b->insn[0].len <= first)
 		return NULL;
-	b->host2 = host2;
-	b->code = (u8 *)&b->insn[BLOCK_MAX_INSNS];
-	memcpy(b->code, host, first);
-	memcpy(b->code + first, host2, X86_MAX_INSN_LEN);
-	i = &b->insn[0];
-	if (x86_decode(i, b->code, X86_MAX_INSN_LEN, s->mode, s) != X86_DECODE_OK || i->len <= first)
-		return NULL;
-	i->native = NULL;
-	keep_block(sv, b, 1, i->len);
+	b->nr = 1;
+	b->len = b->insn[0].len;
+	b->generation = generation;
+	b->page2 = p2;
+	b->generation2 = generation2;
+	b->before_crossing = false;
+	p2->lines |= 1;
+	keep_block(sv, b, gpa, p);
 	return b;
 }
 
@@ -246,7 +309,7 @@ static struct soft_block *lookup(struct soft_vcpu *sv, u64 gpa, const u8 *host, 
 	for (b = sv->bucket[hash_gpa(gpa, mode)]; b; b = b->next)
 		if (b->gpa == gpa && b->mode == mode)
 			break;
-	if (b && (b->host != host || !block_valid(sv, b))) {
+	if (b && (b->page->host + (gpa & ~X86_PAGE_MASK) != host || !block_valid(sv, b))) {
 		unlink_block(sv, b);
 		b = NULL;
 	}
@@ -291,7 +354,7 @@ static enum x86_result find_crossing(struct soft_vcpu *sv, u64 lin, u64 gpa, con
 
 	if (r != X86_OK)
 		return r;
-	if (*b && (*b)->host2 != host2) {
+	if (*b && (*b)->page2->host != host2) {
 		unlink_block(sv, *b);
 		*b = NULL;
 	}

@@ -54,7 +54,7 @@ static struct code_page *page_of(struct memslot *slot, u64 gpa)
 	return &ss->page[(gpa - slot->gpa) >> 12];
 }
 
-static u64 line_mask(u64 gpa, unsigned len)
+u64 soft_line_mask(u64 gpa, unsigned len)
 {
 	unsigned first = (gpa & ~X86_PAGE_MASK) >> 6, last = ((gpa & ~X86_PAGE_MASK) + len - 1) >> 6;
 
@@ -132,7 +132,7 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
 		return;
 	p = page_of(slot, gpa);
 	lock_page(p);
-	if (p->lines & line_mask(gpa, size)) {
+	if (p->lines & soft_line_mask(gpa, size)) {
 		p->lines = 0;
 		p->quiet = 0;
 		__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
@@ -212,7 +212,7 @@ struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *gen
 	was = p->marked;
 	if (was == CODE_PAGE_PLAIN)
 		__atomic_store_n(&p->marked, CODE_PAGE_MARKING, __ATOMIC_SEQ_CST);
-	p->lines |= line_mask(gpa, len);
+	p->lines |= soft_line_mask(gpa, len);
 	*generation = p->generation;
 	unlock_page(p);
 	if (was != CODE_PAGE_MARKED) {

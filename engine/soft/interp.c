@@ -227,7 +227,7 @@ static bool run_one_block(struct soft_vcpu *sv, struct vm_exit *exit)
 		return r == X86_UNHANDLED ? step_one(v, exit) : not_retired(v, r, exit);
 	if (unlikely(s->mode != X86_MODE_LONG) && !block_in_segment(s, b))
 		return step_one(v, exit);
-	if (sv->tr.wanted && tr_context_ok(sv) && tr_usable(sv, b) && soft_check_page(sv, b))
+	if (sv->tr.wanted && tr_context_ok(sv) && tr_usable(sv, b))
 		return run_generated(sv, b, exit);
 	if (unlikely(sv->tr.counters))
 		sv->tr.counters->fallback[tr_context_ok(sv) ? FALLBACK_COLD : FALLBACK_CONTEXT]++;

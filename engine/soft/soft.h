@@ -17,7 +17,7 @@
  *
  * Stores by the VMM itself (DMA of its device models) pass no gate. The guest learns of them by an interrupt or an
  * exit, or by polling memory; therefore each vCPU has an epoch, moved at each entry into guest mode and at PAUSE, and a
- * block whose epoch is old compares its bytes with memory once before it runs again.
+ * page whose epoch is old is compared with memory once before a block of it is looked up again.
  */
 #ifndef SOFT_H
 #define SOFT_H
@@ -59,6 +59,8 @@ struct soft_slot {
 int soft_slot_create(struct vm *vm, struct memslot *slot);
 void soft_slot_free(struct vm *vm, struct memslot *slot);
 
+/* Which 64-byte lines of its page [gpa, gpa+len) touches. */
+u64 soft_line_mask(u64 gpa, unsigned len);
 /*
  * Note that [gpa, gpa+len), within one page, is about to be decoded by v; on return no vCPU can write to the page
  * unnoticed. *generation is the one under which bytes read from now on are valid. NULL: not RAM.
@@ -77,29 +79,36 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
 #define BLOCK_MAX_INSNS 32
 
 /*
+ * A page of guest code as this vCPU has decoded it: its blocks, and a copy of the 64-byte lines they lie in, to compare with
+ * memory once an epoch. Stands in the arena, as blocks do.
+ */
+struct soft_page {
+	u64 gpa;
+	const u8 *host;
+	struct code_page *page;
+	u32 generation;         /* of page, for the lines in the copy */
+	u32 epoch;              /* when the copy was last compared */
+	u64 lines;              /* that are in the copy */
+	struct soft_page *next; /* same bucket */
+	u8 copy[X86_PAGE_SIZE];
+};
+
+/*
  * A run of instructions within one page that ends at a branch, at the page's end, or when full; or the one instruction
  * that crosses into the next page. Whether that is still the next page only a look-up of the block can tell: it is never
  * linked to.
  */
 struct soft_block {
 	u64 gpa;
-	const u8 *host; /* host address of the first byte */
-	struct code_page *page;
-	u32 generation;
-	u32 epoch;
-	/* Of a crossing instruction, else page2 is NULL: where it goes on. */
-	struct code_page *page2;
-	const u8 *host2;
-	u32 generation2;
+	struct soft_page *page, *page2; /* page2: where a crossing instruction goes on, else NULL */
+	u32 generation, generation2;    /* of the pages, when it was decoded */
 	u16 nr;
 	u16 len; /* bytes of guest code */
 	u8 mode;
-	bool before_crossing;         /* the instruction behind the block crosses the page's end */
-	struct soft_block *next;      /* same hash bucket */
-	struct soft_block *page_next; /* same page bucket */
-	u8 *code;                     /* copy of the bytes, len long */
-	struct tr_block *tr;          /* generated code, or NULL */
-	u8 heat;                      /* executions by the interpreter */
+	bool before_crossing;    /* the instruction behind the block crosses the page's end */
+	u8 heat;                 /* executions by the interpreter */
+	struct soft_block *next; /* same bucket */
+	struct tr_block *tr;     /* generated code, or NULL */
 	struct x86_insn insn[];
 };
 
@@ -126,9 +135,8 @@ struct soft_vcpu {
 
 	struct jump_entry jump[1 << JUMP_CACHE_BITS];
 	struct soft_block *bucket[1 << BLOCK_HASH_BITS];
-	struct soft_block *page_bucket[1 << PAGE_HASH_BITS]; /* by page, for soft_check_page */
-	u32 page_epoch[1 << PAGE_HASH_BITS];                 /* when its blocks were last checked */
-	u8 *arena;                                           /* blocks; all dropped when full */
+	struct soft_page *page_bucket[1 << PAGE_HASH_BITS];
+	u8 *arena; /* pages and blocks; all dropped when full */
 	size_t arena_used, arena_size;
 
 	struct host_code stubs; /* native stubs; dropped together with the blocks */
@@ -146,7 +154,7 @@ struct soft_vcpu {
 	u64 code_changes; /* soft_vm.code_changes when the targets were last good */
 
 	struct {
-		u64 blocks_made, blocks_flushed, blocks_stale, blocks_checked;
+		u64 blocks_made, blocks_flushed, blocks_stale, pages_checked;
 	} stat;
 };
 
@@ -160,11 +168,6 @@ static inline struct soft_vcpu *soft_of(struct x86_state *s)
  * X86_UNHANDLED: no block can be made here (an instruction that crosses the page, MMIO, #UD): take a single step.
  */
 enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **b);
-/*
- * Before generated code is entered at b by a look-up: blocks of a page are linked to each other and are not looked at again,
- * so all that have generated code must be what memory holds. False: one is not; all of the page are invalid now.
- */
-bool soft_check_page(struct soft_vcpu *sv, struct soft_block *b);
 void soft_flush_blocks(struct soft_vcpu *sv);
 int soft_blocks_init(struct soft_vcpu *sv);
 void soft_blocks_free(struct soft_vcpu *sv);

@@ -488,7 +488,7 @@ static struct soft_block *next_block(struct soft_vcpu *sv)
 		return NULL;
 	if (soft_find_block(sv, s->rip, &b) != X86_OK || sv->flush_wanted)
 		return NULL; /* faults are raised by the caller, who looks again */
-	return tr_usable(sv, b) && soft_check_page(sv, b) ? b : NULL;
+	return tr_usable(sv, b) ? b : NULL;
 }
 
 /* For lockstep: the kick entry of a block that overwrites the flags first has not saved them. */
