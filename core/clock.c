@@ -326,6 +326,7 @@ int clock_create(struct vcpu *v)
 
 void clock_reset(struct vcpu *v, bool init)
 {
+	pv_reset(v);
 	if (init)
 		return;
 	v->clock->system_time_msr = 0;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Machine-check banks (SDM, "Machine-Check Architecture"): the MSRs, and errors that user space injects.
- * CMCI and LMCE are not offered.
+ * LMCE is not offered.
  */
+#include "irqchip.h"
 #include "parts.h"
 
 #define MCG_CTL_P (1ull << 8)
+#define MCG_CMCI_P (1ull << 10)
 #define MCG_SER_P (1ull << 24)
 #define MCG_STATUS_MCIP (1ull << 2)
 #define MCI_VAL (1ull << 63)
@@ -14,6 +16,8 @@
 #define MCI_PCC (1ull << 57)
 #define MCI_S (1ull << 56)
 #define MCI_AR (1ull << 55)
+#define CTL2_CMCI_EN (1ull << 30)
+#define CTL2_THRESHOLD 0x7fffull
 #define HWCR_STATUS_WRITE (1ull << 18)
 
 #define MSR_MCG_CAP 0x179
@@ -24,7 +28,7 @@
 
 enum { BANK_CTL, BANK_STATUS, BANK_ADDR, BANK_MISC };
 
-const u64 mce_supported_cap = MCG_CTL_P | MCG_SER_P;
+const u64 mce_supported_cap = MCG_CTL_P | MCG_CMCI_P | MCG_SER_P;
 
 int mce_create(struct vcpu *v)
 {
@@ -55,6 +59,8 @@ int mce_setup(struct vcpu *v, u64 mcg_cap)
 		m->mcg_ctl = ~0ull;
 	for (i = 0; i < banks; i++)
 		m->bank[4 * i + BANK_CTL] = ~0ull;
+	memset(m->ctl2, 0, sizeof(m->ctl2));
+	lapic_set_cmci(v, mcg_cap & MCG_CMCI_P);
 	return 0;
 }
 
@@ -71,8 +77,10 @@ int mce_read_msr(struct vcpu *v, u32 index, u64 *val, bool host)
 	default: break;
 	}
 	if (index < MSR_MC0_CTL) { /* MCi_CTL2: without CMCI only user space may look */
-		*val = 0;
-		return host && index - MSR_MC0_CTL2 < nr_banks(m) ? MSR_OK : MSR_INVALID;
+		if (index - MSR_MC0_CTL2 >= nr_banks(m) || !(host || m->mcg_cap & MCG_CMCI_P))
+			return MSR_INVALID;
+		*val = m->ctl2[index - MSR_MC0_CTL2];
+		return MSR_OK;
 	}
 	if (index - MSR_MC0_CTL >= 4 * nr_banks(m))
 		return MSR_INVALID;
@@ -98,6 +106,16 @@ static int write_bank(struct vcpu *v, u32 reg, u64 val, bool host)
 	return MSR_OK;
 }
 
+static int write_ctl2(struct mce_state *m, u32 bank, u64 val, bool host)
+{
+	if (bank >= nr_banks(m) || val & ~(CTL2_CMCI_EN | CTL2_THRESHOLD))
+		return MSR_INVALID;
+	if (!(m->mcg_cap & MCG_CMCI_P) && (val || !host))
+		return MSR_INVALID;
+	m->ctl2[bank] = val;
+	return MSR_OK;
+}
+
 int mce_write_msr(struct vcpu *v, u32 index, u64 val, bool host)
 {
 	struct mce_state *m = v->mce;
@@ -114,7 +132,7 @@ int mce_write_msr(struct vcpu *v, u32 index, u64 val, bool host)
 	default: break;
 	}
 	if (index < MSR_MC0_CTL)
-		return host && !val && index - MSR_MC0_CTL2 < nr_banks(m) ? MSR_OK : MSR_INVALID;
+		return write_ctl2(m, index - MSR_MC0_CTL2, val, host);
 	return write_bank(v, index - MSR_MC0_CTL, val, host);
 }
 
@@ -127,7 +145,7 @@ static void log_error(u64 *bank, const struct kvm_x86_mce *mce, u64 more_status)
 	bank[BANK_MISC] = mce->misc;
 }
 
-/* Uncorrected and no action required: logged only. */
+/* Uncorrected and no action required: logged, and told by CMCI where the bank asks for it. */
 static bool is_ucna(const struct kvm_x86_mce *mce)
 {
 	return !mce->mcg_status && !(mce->status & (MCI_PCC | MCI_S | MCI_AR)) && mce->status & MCI_UC;
@@ -163,6 +181,8 @@ int mce_inject(struct vcpu *v, const struct kvm_x86_mce *mce)
 	if (is_ucna(mce)) {
 		log_error(bank, mce, 0);
 		m->mcg_status = mce->mcg_status;
+		if (m->mcg_cap & MCG_CMCI_P && m->ctl2[mce->bank] & CTL2_CMCI_EN)
+			lapic_raise_cmci(v);
 	} else if (mce->status & MCI_UC) {
 		inject_uncorrected(v, bank, mce);
 	} else if (!(bank[BANK_STATUS] & MCI_VAL) || !(bank[BANK_STATUS] & MCI_UC)) {

@@ -344,6 +344,31 @@ static int write_wall_clock(struct vcpu *v, const struct msr_desc *d, u32 index,
 	return MSR_OK;
 }
 
+static int read_pv(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host)
+{
+	const struct clock_state *c = v->clock;
+
+	switch (index) {
+	case MSR_KVM_STEAL_TIME: *val = c->steal_msr; break;
+	case MSR_KVM_PV_EOI_EN: *val = c->pv_eoi_msr; break;
+	case MSR_KVM_ASYNC_PF_EN: *val = c->apf_enable_msr; break;
+	case MSR_KVM_ASYNC_PF_INT: *val = c->apf_vector_msr; break;
+	default: *val = 0; /* ASYNC_PF_ACK */
+	}
+	return MSR_OK;
+}
+
+static int write_pv(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
+{
+	switch (index) {
+	case MSR_KVM_STEAL_TIME: return pv_write_steal(v, val);
+	case MSR_KVM_PV_EOI_EN: return pv_write_eoi(v, val);
+	case MSR_KVM_ASYNC_PF_EN: return pv_write_apf(v, val);
+	case MSR_KVM_ASYNC_PF_INT: return pv_write_apf_vector(v, val);
+	default: return pv_write_apf_ack(v, val);
+	}
+}
+
 static int read_system_time(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host)
 {
 	*val = v->clock->system_time_msr;
@@ -455,9 +480,14 @@ const struct msr_desc msr_table[] = {
 	  FN(wall_clock) },
 	{ ONE(MSR_KVM_SYSTEM_TIME_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1,
 	  FN(system_time) },
+	{ ONE(MSR_KVM_ASYNC_PF_EN), .flags = MSR_EMULATED, .pv = KVM_FEATURE_ASYNC_PF + 1, FN(pv) },
+	{ ONE(MSR_KVM_STEAL_TIME), .flags = MSR_EMULATED, .pv = KVM_FEATURE_STEAL_TIME + 1, FN(pv) },
+	{ ONE(MSR_KVM_PV_EOI_EN), .flags = MSR_EMULATED, .pv = KVM_FEATURE_PV_EOI + 1, FN(pv) },
 	{ ONE(MSR_KVM_POLL_CONTROL), .flags = MSR_EMULATED, .pv = KVM_FEATURE_POLL_CONTROL + 1,
 	  KEPT(poll_control), .value = 1,
 	  .writable = 1 },
+	{ ONE(MSR_KVM_ASYNC_PF_INT), .flags = MSR_EMULATED, .pv = KVM_FEATURE_ASYNC_PF_INT + 1, FN(pv) },
+	{ ONE(MSR_KVM_ASYNC_PF_ACK), .flags = MSR_EMULATED, .pv = KVM_FEATURE_ASYNC_PF_INT + 1, FN(pv) },
 	{ ONE(X86_MSR_EFER), STATE(efer), .state = STATE_CR, .write = write_efer },
 	{ REG(X86_MSR_STAR, star) },
 	{ REG(X86_MSR_LSTAR, lstar) | MSR_CANONICAL },

@@ -25,6 +25,7 @@ struct msr_state {
 struct mce_state {
 	u64 mcg_cap, mcg_status, mcg_ctl;
 	u64 bank[4 * MCE_MAX_BANKS]; /* CTL, STATUS, ADDR, MISC of each */
+	u64 ctl2[MCE_MAX_BANKS];
 };
 
 /* Time of one vCPU. M, but tsc_generation: vm->clock_lock. */
@@ -33,6 +34,11 @@ struct clock_state {
 	u64 tsc_adjust;      /* IA32_TSC_ADJUST */
 	u64 tsc_generation;  /* whose offset this vCPU has */
 	bool guest_paused;   /* KVM_KVMCLOCK_CTRL: tell the guest once */
+	/* Other paravirtual pages (pv.c), as their MSRs have them. */
+	u64 steal_msr, pv_eoi_msr, apf_enable_msr, apf_vector_msr;
+	u64 stolen;      /* the thread's waiting time at the last update, ns */
+	bool steal_init; /* stolen is not valid */
+	bool apf_wake;   /* tell the guest that all its pages are there */
 };
 
 int msrs_create(struct vcpu *v);
@@ -44,6 +50,13 @@ int clock_create(struct vcpu *v);
 void clock_reset(struct vcpu *v, bool init);
 void clock_destroy(struct vcpu *v);
 void cpuid_destroy(struct vcpu *v);
+/* pv.c: MSRs. enum msr_result. */
+void pv_reset(struct vcpu *v);
+int pv_write_steal(struct vcpu *v, u64 val);
+int pv_write_eoi(struct vcpu *v, u64 val);
+int pv_write_apf(struct vcpu *v, u64 val);
+int pv_write_apf_vector(struct vcpu *v, u64 val);
+int pv_write_apf_ack(struct vcpu *v, u64 val);
 
 bool cpuid_host_is_amd(void);
 /* Is this bit of a leaf's register set in the guest's table? For rules of MSRs that belong to a feature. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Paravirtual pages that the guest has asked for by MSR (Linux, "Documentation/virt/kvm/x86/msr.rst"):
- * kvmclock's time page per vCPU and the wall clock. A page is written under a version number that is odd
+ * kvmclock's time page per vCPU, the wall clock, steal time. A page is written under a version number that is odd
  * meanwhile.
  */
 #include "irqchip.h"
@@ -112,7 +112,129 @@ void vcpu_clock_update(struct vcpu *v)
 	write_versioned(vm, gpa, old.version, &t, sizeof(t));
 }
 
-/* Steal time is not offered (no MSR, no CPUID bit): nothing raises REQ_STEAL_UPDATE. See docs/status.md. */
+/* --- steal time, asynchronous page faults, EOI without exit ------------------------------------------------- */
+
+#define STEAL_RESERVED 0x3eull
+#define STEAL_INTERVAL_MS 4
+#define APF_RESERVED 0x30ull
+#define APF_AS_PF_VMEXIT BIT(2)
+#define APF_AS_INT BIT(3)
+#define APF_ALL_READY 0xffffffffu
+
+struct pv_steal {
+	u64 steal;
+	u32 version;
+	u32 flags;
+};
+
+void pv_reset(struct vcpu *v)
+{
+	struct clock_state *c = v->clock;
+
+	c->steal_msr = c->pv_eoi_msr = c->apf_enable_msr = c->apf_vector_msr = 0;
+	c->apf_wake = false;
+	v->steal_next = ~0ull;
+}
+
+/* Linux's rules; the page is filled when the request is served, by the vCPU's own thread. */
+int pv_write_steal(struct vcpu *v, u64 val)
+{
+	struct clock_state *c = v->clock;
+
+	if (val & STEAL_RESERVED)
+		return MSR_INVALID;
+	c->steal_msr = val;
+	c->steal_init = true;
+	v->steal_next = val & PV_ENABLE ? 0 : ~0ull;
+	if (val & PV_ENABLE)
+		vcpu_request(v, REQ_STEAL_UPDATE);
+	return MSR_OK;
+}
+
+/* The host may set a bit in that word to save the guest an EOI; it need not, and where an EOI is cheap it does not. */
+int pv_write_eoi(struct vcpu *v, u64 val)
+{
+	if (val & 2)
+		return MSR_INVALID;
+	v->clock->pv_eoi_msr = val;
+	return MSR_OK;
+}
+
+/*
+ * Guest memory that is not there makes its vCPU wait; no page is ever reported as missing. A guest that comes from another
+ * host may have tasks that wait for pages of that host: all are ready here.
+ */
+int pv_write_apf(struct vcpu *v, u64 val)
+{
+	if (val & (APF_RESERVED | APF_AS_PF_VMEXIT))
+		return MSR_INVALID;
+	if (!v->lapic)
+		return val ? MSR_INVALID : MSR_OK;
+	v->clock->apf_enable_msr = val;
+	v->clock->apf_wake = val & PV_ENABLE && val & APF_AS_INT;
+	if (v->clock->apf_wake)
+		vcpu_request(v, REQ_STEAL_UPDATE);
+	return MSR_OK;
+}
+
+int pv_write_apf_vector(struct vcpu *v, u64 val)
+{
+	if (val >> 8 || !v->lapic)
+		return MSR_INVALID;
+	v->clock->apf_vector_msr = val;
+	return MSR_OK;
+}
+
+/* The guest has seen the token: there is room for the next. */
+int pv_write_apf_ack(struct vcpu *v, u64 val)
+{
+	if (val & 1 && v->clock->apf_wake)
+		vcpu_request(v, REQ_STEAL_UPDATE);
+	return MSR_OK;
+}
+
+static void wake_all_tasks(struct vcpu *v)
+{
+	struct clock_state *c = v->clock;
+	const struct lapic_message m = { .vector = (u8)c->apf_vector_msr, .delivery = DELIVER_FIXED, .shorthand = 1 };
+	u64 gpa = (c->apf_enable_msr & ~63ull) + 4;
+	u32 token = APF_ALL_READY, there;
+
+	if (vm_read_guest(v->vm, gpa, &there, sizeof(there)) || there)
+		return;
+	c->apf_wake = false;
+	if (!vm_write_guest(v->vm, gpa, &token, sizeof(token)))
+		lapic_deliver(v->vm, v, &m);
+}
+
+static void update_steal(struct vcpu *v)
+{
+	struct clock_state *c = v->clock;
+	u64 gpa = c->steal_msr & ~(PV_ENABLE | STEAL_RESERVED), now = host_run_delay_ns();
+	struct pv_steal t;
+
+	v->steal_next = host_tsc() + (u64)host_tsc_khz() * STEAL_INTERVAL_MS;
+	/* The first look, or another thread than last time: nothing to compare with. */
+	if (c->steal_init || now < c->stolen)
+		c->stolen = now;
+	c->steal_init = false;
+	if (vm_read_guest(v->vm, gpa, &t, sizeof(t)))
+		return;
+	t.steal += now - c->stolen;
+	c->stolen = now;
+	t.version = (t.version + 1) | 1;
+	if (vm_write_guest(v->vm, gpa + offsetof(struct pv_steal, version), &t.version, sizeof(t.version)))
+		return;
+	t.flags = 0;
+	vm_write_guest(v->vm, gpa, &t, sizeof(t));
+	t.version++;
+	vm_write_guest(v->vm, gpa + offsetof(struct pv_steal, version), &t.version, sizeof(t.version));
+}
+
 void vcpu_steal_update(struct vcpu *v)
 {
+	if (v->clock->steal_msr & PV_ENABLE)
+		update_steal(v);
+	if (v->clock->apf_wake)
+		wake_all_tasks(v);
 }

@@ -183,6 +183,8 @@ static enum run_result serve_requests(struct vcpu *v)
 	if (likely(!__atomic_load_n(&v->requests, __ATOMIC_RELAXED)))
 		return RUN_AGAIN;
 	v->stat->request_exits++;
+	if (unlikely(host_tsc() >= v->steal_next))
+		vcpu_request(v, REQ_STEAL_UPDATE);
 	/* The signal itself is looked at between turns. Events, NMIs and SMIs are found by arbitration. */
 	__atomic_fetch_and(&v->requests,
 			   ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_SMI | REQ_PAUSE | REQ_USER | REQ_UNHALT),

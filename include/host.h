@@ -90,6 +90,9 @@ u64 host_realtime_ns(void); /* CLOCK_REALTIME since 1970 */
 u64 host_tsc(void);
 u32 host_tsc_khz(void); /* measured or read once */
 
+/* Nanoseconds that the calling thread has waited for a processor since it began; 0 where nobody counts. */
+u64 host_run_delay_ns(void);
+
 /* fn runs in timer context (another thread; interrupt context in the kernel): host_lock only. */
 void host_timer_init(struct host_timer *t, void (*fn)(void *arg), void *arg);
 void host_timer_start(struct host_timer *t, u64 expires_ns); /* absolute host_now_ns(); re-arms */

@@ -181,6 +181,7 @@ struct vcpu {
 	u32 srcu_idx;              /* M  the srcu section of KVM_RUN */
 	bool check_state;          /* M  user space has changed the state: is it one that a processor can be in? */
 	bool ran;                  /* M  has been run: CPUID may not change any more */
+	u64 steal_next;            /* M  host TSC when steal time is to be looked at again; ~0: never */
 	u32 pv_features;           /* M  EAX of the guest's KVM feature leaf */
 	bool pv_enforce;           /* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
 	u64 xcr0_supported;        /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Clocks and timers. */
 #include <linux/hrtimer.h>
+#include <linux/sched.h>
 #include <linux/timekeeping.h>
 #include <asm/tsc.h>
 #include "linux.h"
@@ -67,4 +68,13 @@ void host_timer_cancel(struct host_timer *t)
 void host_timer_destroy(struct host_timer *t)
 {
 	hrtimer_cancel(hrtimer_of(t));
+}
+
+u64 host_run_delay_ns(void)
+{
+#ifdef CONFIG_SCHED_INFO
+	return current->sched_info.run_delay;
+#else
+	return 0;
+#endif
 }

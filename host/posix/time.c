@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Clocks. The system's clocks are read through the vDSO: no system call. */
+#include <fcntl.h>
 #include "posix.h"
 
 #define NSEC 1000000000ull
@@ -85,4 +86,26 @@ u32 host_tsc_khz(void)
 	pthread_once(&once, measure_tsc);
 	errno = saved;
 	return tsc_khz;
+}
+
+/* The second number of "ticks-run wait-ns slices". */
+u64 host_run_delay_ns(void)
+{
+	int saved = errno, fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	char text[96];
+	ssize_t n, i = 0;
+	u64 ns = 0;
+
+	if (fd < 0) {
+		errno = saved;
+		return 0;
+	}
+	n = sys_read(fd, text, sizeof(text));
+	sys_close(fd);
+	errno = saved;
+	while (i < n && text[i] != ' ')
+		i++;
+	for (i++; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+		ns = ns * 10 + (u64)(text[i] - '0');
+	return ns;
 }
