@@ -75,11 +75,12 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 }
 
 /* Go to the linear address in r13, by the hash table. Flags are saved. */
-static void look_up(struct front *f)
+static void look_up(struct front *f, bool indirect)
 {
 	struct emit *e = &f->e;
 	struct emit_mem entry = { .base = X86_R12, .index = NOREG };
 	const u8 *out = f->sv->tr.exit_lookup;
+	u8 *miss, *kick;
 
 	tr_saved_flags(f);
 	emit8(e, 0x45), emit8(e, 0x0f), emit8(e, 0xb7), emit8(e, 0xe5);       /* movzx r12d, r13w */
@@ -87,9 +88,14 @@ static void look_up(struct front *f)
 	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
 	entry.disp = f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin);
 	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
-	emit_jcc(e, 5, out);
+	miss = emit_jcc(e, 5, out);
 	tr_emit_test_requests(e);
-	emit_jcc(e, 5, out);
+	kick = emit_jcc(e, 5, out);
+	if (!f->m32 && indirect) {
+		f->indirect[0] = miss;
+		f->indirect[1] = kick;
+		f->indirect_site = tr_new_site(f, SITE_INDIRECT);
+	}
 	entry.disp = offsetof(struct hash_entry, page_base);
 	emit_load(e, X86_R13, entry);
 	emit_store(e, X86_R13, GS_MEM(GEN(GEN_PAGE_BASE)));
@@ -109,6 +115,17 @@ static bool linkable(const struct front *f, s64 target)
 	return target >= 0 && target < (s64)X86_PAGE_SIZE && !crossing_at(f, target);
 }
 
+/* Out of line: the target may be no address at all, then the branch has to be undone (tr_run). */
+void tr_emit_indirect_exit(struct front *f)
+{
+	if (!f->indirect[0])
+		return;
+	emit_patch(&f->e, f->indirect[0], emit_here(&f->e));
+	emit_patch(&f->e, f->indirect[1], emit_here(&f->e));
+	emit_mov_imm(&f->e, X86_R12, f->indirect_site);
+	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
+}
+
 /* Control goes to that offset from the page's start, in it or elsewhere. */
 static void go_to(struct front *f, s64 target)
 {
@@ -117,7 +134,7 @@ static void go_to(struct front *f, s64 target)
 	} else {
 		tr_saved_flags(f);
 		tr_linear(f, X86_R13, target);
-		look_up(f);
+		look_up(f, false);
 	}
 	f->ended = true;
 }
@@ -287,7 +304,7 @@ static bool call(struct front *f)
 	}
 	tr_saved_flags(f);
 	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
-	look_up(f);
+	look_up(f, true);
 	return true;
 }
 
@@ -302,7 +319,7 @@ static bool jump(struct front *f)
 	indirect_target(f);
 	tr_saved_flags(f);
 	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
-	look_up(f);
+	look_up(f, true);
 	return true;
 }
 
@@ -316,7 +333,7 @@ static bool ret(struct front *f)
 	m = tr_access_at(f, X86_R14, f->word, false);
 	load_word(f, X86_R13, m);
 	move_rsp(f, f->word + (s32)(f->i->nr_operands ? (u16)f->i->imm : 0));
-	look_up(f);
+	look_up(f, true);
 	return true;
 }
 

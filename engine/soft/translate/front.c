@@ -378,6 +378,7 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	t->nr = (u16)f.k;
 	tr_emit_exits(&f);
 	tr_emit_slow_parts(&f);
+	tr_emit_indirect_exit(&f);
 	tr_emit_asides(&f);
 	if (f.e.overflow) {
 		tr->nr_sites = sites;

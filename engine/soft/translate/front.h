@@ -61,6 +61,8 @@ struct front {
 	unsigned nr_aside;
 	struct exit_part exit[8];
 	unsigned nr_exits;
+	u8 *indirect[2]; /* branches to the way out of an indirect branch, which ends the block, or NULL */
+	u32 indirect_site;
 	bool ended; /* control has left the block for good */
 };
 
@@ -109,6 +111,8 @@ void tr_fall_through(struct front *f);
 /* The branch whose rel32 is at jump leaves at that site. */
 void tr_exit_if(struct front *f, u8 *jump, u32 site, bool saved);
 void tr_emit_exits(struct front *f);
+/* The out-of-line part of an indirect branch. */
+void tr_emit_indirect_exit(struct front *f);
 /* cmp dword gs:[requests], 0 */
 void tr_emit_test_requests(struct emit *e);
 /* reg = linear address of the byte at that offset (may lie outside the page) of the code page. Keeps flags. */

@@ -538,15 +538,40 @@ static bool agreed(struct soft_vcpu *sv, const struct soft_block *b, unsigned k,
 	return false;
 }
 
+/* A near branch to an address that is not canonical faults itself: RSP back to where it was. */
+static void undo_branch(struct x86_state *s, const struct x86_insn *i)
+{
+	if (i->op == X86_OP_RET_NEAR)
+		s->gpr[X86_RSP] -= 8 + (i->nr_operands ? (u16)i->imm : 0);
+	else if (i->op == X86_OP_CALL_NEAR)
+		s->gpr[X86_RSP] += 8;
+}
+
+static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
+{
+	struct x86_state *s = &sv->vcpu->state;
+
+	flags_from_cell(s);
+	s->rip = s->gen[GEN_R13];
+	sv->tr.stat.lookups++;
+	if (!agreed(sv, NULL, 0, RFLAGS_ARITH, r))
+		return NULL;
+	return next_code(sv);
+}
+
 /* Generated code left at a site. */
 static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result *r)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct soft_block *b;
 
+	if (site->kind == SITE_INDIRECT && x86_canonical(s, s->gen[GEN_R13]))
+		return looked_up(sv, r);
+	if (site->kind == SITE_INDIRECT)
+		undo_branch(s, &site->block->insn[site->insn]);
 	if (site->flags_saved || site->kind == SITE_LINK)
 		flags_from_cell(s);
-	if (site->kind == SITE_INSN) {
+	if (site->kind != SITE_LINK) {
 		s->rip = insn_rip(s, site);
 		if (!agreed(sv, site->block, site->insn, RFLAGS_ARITH, r))
 			return NULL;
@@ -562,18 +587,6 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 	if (site->jump && !sv->tr.full && !b->page2)
 		patch_link(&sv->tr, site, b->tr);
 	return b->tr->saved;
-}
-
-static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
-{
-	struct x86_state *s = &sv->vcpu->state;
-
-	flags_from_cell(s);
-	s->rip = s->gen[GEN_R13];
-	sv->tr.stat.lookups++;
-	if (!agreed(sv, NULL, 0, RFLAGS_ARITH, r))
-		return NULL;
-	return next_code(sv);
 }
 
 static const u8 *unwound(struct soft_vcpu *sv, enum x86_result *r)

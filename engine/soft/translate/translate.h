@@ -119,7 +119,11 @@ struct tr_block {
 enum tr_fpu_level { TR_FPU_NONE, TR_FPU_SSE, TR_FPU_AVX };
 
 /* A place in generated code that leaves it: index is in r12 at the exit. */
-enum tr_site_kind { SITE_LINK, SITE_INSN };
+enum tr_site_kind {
+	SITE_LINK,
+	SITE_INSN,
+	SITE_INDIRECT /* after an indirect branch: its instruction; target in r13 */
+};
 struct tr_site {
 	struct soft_block *block;
 	u8 *jump;   /* SITE_LINK: rw address of the rel32 to patch, or NULL */
