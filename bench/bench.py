@@ -31,6 +31,20 @@ def die(message):
     sys.exit("bench: " + message)
 
 
+def go_first():
+    """
+    In a child: the highest priority, if root. Other load of the machine hits long units of work harder than short ones. Linux
+    schedules groups by session first.
+    """
+    try:
+        os.setsid()
+        with open("/proc/self/autogroup", "w") as group:
+            group.write("-20")
+        os.nice(-20)
+    except OSError:
+        pass
+
+
 class Runner:
     """Starts the benchmark program in one form and parses what it prints."""
 
@@ -55,6 +69,7 @@ class Runner:
         figures, to_init = {}, None
         start = time.monotonic()
         process = subprocess.Popen(self.command(form, only, seconds, cpus), stdin=subprocess.DEVNULL,
+                                   preexec_fn=go_first,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         lines = []
         for line in process.stdout:
@@ -198,7 +213,7 @@ def report(series, options):
     load = os.getloadavg()
     head = [f"{datetime.date.today()}, {cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, {version}, guest"
             f" {os.path.basename(options.kernel)}; {options.rounds} rounds of {options.seconds} s a workload"
-            f" (interpreter: {min(options.rounds, options.interpreter_rounds)}), interleaved; load average at the end"
+            f" (interpreter: {min(options.rounds, options.interpreter_rounds)}), interleaved, at the highest priority if root; load average at the end"
             f" {load[0]:.1f}.", ""]
     return "\n".join(head + work_table(series) + [""] + mean_table(series) + other_tables(series)) + "\n"
 

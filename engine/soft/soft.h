@@ -112,9 +112,9 @@ struct soft_block {
 	struct x86_insn insn[];
 };
 
-#define BLOCK_HASH_BITS 14
+#define BLOCK_HASH_BITS 17
 #define PAGE_HASH_BITS 12
-#define JUMP_CACHE_BITS 12
+#define JUMP_CACHE_BITS 14
 
 /* Where rip leads in the current context; valid while key == soft_vcpu.key. */
 struct jump_entry {
