@@ -2,7 +2,7 @@
 /*
  * guest-work - what programs do to a machine, with results that do not depend on the machine: the
  * output in a guest must be the output on the host, byte for byte. Nothing here prints a time, an
- * address, a pid or a feature of the CPU. A static program without arguments.
+ * address, a pid or a feature of the CPU. A static program without arguments, for 64 bits or (-m32) 32.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +25,16 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef __x86_64__
+typedef unsigned __int128 widest;
+#define REG(regs, name) ((regs).r##name)
+#define STACK_AX "%%rax"
+#else
+typedef uint64_t widest;
+#define REG(regs, name) ((regs).e##name)
+#define STACK_AX "%%eax"
+#endif
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -77,7 +87,7 @@ static void *map_anonymous(size_t size)
 static void work_integers(void)
 {
 	uint64_t sum = 1;
-	unsigned __int128 wide = 0;
+	widest wide = 0;
 
 	random_state = 42;
 	for (unsigned int i = 0; i < 300000; i++) {
@@ -86,10 +96,10 @@ static void work_integers(void)
 		sum += a / b + a % b + (int64_t)a / (int64_t)((b >> 32) | 1);
 		sum ^= sum << (a & 63) | sum >> (-a & 63);
 		sum += __builtin_popcountll(a) + __builtin_clzll(b) + __builtin_ctzll(b);
-		wide += (unsigned __int128)a * b;
+		wide += (widest)a * b;
 		sum -= __builtin_bswap64(a) ^ (uint16_t)b * (uint8_t)a;
 	}
-	printf("integers %016llx %016llx%016llx\n", (unsigned long long)sum, (unsigned long long)(wide >> 64),
+	printf("integers %016llx %016llx%016llx\n", (unsigned long long)sum, (unsigned long long)(wide >> 4 * sizeof(wide)),
 	       (unsigned long long)wide);
 }
 
@@ -509,11 +519,11 @@ static void work_ptrace(void)
 	if (child == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
-		__asm__ volatile("int3\n\tmov $50, %%ecx\n\txor %%eax, %%eax\n"
-				 "1:\tadd %%ecx, %%eax\n\tpush %%rax\n\tpop %%rax\n\tdec %%ecx\n\tjnz 1b\n\tint3"
+		__asm__ volatile("xor %%eax, %%eax\n\txor %%ecx, %%ecx\n\tint3\n\tmov $50, %%ecx\n\txor %%eax, %%eax\n"
+				 "1:\tadd %%ecx, %%eax\n\tpush " STACK_AX "\n\tpop " STACK_AX "\n\tdec %%ecx\n\tjnz 1b\n\tint3"
 				 :
 				 :
-				 : "rax", "rcx", "memory", "cc");
+				 : "eax", "ecx", "memory", "cc");
 		_exit(5);
 	}
 	waitpid(child, &status, 0);
@@ -525,8 +535,8 @@ static void work_ptrace(void)
 			break;
 		ptrace(PTRACE_GETREGS, child, NULL, &regs);
 		steps++;
-		sum += regs.rax + regs.rcx + (regs.eflags & 0x8d5);
-		if ((ptrace(PTRACE_PEEKTEXT, child, (void *)(regs.rip - 1), NULL) & 0xff) == 0xcc)
+		sum += REG(regs, ax) + REG(regs, cx) + (regs.eflags & 0x8d5);
+		if ((ptrace(PTRACE_PEEKTEXT, child, (void *)(REG(regs, ip) - 1), NULL) & 0xff) == 0xcc)
 			break;
 	}
 	ptrace(PTRACE_CONT, child, NULL, NULL);
