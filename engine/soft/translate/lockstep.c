@@ -285,6 +285,7 @@ static void run(struct lockstep *l, struct x86_state *s)
 	const struct soft_block *b = l->block;
 	unsigned n, stores;
 	enum x86_result r;
+	u8 shadow;
 	u64 rip;
 
 	note_point(l, s, l->done, true);
@@ -295,10 +296,13 @@ static void run(struct lockstep *l, struct x86_state *s)
 			return;
 		rip = s->rip;
 		stores = l->nr_stores;
+		shadow = s->shadow;
 		s->rip = rip + i->len;
 		r = i->exec(s, i);
 		if (r != X86_OK)
 			return;
+		if (shadow) /* generated code goes on behind STI as if nothing were the matter */
+			s->shadow = 0;
 		for (n = stores; n < l->nr_stores; n++)
 			memcpy(l->store[n].new, l->store[n].host, l->store[n].len);
 		l->done++;
