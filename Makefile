@@ -73,7 +73,7 @@ $(BUILD)/libanykvm.a: $(BUILD)/libanykvm.o
 $(BUILD)/libanykvm.so: $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm.so.0 -Wl,-z,defs -o $@ $^ -pthread
-$(BUILD)/anykvm: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
+$(BUILD)/anykvm: $(call obj,$(CLI_SRC) shim/program.c shim/start.c) $(BUILD)/libanykvm.a
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDSAN) -o $@ $^ -pthread -l:libjansson.a
 
@@ -92,12 +92,12 @@ install: all
 	install -m 755 $(BUILD)/libanykvm.so $(DESTDIR)$(PREFIX)/lib/libanykvm.so.0
 	ln -sf libanykvm.so.0 $(DESTDIR)$(PREFIX)/lib/libanykvm.so
 	install -m 644 $(BUILD)/libanykvm.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(BUILD)/libanykvm-preload.so $(DESTDIR)$(PREFIX)/lib/anykvm/
+	install -m 755 $(BUILD)/libanykvm-preload.so $(BUILD)/anykvm-inject $(DESTDIR)$(PREFIX)/lib/anykvm/
 	install -m 644 include/anykvm.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 docs/anykvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/anykvm lib/libanykvm.so.0 lib/libanykvm.so lib/libanykvm.a \
-		lib/anykvm/libanykvm-preload.so include/anykvm.h share/man/man1/anykvm.1)
+		lib/anykvm/libanykvm-preload.so lib/anykvm/anykvm-inject include/anykvm.h share/man/man1/anykvm.1)
 
 .PHONY: clean
 clean:

@@ -2,8 +2,9 @@
 /* anykvm run, anykvm env - a program that uses /dev/kvm, on anykvm's engines. */
 #include "command.h"
 #include "message.h"
+#include "../shim/program.h"
+#include "../shim/start.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -20,6 +21,7 @@ static const char run_help[] = "usage: anykvm run [OPTIONS] -- PROGRAM [ARGUMENT
 			       "Runs a program for which /dev/kvm exists, also where this machine has none.\n"
 			       "\n"
 			       "  --engine NAME    auto, interpreter, translator or lockstep (auto)\n"
+			       "  --route NAME     how /dev/kvm comes to it: auto, preload or inject (auto)\n"
 			       "  --trace FILE     as anykvm trace -o FILE -- PROGRAM\n"
 			       "  --verbose        say what is done, and log what the library has to say\n"
 			       "  --help           this text\n"
@@ -32,17 +34,20 @@ static const char env_help[] = "usage: anykvm env [--engine NAME] [--trace FOLDE
 
 enum { STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
+enum route { ROUTE_AUTO, ROUTE_PRELOAD, ROUTE_INJECT };
+
 struct run_options {
+	enum route route;
 	const char *engine;
 	const char *trace; /* run: file; env: folder, absolute */
 	bool verbose;
 };
 
 /*
- * The preloaded library lies beside the command (in a build tree), or where `make install` puts it:
+ * The parts of each route lie beside the command (in a build tree), or where `make install` puts them:
  * ../lib/anykvm from the command's folder. False: neither, with a message.
  */
-static bool find_preload(char *path, size_t size)
+static bool find_part(const char *name, char *path, size_t size)
 {
 	static const char *const places[] = { "", "../lib/anykvm/" };
 	char self[PATH_MAX];
@@ -57,11 +62,10 @@ static bool find_preload(char *path, size_t size)
 	slash = strrchr(self, '/');
 	*slash = 0;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if ((size_t)snprintf(path, size, "%s/%s%s", self, places[i], PRELOAD_NAME) < size &&
-		    access(path, R_OK) == 0)
+		if ((size_t)snprintf(path, size, "%s/%s%s", self, places[i], name) < size && access(path, R_OK) == 0)
 			return true;
 	}
-	message("%s is not beside the command nor in ../lib/anykvm: run make, or make install", PRELOAD_NAME);
+	message("%s is not beside the command nor in ../lib/anykvm: run make, or make install", name);
 	return false;
 }
 
@@ -71,6 +75,20 @@ static bool valid_engine(const char *name)
 	    !strcmp(name, "lockstep"))
 		return true;
 	message("--engine %s: the engines are auto, interpreter, translator and lockstep", name);
+	return false;
+}
+
+static bool parse_route(const char *name, enum route *route)
+{
+	static const char *const names[] = { "auto", "preload", "inject" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(name, names[i])) {
+			*route = (enum route)i;
+			return true;
+		}
+	}
+	message("--route %s: the routes are auto, preload and inject", name);
 	return false;
 }
 
@@ -92,11 +110,9 @@ static const char *absolute(const char *path)
 static bool parse(int argc, char **argv, const char *help, struct run_options *o, int *status)
 {
 	static const struct option options[] = {
-		{ "engine", required_argument, NULL, 'e' },
-		{ "trace", required_argument, NULL, 't' },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{ "engine", required_argument, NULL, 'e' }, { "route", required_argument, NULL, 'r' },
+		{ "trace", required_argument, NULL, 't' },  { "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },         { 0 },
 	};
 	int c;
 
@@ -108,6 +124,10 @@ static bool parse(int argc, char **argv, const char *help, struct run_options *o
 			if (!valid_engine(optarg))
 				return false;
 			o->engine = optarg;
+			break;
+		case 'r':
+			if (!parse_route(optarg, &o->route))
+				return false;
 			break;
 		case 't':
 			o->trace = absolute(optarg);
@@ -144,32 +164,6 @@ static bool find_program(const char *name, char *path, size_t size)
 	return false;
 }
 
-enum linking { LINKED_DYNAMIC, LINKED_STATIC, LINKED_FOREIGN, LINKED_OTHER };
-
-/* How the program at path is linked: the dynamic loader is what a preload needs. Scripts and the like are OTHER. */
-static enum linking linking_of(const char *path)
-{
-	enum linking result = LINKED_OTHER;
-	Elf64_Ehdr eh;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return result;
-	if (pread(fd, &eh, sizeof(eh), 0) == (ssize_t)sizeof(eh) && !memcmp(eh.e_ident, ELFMAG, SELFMAG)) {
-		result = eh.e_machine == EM_X86_64 && eh.e_ident[EI_CLASS] == ELFCLASS64 ? LINKED_STATIC
-											 : LINKED_FOREIGN;
-		for (unsigned i = 0; result == LINKED_STATIC && i < eh.e_phnum; i++) {
-			Elf64_Phdr ph;
-
-			if (pread(fd, &ph, sizeof(ph), (off_t)(eh.e_phoff + i * sizeof(ph))) == (ssize_t)sizeof(ph) &&
-			    ph.p_type == PT_INTERP)
-				result = LINKED_DYNAMIC;
-		}
-	}
-	close(fd);
-	return result;
-}
-
 /* Our library in front of what the user preloads. */
 static bool set_preload(const char *library)
 {
@@ -186,37 +180,100 @@ static bool set_preload(const char *library)
 	return ok;
 }
 
-static int run_program(const struct run_options *o, char **argv)
+/* The environment that both routes take their settings from. */
+static bool set_environment(const struct run_options *o)
 {
-	char library[PATH_MAX], program[PATH_MAX];
-	int err;
+	if ((o->engine && setenv("ANYKVM_ENGINE", o->engine, 1)) || (o->verbose && setenv("ANYKVM_LOG", "info", 0))) {
+		message("out of memory");
+		return false;
+	}
+	return true;
+}
 
-	if (!find_preload(library, sizeof(library)))
+static int exec_failed(const char *program)
+{
+	int err = errno;
+
+	message("%s: %s", program, strerror(err));
+	return err == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
+}
+
+static int run_preloaded(const struct run_options *o, const char *program, char **argv)
+{
+	char library[PATH_MAX];
+
+	if (!find_part(PRELOAD_NAME, library, sizeof(library)))
 		return STATUS_FAILED;
-	if (!find_program(argv[0], program, sizeof(program))) {
-		message("%s: not found", argv[0]);
-		return STATUS_NOT_FOUND;
-	}
-	switch (linking_of(program)) {
-	case LINKED_STATIC:
-		message("%s is statically linked: anykvm run cannot reach its system calls yet (see docs/status.md)",
-			program);
-		return STATUS_CANNOT_RUN;
-	case LINKED_FOREIGN: message("%s is not a 64-bit x86 program", program); return STATUS_CANNOT_RUN;
-	case LINKED_DYNAMIC:
-	case LINKED_OTHER: break;
-	}
-	if (!set_preload(library) || (o->engine && setenv("ANYKVM_ENGINE", o->engine, 1)) ||
-	    (o->verbose && setenv("ANYKVM_LOG", "info", 0))) {
+	if (!set_preload(library)) {
 		message("out of memory");
 		return STATUS_FAILED;
 	}
 	if (o->verbose)
 		message("%s with %s preloaded, engine %s", program, library, o->engine ? o->engine : "auto");
 	execv(program, argv);
-	err = errno;
-	message("%s: %s", program, strerror(err));
-	return err == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
+	return exec_failed(program);
+}
+
+static int run_injected(const struct run_options *o, struct program *p, char **argv)
+{
+	char inject[PATH_MAX], settings[2 * PATH_MAX];
+	char **all, **to;
+	int n = 0;
+
+	if (!find_part(INJECT_NAME, inject, sizeof(inject)))
+		return STATUS_FAILED;
+	while (argv[n])
+		n++;
+	all = to = calloc((size_t)n + PROGRAM_WORDS + 4, sizeof(*all));
+	if (!all) {
+		message("out of memory");
+		return STATUS_FAILED;
+	}
+	shim_settings(settings, sizeof(settings));
+	*to++ = (char *)INJECT_NAME;
+	*to++ = settings;
+	*to++ = p->path;
+	memcpy(to, p->word, (size_t)p->nr_words * sizeof(*to));
+	to += p->nr_words;
+	/* A script's name stands for argument 0. */
+	memcpy(to, argv + !!p->nr_words, (size_t)(n - !!p->nr_words) * sizeof(*to));
+	if (o->verbose)
+		message("%s by %s, engine %s", p->path, inject, o->engine ? o->engine : "auto");
+	execv(inject, all);
+	free(all);
+	return exec_failed(inject);
+}
+
+static int run_program(const struct run_options *o, char **argv)
+{
+	char path[PATH_MAX];
+	struct program p;
+	int r;
+
+	if (!find_program(argv[0], path, sizeof(path))) {
+		message("%s: not found", argv[0]);
+		return STATUS_NOT_FOUND;
+	}
+	r = program_examine(path, &p);
+	if (r < 0) {
+		errno = -r;
+		return exec_failed(path);
+	}
+	if (p.kind == PROGRAM_FOREIGN) {
+		message("%s is not a 64-bit x86 program", p.path);
+		return STATUS_CANNOT_RUN;
+	}
+	if (o->route == ROUTE_PRELOAD && p.kind == PROGRAM_RAW) {
+		message("%s makes its own system calls (it is static, or written in Go, or not for glibc): a preloaded "
+			"library does not reach it",
+			p.path);
+		return STATUS_CANNOT_RUN;
+	}
+	if (!set_environment(o))
+		return STATUS_FAILED;
+	if (o->route == ROUTE_INJECT || p.kind == PROGRAM_RAW)
+		return run_injected(o, &p, argv);
+	return run_preloaded(o, path, argv);
 }
 
 /* `anykvm trace` starts the program by cmd_run() again, without this option. */
@@ -250,6 +307,10 @@ int cmd_run(int argc, char **argv)
 		return status;
 	if (optind >= argc) {
 		message("run: name a program: anykvm run -- PROGRAM ARGUMENTS");
+		return STATUS_USAGE;
+	}
+	if (o.trace && o.route != ROUTE_AUTO) {
+		message("run: --route and --trace do not go together");
 		return STATUS_USAGE;
 	}
 	if (o.trace)
@@ -291,7 +352,7 @@ int cmd_env(int argc, char **argv)
 		message("env: takes no program; see anykvm run");
 		return STATUS_USAGE;
 	}
-	if (!find_preload(library, sizeof(library)))
+	if (!find_part(PRELOAD_NAME, library, sizeof(library)))
 		return STATUS_FAILED;
 	fputs("export LD_PRELOAD=", stdout);
 	print_quoted(library);

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # Formatter, linters, include directions. `make lint` runs all; CI calls it.
 
-LINT_SRC := $(wildcard x86/*.c core/*.c irqchip/*.c engine/soft/*.c engine/soft/translate/*.c host/posix/*.c cli/*.c shim/*.c)
+LINT_SRC := $(wildcard x86/*.c core/*.c irqchip/*.c engine/soft/*.c engine/soft/translate/*.c host/posix/*.c cli/*.c shim/*.c shim/inject/*.c)
 # Tables keep their columns.
 FORMAT_TABLES := core/cpuid_table.c core/msr_table.c core/msr_table.h core/cpuid_table.h core/caps.c
 FORMAT_SRC := $(filter-out $(FORMAT_TABLES),$(LINT_SRC) $(wildcard x86/*.h include/*.h core/*.h irqchip/*.h engine/soft/*.h engine/soft/translate/*.h engine/hw/*.[ch] engine/svm/*.[ch] host/posix/*.h \
-	host/posix/include/host/*.h $(filter-out host/linux/anykvm_events.h,$(wildcard host/linux/*.[ch])) host/linux/include/host/*.h cli/*.h shim/*.h \
+	host/posix/include/host/*.h $(filter-out host/linux/anykvm_events.h,$(wildcard host/linux/*.[ch])) host/linux/include/host/*.h cli/*.h shim/*.h shim/inject/*.h \
 	bench/*.[ch] tools/*.c fuzz/*.[ch] tests/*/*.c tests/*/*.h))
 
 .PHONY: lint check-includes format format-check tidy cppcheck

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Descriptors of the process and the library's objects. See fdtable.h. */
 #include "fdtable.h"
+#include "stats.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -74,6 +75,7 @@ void shim_put(struct shim_object *o)
 {
 	if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	stats_forget(o);
 	/* A child that inherited the object owns neither its threads nor its memory: leave them alone. */
 	if (!shim_foreign(o))
 		anykvm_close(o->handle);
@@ -128,7 +130,7 @@ struct shim_object *shim_object_new(enum shim_kind kind, struct anykvm_handle *h
 
 	if (o)
 		*o = (struct shim_object){
-			.kind = kind, .refs = 1, .handle = handle, .fork_generation = fork_generation
+			.kind = kind, .refs = 1, .handle = handle, .fork_generation = fork_generation, .content = -1
 		};
 	return o;
 }

@@ -18,6 +18,8 @@ struct shim_object {
 	unsigned refs;            /* atomic: descriptors + calls in progress */
 	unsigned fork_generation; /* the process that made it */
 	struct anykvm_handle *handle;
+	int content;                   /* stats.c: a descriptor of the stand-in's content, or -1 */
+	struct shim_object *next_read; /* stats.c */
 };
 
 /* The object of fd with a reference for the caller, or NULL. */

@@ -4,11 +4,12 @@
  * process that made them: handles made before the fork fail with -EIO in the child (handle.c); a handle
  * made in the child starts threads of its own.
  */
+#include "injected.h"
 #include "posix.h"
 
 u32 host_fork_count;
 
-static void in_child(void)
+void host_after_fork(void)
 {
 	__atomic_fetch_add(&host_fork_count, 1, __ATOMIC_RELAXED);
 	signal_after_fork();
@@ -19,7 +20,7 @@ static void in_child(void)
 
 static void install(void)
 {
-	pthread_atfork(NULL, NULL, in_child);
+	pthread_atfork(NULL, NULL, host_after_fork);
 }
 
 void fork_watch(void)

@@ -215,7 +215,7 @@ static int move_up(int fd)
 
 static int shared_map(struct host_shared *m, size_t size)
 {
-	m->fd = memfd_create("anykvm-vcpu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	m->fd = memfd_create("anykvm:vcpu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (m->fd < 0)
 		return -ENOMEM;
 	m->fd = move_up(m->fd);

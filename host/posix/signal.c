@@ -14,6 +14,7 @@
  */
 #include <ucontext.h>
 #include "anykvm.h"
+#include "injected.h"
 #include "posix.h"
 
 #define NSIG_KERNEL 64
@@ -26,6 +27,8 @@
 #define FAULT_SIGNALS (sigbit(SIGSEGV) | sigbit(SIGBUS) | sigbit(SIGFPE))
 /* Raised by an instruction of the thread itself when si_code > 0: cannot wait. */
 #define SYNC_SIGNALS (FAULT_SIGNALS | sigbit(SIGILL) | sigbit(SIGTRAP) | sigbit(SIGSYS))
+/* The kernel never has the program's own action for these: the library answers first. */
+#define KEPT_SIGNALS (FAULT_SIGNALS | (injected ? sigbit(SIGSYS) : 0))
 #define LOWEST_GUEST_ADDRESS 0x10000ull /* faults below are null pointers: bugs, not guest memory */
 
 struct kernel_sigaction {
@@ -48,6 +51,9 @@ static u64 entry_set;    /* a  signals for which the kernel has signal_entry */
 static bool active;      /* a */
 static pid_t owner_pid;  /* process that the tables describe */
 static u32 actions_lock; /* a  0 or 1; spun on: held for two system calls at most */
+static void signal_entry(int sig, siginfo_t *info, void *context);
+static void *entry = (void *)signal_entry; /* for the signals of entry_set; constant after host_injected_start */
+static bool injected;                      /* constant likewise */
 
 __thread struct host_thread host_thread __attribute__((tls_model("initial-exec")));
 
@@ -200,49 +206,68 @@ static void default_action(int sig, siginfo_t *info, bool sync)
 		return;
 	}
 	kernel_sigaction(sig, &dfl, NULL);
-	if (!sync)
+	if (!sync || sig == SIGSYS) /* a refused system call is not made again */
 		queue_to_self(sig, info);
 	/* On return the instruction faults again, or the queued signal is delivered: the process ends as it should. */
 }
 
-static void call_program(struct host_thread *t, int sig, siginfo_t *info, ucontext_t *uc, bool sync)
+/* The program's handler for a signal that is its own, or NULL: what it wants instead has been done. */
+static void *program_handler(int sig, siginfo_t *info, bool sync)
 {
 	void *handler = __atomic_load_n(&actions[sig].handler, __ATOMIC_ACQUIRE);
-	void *guard = t->guard;
 
 	if (handler == (void *)SIG_IGN && !sync)
-		return;
+		return NULL;
 	if (handler == (void *)SIG_DFL || handler == (void *)SIG_IGN) {
 		default_action(sig, info, sync);
-		return;
+		return NULL;
 	}
 	if (__atomic_load_n(&actions[sig].resethand, __ATOMIC_RELAXED)) {
-		if (FAULT_SIGNALS & sigbit(sig))
+		if (KEPT_SIGNALS & sigbit(sig))
 			__atomic_store_n(&actions[sig].handler, (void *)SIG_DFL, __ATOMIC_RELEASE);
 		else
 			__atomic_fetch_and(&entry_set, ~sigbit(sig), __ATOMIC_SEQ_CST);
 	}
+	return handler;
+}
+
+static void call_program(struct host_thread *t, int sig, siginfo_t *info, ucontext_t *uc, bool sync)
+{
+	void *handler = program_handler(sig, info, sync);
+	void *guard = t->guard;
+
+	if (!handler)
+		return;
 	t->guard = NULL;
 	/* A handler without SA_SIGINFO does not mind the two arguments more. */
 	((void (*)(int, siginfo_t *, void *))handler)(sig, info, uc);
 	t->guard = guard;
 }
 
+/* A signal that is none of the program's business, or not now. */
+static bool taken_by_library(struct host_thread *t, int sig, siginfo_t *info, ucontext_t *uc, bool sync)
+{
+	if (sync)
+		return (FAULT_SIGNALS & sigbit(sig)) && fixup_fault(t, sig, info, uc);
+	if (!t->depth && !(t->masked && (t->outer & sigbit(sig))))
+		return false;
+	defer(t, sig, info, uc);
+	return true;
+}
+
+static bool is_sync(int sig, const siginfo_t *info)
+{
+	return info->si_code > 0 && (SYNC_SIGNALS & sigbit(sig));
+}
+
 static void signal_entry(int sig, siginfo_t *info, void *context)
 {
 	struct host_thread *t = &host_thread;
-	ucontext_t *uc = context;
-	bool sync = info->si_code > 0 && (SYNC_SIGNALS & sigbit(sig));
+	bool sync = is_sync(sig, info);
 	int saved = errno;
 
-	if (sync && (FAULT_SIGNALS & sigbit(sig)) && fixup_fault(t, sig, info, uc)) {
-		errno = saved;
-		return;
-	}
-	if (!sync && (t->depth || (t->masked && (t->outer & sigbit(sig)))))
-		defer(t, sig, info, uc);
-	else
-		call_program(t, sig, info, uc, sync);
+	if (!taken_by_library(t, sig, info, context, sync))
+		call_program(t, sig, info, context, sync);
 	errno = saved;
 }
 
@@ -267,7 +292,7 @@ static void unlock_actions(u64 mask)
 /* The kernel's action as the program should see it. */
 static void to_program_view(int sig, struct kernel_sigaction *k)
 {
-	if (k->handler != (void *)signal_entry)
+	if (k->handler != entry)
 		return;
 	k->handler = actions[sig].handler;
 	if (!actions[sig].siginfo)
@@ -281,11 +306,13 @@ static int install_entry(int sig, const struct kernel_sigaction *program)
 {
 	struct kernel_sigaction k = *program;
 
-	k.handler = (void *)signal_entry;
+	k.handler = entry;
 	k.flags |= SA_SIGINFO | KERNEL_SA_RESTORER;
 	k.restorer = (void *)anykvm_restorer;
 	if (FAULT_SIGNALS & sigbit(sig))
 		k.flags &= ~(unsigned long)SA_RESETHAND;
+	if (injected)
+		k.mask &= ~sigbit(SIGSYS);
 	if (kernel_sigaction(sig, &k, NULL) < 0)
 		return -1;
 	actions[sig].siginfo = program->flags & SA_SIGINFO;
@@ -369,7 +396,7 @@ static void adopt(int sig)
 {
 	struct kernel_sigaction k;
 
-	if (kernel_sigaction(sig, NULL, &k) < 0 || k.handler == (void *)signal_entry)
+	if (kernel_sigaction(sig, NULL, &k) < 0 || k.handler == entry)
 		return;
 	if (is_function(k.handler) || (FAULT_SIGNALS & sigbit(sig)))
 		install_entry(sig, &k);
@@ -381,11 +408,13 @@ void signal_activate(void)
 	u64 mask;
 
 	fork_watch();
-	cancel_prepare();
+	if (!injected)
+		cancel_prepare();
 	mask = lock_actions();
 	owner_pid = (pid_t)syscall(SYS_getpid);
 	for (sig = 1; sig <= NSIG_KERNEL; sig++)
-		if (sig == SIGCANCEL || (sig != SIGKILL && sig != SIGSTOP && !(LIBC_SIGNALS & sigbit(sig))))
+		if ((injected && sig != SIGKILL && sig != SIGSTOP && sig != SIGSYS) || sig == SIGCANCEL ||
+		    (sig != SIGKILL && sig != SIGSTOP && !(LIBC_SIGNALS & sigbit(sig))))
 			adopt(sig);
 	__atomic_store_n(&active, true, __ATOMIC_RELEASE);
 	unlock_actions(mask);
@@ -527,6 +556,94 @@ int host_thread_start(void *(*fn)(void *), void *arg)
 	kernel_sigmask(SIG_SETMASK, mask, NULL);
 	pthread_attr_destroy(&attr);
 	return error ? -EAGAIN : 0;
+}
+
+/* --- in a program with a C library of its own (injected.h) ----------------------------------------- */
+
+static struct kernel_sigaction program_sigsys; /* under actions_lock */
+
+void host_injected_start(void *signal_handler)
+{
+	entry = signal_handler;
+	injected = true;
+	kernel_sigaction(SIGSYS, NULL, &program_sigsys);
+	__atomic_store_n(&actions[SIGSYS].handler, program_sigsys.handler, __ATOMIC_RELAXED);
+	signal_activate();
+}
+
+void *host_injected_signal(int sig, siginfo_t *info, void *context)
+{
+	bool sync = is_sync(sig, info);
+	ucontext_t *uc = context;
+	u64 mask = sigbit(SIGSYS);
+	void *handler;
+
+	if (taken_by_library(&host_thread, sig, info, uc, sync))
+		return NULL;
+	handler = program_handler(sig, info, sync);
+	if (!handler)
+		return NULL;
+	/* The kernel would have put the program's own mask in force, where it has the library's for SIGSYS. */
+	if (sig == SIGSYS)
+		kernel_sigmask(SIG_SETMASK, (*context_mask(uc) | program_sigsys.mask) & ~mask, NULL);
+	else
+		kernel_sigmask(SIG_UNBLOCK, mask, NULL);
+	return handler;
+}
+
+static void change_sigsys(const struct kernel_sigaction *new, struct kernel_sigaction *old)
+{
+	u64 mask = lock_actions();
+
+	*old = program_sigsys;
+	old->handler = actions[SIGSYS].handler;
+	if (new) {
+		program_sigsys = *new;
+		__atomic_store_n(&actions[SIGSYS].resethand, new->flags &SA_RESETHAND, __ATOMIC_RELAXED);
+		__atomic_store_n(&actions[SIGSYS].handler, new->handler, __ATOMIC_RELEASE);
+	}
+	unlock_actions(mask);
+}
+
+long host_injected_sigaction(int sig, const void *act, void *oact)
+{
+	struct kernel_sigaction new, old;
+
+	if (act && host_copy_from_user(&new, act, sizeof(new)) < 0)
+		return -EFAULT;
+	if (sig < 1 || sig > NSIG_KERNEL || (act && (sig == SIGKILL || sig == SIGSTOP)))
+		return -EINVAL;
+	if (act)
+		new.mask &= ~sigbit(SIGSYS);
+	if (sig == SIGSYS) {
+		/* A child that borrows this memory (vfork) has the same needs, and no table of its own. */
+		change_sigsys(act && !foreign_process() ? &new : NULL, &old);
+	} else if (change_or_read(sig, act ? &new : NULL, &old) < 0) {
+		return -errno;
+	}
+	to_program_view(sig, &old);
+	return oact && host_copy_to_user(oact, &old, sizeof(old)) < 0 ? -EFAULT : 0;
+}
+
+void host_injected_enter(u64 mask, bool interruptible)
+{
+	struct host_thread *t = &host_thread;
+
+	t->depth++;
+	t->mask_known = true;
+	t->mask_blocks = false;
+	if (interruptible)
+		kernel_sigmask(SIG_SETMASK, mask & ~(FAULT_SIGNALS | sigbit(SIGSYS)), NULL);
+}
+
+void host_injected_leave(void)
+{
+	struct host_thread *t = &host_thread;
+
+	kernel_sigmask(SIG_BLOCK, ~FAULT_SIGNALS, NULL);
+	/* What was deferred is pending, and free to come when the program's own mask is back. */
+	t->masked = t->deferred = false;
+	t->depth--;
 }
 
 /* --- libc's names ----------------------------------------------------------------------------- */

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The calls of a KVM client, for every route. See calls.h.
+ *
+ * Opening the device gives a memfd as a stand-in: it can be polled, duplicated, passed through fork and closed on exec like
+ * any other descriptor. A vCPU's descriptor is the memfd that holds its kvm_run, so a plain mmap of it works and needs no
+ * help from here.
+ *
+ * A descriptor of the system that arrives from elsewhere (exec without close-on-exec, SCM_RIGHTS) is recognised by the name
+ * of its memfd at its first KVM ioctl. One of a VM or a vCPU answers EIO then: a VM belongs to the process that made it.
+ */
+#include "calls.h"
+#include "stats.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NAME_PREFIX "anykvm:"
+#define SYSTEM_NAME NAME_PREFIX "system"
+#define KVM_MINOR 232 /* of the misc device */
+
+static void sys_close(int fd)
+{
+	syscall(SYS_close, fd);
+}
+
+static enum anykvm_engine chosen_engine(void)
+{
+	const char *name = getenv("ANYKVM_ENGINE");
+
+	if (name && !strcmp(name, "interpreter"))
+		return ANYKVM_ENGINE_INTERPRETER;
+	if (name && !strcmp(name, "translator"))
+		return ANYKVM_ENGINE_TRANSLATOR;
+	if (name && !strcmp(name, "lockstep"))
+		return ANYKVM_ENGINE_LOCKSTEP;
+	if (name && *name && strcmp(name, "auto"))
+		fprintf(stderr,
+			"anykvm: ANYKVM_ENGINE=%s: the engines are auto, interpreter, translator and lockstep; auto is "
+			"used\n",
+			name);
+	return ANYKVM_ENGINE_AUTO;
+}
+
+/* --- making descriptors ------------------------------------------------------------------------------------ */
+
+/* Bind fd to a new object around the handle; on failure both are released. fd or -errno. */
+static long bind_new(int fd, enum shim_kind kind, struct anykvm_handle *handle)
+{
+	struct shim_object *o = shim_object_new(kind, handle);
+	int err = -ENOMEM;
+
+	if (!o) {
+		anykvm_close(handle);
+	} else {
+		if (kind == SHIM_STATS)
+			stats_made(o, fd);
+		err = shim_bind(fd, o);
+		shim_put(o); /* the descriptor's reference stays; without it the handle goes */
+	}
+	if (!err)
+		return fd;
+	sys_close(fd);
+	return err;
+}
+
+static long bind_system(int fd)
+{
+	struct anykvm_options opts = { .size = sizeof(opts), .engine = chosen_engine() };
+	struct anykvm_handle *sys;
+	int err = anykvm_open(&opts, &sys);
+
+	if (!err)
+		return bind_new(fd, SHIM_SYSTEM, sys);
+	sys_close(fd);
+	return err;
+}
+
+long shim_open(int flags)
+{
+	int fd;
+
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	fd = memfd_create(SYSTEM_NAME, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+	return fd < 0 ? -errno : bind_system(fd);
+}
+
+/* A memfd for an object that a KVM ioctl made. Such descriptors are always close-on-exec, as the kernel's are. */
+static long object_fd(enum shim_kind kind, struct anykvm_handle *handle)
+{
+	static const char *const names[] = { SYSTEM_NAME, NAME_PREFIX "vm", NAME_PREFIX "vcpu", NAME_PREFIX "stats",
+					     NAME_PREFIX "device" };
+	long fd;
+
+	if (kind == SHIM_VCPU)
+		fd = syscall(SYS_fcntl, anykvm_map_fd(handle), F_DUPFD_CLOEXEC, 0);
+	else
+		fd = memfd_create(names[kind], MFD_CLOEXEC);
+	if (fd < 0) {
+		int err = errno;
+
+		anykvm_close(handle);
+		return -err;
+	}
+	return bind_new((int)fd, kind, handle);
+}
+
+/* --- ioctl --------------------------------------------------------------------------------------------------- */
+
+static enum shim_kind kind_made(unsigned request)
+{
+	switch (request) {
+	case KVM_CREATE_VM: return SHIM_VM;
+	case KVM_CREATE_VCPU: return SHIM_VCPU;
+	case KVM_GET_STATS_FD: return SHIM_STATS;
+	default: return SHIM_DEVICE;
+	}
+}
+
+static long object_ioctl(struct shim_object *o, unsigned request, void *arg)
+{
+	struct anykvm_handle *made = NULL;
+	long r, fd;
+
+	/* Objects of a VM belong to the process that made it; the system answers to everybody. */
+	if (shim_foreign(o) && o->kind != SHIM_SYSTEM)
+		return -EIO;
+	r = anykvm_ioctl_handle(o->handle, request, arg, &made);
+	if (r < 0 || !made)
+		return r;
+	fd = object_fd(kind_made(request), made);
+	if (fd < 0 || request != KVM_CREATE_DEVICE)
+		return fd;
+	((struct kvm_create_device *)arg)->fd = (unsigned)fd;
+	return r;
+}
+
+/* The name of the memfd behind fd, after our prefix. False: none of ours. */
+static bool stand_in_name(int fd, char *name, size_t size)
+{
+	static const char prefix[] = "/memfd:" NAME_PREFIX;
+	char link[64], target[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = 0;
+	if (strncmp(target, prefix, sizeof(prefix) - 1) != 0)
+		return false;
+	snprintf(name, size, "%.*s", (int)strcspn(target + sizeof(prefix) - 1, " "), target + sizeof(prefix) - 1);
+	return true;
+}
+
+/* A KVM ioctl on a descriptor that the table does not know. 0: now it does; -EIO: another process's; else not ours. */
+static long adopt(int fd)
+{
+	char name[32];
+
+	if (!stand_in_name(fd, name, sizeof(name)))
+		return -ENOTTY;
+	if (strcmp(name, "system") != 0)
+		return -EIO;
+	return bind_system(fd) == fd ? 0 : -ENOTTY;
+}
+
+bool shim_ioctl(int fd, unsigned request, void *arg, long *result)
+{
+	struct shim_object *o;
+	int saved = errno;
+
+	/* Those that the kernel answers for any descriptor; what KVM does not know, each kind of object refuses its way. */
+	if (request == FIOCLEX || request == FIONCLEX || request == FIONBIO || request == FIOASYNC)
+		return false;
+	o = shim_get(fd);
+	if (!o && _IOC_TYPE(request) == KVMIO) {
+		*result = adopt(fd);
+		if (*result == -EIO)
+			return true;
+		if (!*result)
+			o = shim_get(fd);
+		errno = saved;
+	}
+	if (!o)
+		return false;
+	*result = object_ioctl(o, request, arg);
+	stats_refresh();
+	shim_put(o);
+	return true;
+}
+
+/* --- descriptors ----------------------------------------------------------------------------------------------- */
+
+long shim_duplicated(int old, int new)
+{
+	struct shim_object *o;
+	int err;
+
+	if (new == old)
+		return new;
+	o = shim_get(old);
+	if (!o) {
+		shim_unbind(new);
+		return new;
+	}
+	err = shim_bind(new, o);
+	shim_put(o);
+	if (!err)
+		return new;
+	sys_close(new);
+	return err;
+}
+
+void shim_closed_range(unsigned first, unsigned last)
+{
+	/* Bound by the table, not by what the caller says (closefrom and close_range go to ~0). */
+	for (unsigned fd = first; fd <= last && fd < 1u << 20; fd++)
+		shim_unbind((int)fd);
+}
+
+/* Statistics descriptors can be read; the others answer as the kernel's do. */
+static long object_read(struct shim_object *o, int fd, void *buf, size_t len, off_t offset, bool at)
+{
+	off_t pos = at ? offset : lseek(fd, 0, SEEK_CUR);
+	long n;
+
+	if (o->kind != SHIM_STATS)
+		return -EINVAL;
+	n = anykvm_pread(o->handle, buf, len, pos);
+	if (n > 0 && !at)
+		lseek(fd, pos + n, SEEK_SET);
+	return n;
+}
+
+bool shim_read(int fd, void *buf, size_t len, off_t offset, bool at, long *result)
+{
+	struct shim_object *o = shim_get(fd);
+
+	if (!o)
+		return false;
+	*result = object_read(o, fd, buf, len, offset, at);
+	shim_put(o);
+	return true;
+}
+
+/* --- looking at the device ---------------------------------------------------------------------------------------- */
+
+bool shim_is_system(int fd)
+{
+	struct shim_object *o = shim_get(fd);
+	bool system = o && o->kind == SHIM_SYSTEM;
+
+	if (o)
+		shim_put(o);
+	return system;
+}
+
+long shim_access(int mode)
+{
+	return mode & X_OK ? -EACCES : 0;
+}
+
+long shim_stat(struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_mode = S_IFCHR | 0666;
+	st->st_nlink = 1;
+	st->st_rdev = makedev(10, KVM_MINOR);
+	st->st_blksize = 4096;
+	return 0;
+}
+
+long shim_statx(struct statx *stx)
+{
+	memset(stx, 0, sizeof(*stx));
+	stx->stx_mask = STATX_BASIC_STATS;
+	stx->stx_mode = S_IFCHR | 0666;
+	stx->stx_nlink = 1;
+	stx->stx_blksize = 4096;
+	stx->stx_rdev_major = 10;
+	stx->stx_rdev_minor = KVM_MINOR;
+	return 0;
+}
