@@ -233,10 +233,11 @@ static int run_injected(const struct run_options *o, struct program *p, char **a
 	*to++ = (char *)INJECT_NAME;
 	*to++ = settings;
 	*to++ = p->path;
-	memcpy(to, p->word, (size_t)p->nr_words * sizeof(*to));
-	to += p->nr_words;
+	for (int i = 0; i < p->nr_words; i++)
+		*to++ = p->word[i];
 	/* A script's name stands for argument 0. */
-	memcpy(to, argv + !!p->nr_words, (size_t)(n - !!p->nr_words) * sizeof(*to));
+	for (int i = p->nr_words ? 1 : 0; i < n; i++)
+		*to++ = argv[i];
 	if (o->verbose)
 		message("%s by %s, engine %s", p->path, inject, o->engine ? o->engine : "auto");
 	execv(inject, all);

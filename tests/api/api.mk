@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # API tests. Included by the top Makefile.
 #   check-api          on libanykvm, each engine
+#   check-api-inject   on the route of `anykvm run` for static programs, each engine
 #   check-api-device   on a device: DEVICE=/dev/kvm, DIFFERENCES=file
 #   check-api-svm      on Debian's kvm-amd in an emulated SVM machine (not part of check)
 
@@ -39,3 +40,12 @@ check-api-svm: $(BUILD)/tests/api/api-tests-device
 -include $(API_TEST_OBJECTS:.o=.d) $(API_LIBRARY_OBJECT:.o=.d)
 
 .PHONY: check-api check-api-device check-api-svm
+
+# Unmodified and static, through `anykvm run`.
+check-api-inject: $(BUILD)/tests/api/api-tests-device $(BUILD)/anykvm $(BUILD)/anykvm-inject
+	@status=0; for engine in interpreter translator; do \
+		echo "api-tests by anykvm run --engine $$engine"; \
+		$(BUILD)/anykvm run --engine $$engine --route inject -- $< --device /dev/kvm \
+			--differences tests/api/differences-inject.txt || status=1; \
+	done; exit $$status
+.PHONY: check-api-inject
