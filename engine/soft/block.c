@@ -124,6 +124,7 @@ static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 	p->gpa = gpa & X86_PAGE_MASK;
 	p->host = host - ((unsigned long)host & ~X86_PAGE_MASK);
 	p->lines = 0;
+	p->blocks = NULL;
 	p->generation = 0;
 	p->epoch = sv->epoch;
 	p->next = *bucket;
@@ -154,6 +155,23 @@ static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 	sv->stat.blocks_stale++;
 }
 
+void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
+{
+	struct soft_page *p = sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
+	struct soft_block *b;
+
+	for (; p; p = p->next) {
+		if (p->page != page)
+			continue;
+		for (b = p->blocks; b; b = b->page_next) {
+			unlink_block(sv, b);
+			if (b->tr)
+				tr_forget_block(sv, b->tr);
+		}
+		p->blocks = NULL;
+	}
+}
+
 #define BLOCK_ROOM                                                                                                     \
 	(2 * sizeof(struct soft_page) + sizeof(struct soft_block) + BLOCK_MAX_INSNS * sizeof(struct x86_insn) + 64)
 
@@ -179,6 +197,7 @@ static struct soft_page *begin_page(struct soft_vcpu *sv, u64 gpa, const u8 *hos
 		return NULL;
 	if (p->generation != *generation || !p->lines) {
 		p->lines = 0;
+		p->blocks = NULL;
 		p->generation = *generation;
 		p->epoch = sv->epoch;
 	}
@@ -199,6 +218,8 @@ static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, stru
 	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
 	b->next = sv->bucket[bucket];
 	sv->bucket[bucket] = b;
+	b->page_next = p->blocks;
+	p->blocks = b;
 	sv->stat.blocks_made++;
 }
 
@@ -295,6 +316,7 @@ static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 
 	b->len = b->insn[0].len;
 	b->generation = generation;
 	b->page2 = p2;
+	p2->page->crossed = true;
 	b->generation2 = generation2;
 	b->before_crossing = false;
 	p2->lines |= 1;

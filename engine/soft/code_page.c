@@ -93,17 +93,23 @@ static void unlock_page(struct code_page *p)
 	__atomic_store_n(&p->locked, 0, __ATOMIC_RELEASE);
 }
 
-/* Generated code of the page must not be reached any more: here at once, elsewhere after the next look at requests. */
+/*
+ * Generated code of a page must not be reached any more: here the caller has seen to it, elsewhere it is so after the next
+ * look at requests.
+ */
 static void code_changed(struct vcpu *self)
 {
 	struct soft_vcpu *sv = self->engine_vcpu;
 	struct soft_vm *svm = self->vm->engine_vm;
 	u32 i, nr = vm_nr_vcpus(self->vm);
+	u64 old;
 
-	tr_forget_targets(sv);
 	if (!svm->translate)
 		return;
-	__atomic_fetch_add(&svm->code_changes, 1, __ATOMIC_SEQ_CST);
+	old = __atomic_fetch_add(&svm->code_changes, 1, __ATOMIC_SEQ_CST);
+	/* This vCPU knows of this change; of others only if it has noticed them before. */
+	if (sv->code_changes == old)
+		sv->code_changes = old + 1;
 	for (i = 0; i < nr; i++)
 		if (self->vm->vcpu[i] != self)
 			vcpu_request(self->vm->vcpu[i], REQ_PAUSE);
@@ -116,6 +122,7 @@ void soft_invalidate_page(struct vcpu *v, struct code_page *p)
 	__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
 	unlock_page(p);
 	TR_COUNT((struct soft_vcpu *)v->engine_vcpu, drop[DROP_DMA]);
+	tr_forget_targets(v->engine_vcpu);
 	code_changed(v);
 }
 
@@ -136,6 +143,11 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
 		p->lines = 0;
 		p->quiet = 0;
 		__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
+		if (p->crossed)
+			tr_forget_targets(soft_of(s));
+		else
+			soft_drop_page(soft_of(s), gpa, p);
+		p->crossed = false;
 		code_changed(state_vcpu(s));
 		TR_COUNT(soft_of(s), drop[DROP_STORE]);
 		s->end_block = true;

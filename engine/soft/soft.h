@@ -48,6 +48,7 @@ struct code_page {
 	u8 marked;      /* changes under locked, read anywhere: stores must be noticed */
 	u8 quiet;       /* under locked: stores since the last hit, to give up the mark */
 	u8 locked;      /* a */
+	bool crossed;   /* an instruction of the page before ends here: its block is in that page's lists */
 };
 
 /* memslot->engine of every slot. */
@@ -86,10 +87,11 @@ struct soft_page {
 	u64 gpa;
 	const u8 *host;
 	struct code_page *page;
-	u32 generation;         /* of page, for the lines in the copy */
-	u32 epoch;              /* when the copy was last compared */
-	u64 lines;              /* that are in the copy */
-	struct soft_page *next; /* same bucket */
+	u32 generation;            /* of page, for the lines in the copy */
+	u32 epoch;                 /* when the copy was last compared */
+	u64 lines;                 /* that are in the copy */
+	struct soft_block *blocks; /* that begin in it, of this generation and perhaps some before */
+	struct soft_page *next;    /* same bucket */
 	u8 copy[X86_PAGE_SIZE];
 };
 
@@ -108,7 +110,8 @@ struct soft_block {
 	bool before_crossing;    /* the instruction behind the block crosses the page's end */
 	u8 heat;                 /* executions by the interpreter */
 	struct soft_block *next; /* same bucket */
-	struct tr_block *tr;     /* generated code, or NULL */
+	struct soft_block *page_next;
+	struct tr_block *tr; /* generated code, or NULL */
 	struct x86_insn insn[];
 };
 
@@ -169,6 +172,8 @@ static inline struct soft_vcpu *soft_of(struct x86_state *s)
  */
 enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **b);
 void soft_flush_blocks(struct soft_vcpu *sv);
+/* The blocks that begin in page p, which gpa is in, are invalid: take them and their generated code out of all tables. */
+void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *p);
 int soft_blocks_init(struct soft_vcpu *sv);
 void soft_blocks_free(struct soft_vcpu *sv);
 

@@ -25,6 +25,7 @@ static void flags_to_cell(struct x86_state *s)
 static void clear_entry(struct hash_entry *h)
 {
 	h->lin = h->lin32 = ~0ull;
+	h->code = NULL;
 }
 
 static void empty_hash(struct tr_state *tr, unsigned which)
@@ -36,18 +37,28 @@ static void empty_hash(struct tr_state *tr, unsigned which)
 	tr->hash_nr[which] = 0;
 }
 
-static void insert_hash(struct tr_state *tr, unsigned which, u64 lin, const struct tr_block *t)
+static void insert_hash(struct tr_state *tr, unsigned which, u64 lin, struct tr_block *t)
 {
 	u32 index = lin & (HASH_ENTRIES - 1);
 	struct hash_entry *h = &tr->hash[which][index];
 
-	if (h->lin == ~0ull && h->lin32 == ~0ull)
+	if (!h->code)
 		tr->hash_used[which][tr->hash_nr[which]++] = index;
 	*h = (struct hash_entry){ .lin = lin, .lin32 = ~0ull, .code = t->saved, .page_base = lin & X86_PAGE_MASK };
 	if (t->block->mode != X86_MODE_LONG) {
 		h->lin32 = lin;
 		h->lin = ~0ull;
 	}
+	t->slots |= t->slot && t->slot != h && t->slot->code == t->saved;
+	t->slot = h;
+}
+
+void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t)
+{
+	if (t->slots)
+		sv->tr.hash_stale = true;
+	else if (t->slot && t->slot->code == t->saved)
+		t->slot->lin = t->slot->lin32 = ~0ull; /* it stays in the list */
 }
 
 void tr_forget_targets(struct soft_vcpu *sv)

@@ -98,7 +98,7 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
 struct hash_entry {
 	u64 lin;        /* of 64-bit code; ~0: none (no code there: the last byte of the address space) */
 	u64 lin32;      /* of 32-bit code; ~0: none */
-	const u8 *code; /* saved-flags entry of the block */
+	const u8 *code; /* saved-flags entry of the block; NULL: not in the list of entries to empty */
 	u64 page_base;
 };
 #define HASH_SHIFT 5
@@ -113,7 +113,9 @@ struct tr_block {
 	u64 live;     /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
-	u32 offset[]; /* of each guest instruction's host code from native; [nr] is the end */
+	bool slots;              /* more than one entry of the hash tables may lead here */
+	struct hash_entry *slot; /* the one that does, or NULL */
+	u32 offset[];            /* of each guest instruction's host code from native; [nr] is the end */
 };
 
 enum tr_fpu_level { TR_FPU_NONE, TR_FPU_SSE, TR_FPU_AVX };
@@ -197,6 +199,8 @@ void tr_init(struct soft_vcpu *sv);
 void tr_free(struct soft_vcpu *sv);
 /* All blocks are being dropped: forget everything generated. */
 void tr_reset(struct soft_vcpu *sv);
+/* The block has been dropped: no look-up may find it any more. */
+void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t);
 /* Code addresses may lead elsewhere (TLB, generation of a page). */
 void tr_forget_targets(struct soft_vcpu *sv);
 /* The page of a linear address has been fetched from: flushing it matters. */
