@@ -4,6 +4,7 @@
  * processors meanwhile: no vCPU ever stands still.
  * usage: counter DEVICE VCPUS FILE
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -32,7 +33,8 @@ static void must(int ok, const char *what)
 
 static void *run(void *fd)
 {
-	while (ioctl(*(int *)fd, KVM_RUN, 0) == 0)
+	/* The freezer of a suspend interrupts, as a signal does. */
+	while (ioctl(*(int *)fd, KVM_RUN, 0) == 0 || errno == EINTR)
 		;
 	perror("KVM_RUN");
 	exit(1);

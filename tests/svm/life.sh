@@ -1,0 +1,53 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# In the machine: the module's life around running guests: processors that go and come, suspend, unloading, its parameter.
+fail() { echo "life: $*"; exit 1; }
+
+start() { # DEVICE
+	touch /tmp/on
+	/counter "$1" 2 /tmp/on >/tmp/counter 2>&1 &
+	pid=$!
+	sleep 1
+}
+stop() {
+	rm /tmp/on
+	wait $pid || { cat /tmp/counter; fail "$1: the guest did not live on"; }
+	echo "life: $1: $(cat /tmp/counter)"
+}
+
+start /dev/anykvm
+rmmod anykvm 2>/dev/null && fail "unloaded while in use"
+for i in 1 2 3 4 5 6 7 8; do
+	echo 0 >/sys/devices/system/cpu/cpu1/online || fail "a processor cannot go"
+	usleep 300000
+	echo 1 >/sys/devices/system/cpu/cpu1/online || fail "a processor cannot come"
+	usleep 300000
+done
+stop "8 times a processor went and came"
+
+echo 0 >/sys/devices/system/cpu/cpu1/online
+start /dev/anykvm
+echo 1 >/sys/devices/system/cpu/cpu1/online || fail "a processor cannot come after the first VM"
+taskset -p 2 $pid >/dev/null 2>&1
+sleep 1
+stop "a processor that was not there when the VM began"
+
+for state in mem; do
+	start /dev/anykvm
+	echo +5 >/sys/class/rtc/rtc0/wakealarm || fail "no alarm clock"
+	echo $state >/sys/power/state || fail "$state"
+	stop "suspended to $state"
+	start /dev/anykvm
+	stop "a new guest after $state"
+done
+rmmod anykvm || fail "not unloaded"
+
+insmod /anykvm.ko device=kvm || fail "device=kvm"
+[ -c /dev/kvm ] || fail "no /dev/kvm"
+[ -e /dev/anykvm ] && fail "device=kvm makes /dev/anykvm too"
+start /dev/kvm
+stop "device=kvm"
+rmmod anykvm || fail "not unloaded"
+insmod /anykvm.ko || fail "loading again"
+# This one runs on while the machine is turned off.
+start /dev/anykvm
