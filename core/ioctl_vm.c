@@ -249,6 +249,7 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 		struct kvm_msi msi;
 		struct kvm_enable_cap cap;
 		struct kvm_enc_region enc;
+		struct kvm_msr_filter filter;
 	} u;
 
 	if (host_copy_from_user(&u, (void *)arg, _IOC_SIZE(cmd)))
@@ -257,6 +258,7 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 	case KVM_SET_USER_MEMORY_REGION: return vm_set_memory_region(vm, &u.region);
 	case KVM_GET_DIRTY_LOG: return vm_get_dirty_log(vm, &u.log);
 	case KVM_CLEAR_DIRTY_LOG: return vm_clear_dirty_log(vm, &u.clear);
+	case KVM_X86_SET_MSR_FILTER: return msr_set_filter(vm, &u.filter);
 	case KVM_REGISTER_COALESCED_MMIO: return coalesced_register(vm, &u.zone);
 	case KVM_UNREGISTER_COALESCED_MMIO: return coalesced_unregister(vm, &u.zone);
 	case KVM_IRQFD: return irqfd_assign(vm, &u.irqfd);
@@ -276,6 +278,7 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_SET_USER_MEMORY_REGION:
 	case KVM_GET_DIRTY_LOG:
 	case KVM_CLEAR_DIRTY_LOG:
+	case KVM_X86_SET_MSR_FILTER:
 	case KVM_REGISTER_COALESCED_MMIO:
 	case KVM_UNREGISTER_COALESCED_MMIO:
 	case KVM_IRQFD:
@@ -310,7 +313,6 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_GET_TSC_KHZ: return __atomic_load_n(&vm->default_tsc_khz, __ATOMIC_RELAXED);
 	case KVM_GET_CLOCK: return clock_get_ioctl(vm, arg);
 	case KVM_SET_CLOCK: return clock_set_ioctl(vm, arg);
-	case KVM_X86_SET_MSR_FILTER: return msr_set_filter(vm, arg);
 	case KVM_SET_PMU_EVENT_FILTER: return set_pmu_filter(arg);
 	case KVM_RESET_DIRTY_RINGS: return -EINVAL; /* no dirty rings: nothing was enabled that could be reset */
 	default: /* among them KVM_MEMORY_ENCRYPT_OP */ return -ENOTTY;

@@ -317,20 +317,17 @@ static int filter_fill(struct msr_filter *f, const struct kvm_msr_filter *in)
 	return !r && !f->nr && !f->default_allow ? -EINVAL : r;
 }
 
-int msr_set_filter(struct vm *vm, unsigned long arg)
+int msr_set_filter(struct vm *vm, const struct kvm_msr_filter *in)
 {
-	struct kvm_msr_filter in;
 	struct msr_filter *f, *old;
 	int r;
 
-	if (host_copy_from_user(&in, (void *)arg, sizeof(in)))
-		return -EFAULT;
-	if (in.flags & ~KVM_MSR_FILTER_DEFAULT_DENY)
+	if (in->flags & ~KVM_MSR_FILTER_DEFAULT_DENY)
 		return -EINVAL;
 	f = host_alloc(sizeof(*f));
 	if (!f)
 		return -ENOMEM;
-	r = filter_fill(f, &in);
+	r = filter_fill(f, in);
 	if (r) {
 		msr_filter_free(f);
 		return r;

@@ -253,7 +253,7 @@ int clock_set_ioctl(struct vm *vm, unsigned long arg);
 /* cpuid.c: KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID. msr.c: index lists, filters. device.c: KVM_CREATE_DEVICE */
 int cpuid_supported_ioctl(unsigned long arg, bool emulated);
 int msr_list_ioctl(unsigned long arg, bool features);
-int msr_set_filter(struct vm *vm, unsigned long arg);
+int msr_set_filter(struct vm *vm, const struct kvm_msr_filter *in); /* its bitmaps are in user memory */
 void msr_filter_free(struct msr_filter *f);
 int device_create(struct vm *vm, struct kvm_create_device *cd, struct object *made);
 extern const u64 mce_supported_cap; /* KVM_X86_GET_MCE_CAP_SUPPORTED */

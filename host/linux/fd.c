@@ -6,7 +6,6 @@
  * notifier is gone before the VM's last reference is given back, so that the engine is never called for a VM that dies.
  */
 #include <linux/anon_inodes.h>
-#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -240,25 +239,17 @@ static long vcpu_file_ioctl(struct file *file, unsigned int cmd, unsigned long a
 }
 
 #ifdef CONFIG_COMPAT
-/* Structures that hold pointers differ for 32-bit callers; those ioctls are refused to them. */
-static bool differs(unsigned int cmd)
-{
-	return cmd == KVM_GET_DIRTY_LOG || cmd == KVM_CLEAR_DIRTY_LOG || cmd == KVM_X86_SET_MSR_FILTER ||
-	       cmd == KVM_SET_SIGNAL_MASK;
-}
-
 static long vm_file_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return differs(cmd) ? -ENOTTY : vm_file_ioctl(file, cmd, (unsigned long)compat_ptr(arg));
-}
+	struct host_file *f = file->private_data;
+	struct object made = { .type = OBJ_NONE };
 
-static long vcpu_file_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return differs(cmd) ? -ENOTTY : vcpu_file_ioctl(file, cmd, (unsigned long)compat_ptr(arg));
+	if (foreign(f))
+		return -EIO;
+	return traced("vm", cmd, arg, result(f->hvm, vm_ioctl32(f->obj.vm, cmd, arg, &made), &made));
 }
 #else
 #define vm_file_compat_ioctl NULL
-#define vcpu_file_compat_ioctl NULL
 #endif
 
 /* --- the memory that a vCPU shares with user space --------------------------------------------------- */
@@ -308,7 +299,7 @@ static const struct file_operations vcpu_fops = {
 	.owner = THIS_MODULE,
 	.release = release,
 	.unlocked_ioctl = vcpu_file_ioctl,
-	.compat_ioctl = vcpu_file_compat_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = vcpu_mmap,
 	.llseek = noop_llseek,
 };

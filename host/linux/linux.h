@@ -37,6 +37,9 @@ void debugfs_vm_destroy(struct debugfs_vm *d);
 DECLARE_TRACEPOINT(anykvm_ioctl);
 void trace_ioctl(const char *on, u32 cmd, u64 arg, long ret);
 
+/* compat.c: vm_ioctl() for a 32-bit caller. */
+long vm_ioctl32(struct vm *vm, u32 cmd, unsigned long arg, struct object *made);
+
 /* fd.c: the system device's operations, for main.c; the engine that open files get their VMs from. */
 extern const struct file_operations anykvm_system_fops;
 extern const struct engine_ops *anykvm_engine;

@@ -16,6 +16,7 @@ touch /tmp/on
 pid=$!
 # As long as it takes to see both vCPUs; the machine may be slow.
 sleep 1
+echo 64 >/sys/kernel/tracing/buffer_size_kb
 echo 1 >$events/enable
 i=0
 until cat /sys/kernel/tracing/trace >/tmp/trace
