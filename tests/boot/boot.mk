@@ -7,21 +7,26 @@
 
 BOOT_DIR := $(BUILD)/tests/boot
 BOOT_WARN := -Wall -Wextra -Werror -std=gnu11 -D_GNU_SOURCE
+BOOT_WORK := -O2 -ffp-contract=off -fno-math-errno -static -pthread
 BOOT_TINY := -O1 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
 	-mgeneral-regs-only -nostdlib -static -no-pie -Wl,-Ttext-segment=0x200000 -Wl,--build-id=none
-BOOT_PROGRAMS := $(BOOT_DIR)/guest-work $(BOOT_DIR)/tiny64 $(BOOT_DIR)/tiny32
+BOOT_PROGRAMS := $(BOOT_DIR)/guest-work $(BOOT_DIR)/guest-work32 $(BOOT_DIR)/tiny64 $(BOOT_DIR)/tiny32
 
 $(BOOT_DIR)/guest-work: tests/boot/guest-work.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(BOOT_WARN) -O2 -ffp-contract=off -fno-math-errno -static -pthread -o $@ $<
+	$(Q)$(CC) $(BOOT_WARN) $(BOOT_WORK) -o $@ $<
+$(BOOT_DIR)/guest-work32: tests/boot/guest-work.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m32 -msse2 $(BOOT_WARN) $(BOOT_WORK) -o $@ $<
 $(BOOT_DIR)/tiny64: tests/boot/tiny.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BOOT_WARN) -m64 $(BOOT_TINY) -o $@ $<
 $(BOOT_DIR)/tiny32: tests/boot/tiny.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BOOT_WARN) -m32 $(BOOT_TINY) -o $@ $<
-$(BOOT_DIR)/initramfs.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work tests/boot/host-guest.sh
+$(BOOT_DIR)/initramfs.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work $(BOOT_DIR)/guest-work32 tests/boot/host-guest.sh
 	$(Q)sh scripts/mkinitramfs.sh -a $(BOOT_DIR)/guest-work:/bin/guest-work \
+		-a $(BOOT_DIR)/guest-work32:/bin/guest-work32 \
 		-a tests/boot/host-guest.sh:/bin/host-guest.sh $@
 
 .PHONY: check-boot

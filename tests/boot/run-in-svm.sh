@@ -40,7 +40,7 @@ sh /tests/run.sh /bin/anykvm /guest/vmlinuz /programs '--device /dev/kvm' $*
 SCRIPT
 set -- -c "$work/script" -a "$anykvm:/bin/anykvm" -a "$kernel:/guest/vmlinuz" \
 	-a "$here/run.sh:/tests/run.sh" -a "$here/host-guest.sh:/tests/host-guest.sh"
-for program in guest-work tiny32 tiny64 initramfs.gz; do
+for program in guest-work guest-work32 tiny32 tiny64 initramfs.gz; do
 	set -- "$@" -a "$programs/$program:/programs/$program"
 done
 for module in irqbypass kvm kvm-amd; do

@@ -5,7 +5,7 @@
 #
 # usage: run.sh ANYKVM KERNEL PROGRAMS [ARGUMENTS [TEST...]]
 #	KERNEL: a stock kernel; '' skips the tests that need it
-#	PROGRAMS: the folder with guest-work, tiny32, tiny64 and initramfs.gz (see boot.mk)
+#	PROGRAMS: the folder with guest-work, guest-work32, tiny32, tiny64 and initramfs.gz (see boot.mk)
 #	ARGUMENTS: more words for 'anykvm boot', like '--device /dev/kvm'
 #	BOOT_TIMEOUT (environment): seconds that one boot may take (300)
 #	BOOT_KEEP (environment): keep the output of the boots there
@@ -216,6 +216,14 @@ test_guest_work()
 {
 	"$programs/guest-work" >"$work/expected" || fail 'guest-work fails on the host'
 	boot_linux 0 'echo BEGIN; guest-work; echo END'
+	same_as "$work/expected"
+}
+
+# The same for 32 bits: compatibility mode.
+test_guest_work_32()
+{
+	"$programs/guest-work32" >"$work/expected" || fail 'guest-work32 fails on the host'
+	boot_linux 0 'echo BEGIN; guest-work32; echo END'
 	same_as "$work/expected"
 }
 
@@ -502,7 +510,7 @@ run_test()
 all="bad_arguments bad_files tiny_poweroff tiny_reset tiny_keyboard_reset tiny_pvpanic tiny_triple_fault
 	tiny_nobody_there tiny_pvh tiny_large_memory tiny_polled_input tiny_quit tiny_signals
 	tiny_stuck_output tiny_closed_files terminal
-	shell reboot panic no_panic two_cpus serial busybox_work guest_work guest_work_two_cpus
+	shell reboot panic no_panic two_cpus serial busybox_work guest_work guest_work_32 guest_work_two_cpus
 	interpreter"
 [ $# -gt 0 ] || set -- $all
 for name; do
