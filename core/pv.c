@@ -179,7 +179,7 @@ int pv_write_apf(struct vcpu *v, u64 val)
 
 int pv_write_apf_vector(struct vcpu *v, u64 val)
 {
-	if (val >> 8 || !v->lapic)
+	if (val >> 8 || (val && !v->lapic))
 		return MSR_INVALID;
 	v->clock->apf_vector_msr = val;
 	return MSR_OK;

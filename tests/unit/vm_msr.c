@@ -141,7 +141,7 @@ static void machine_check(void **state)
 	CHECK_SET(0x400, 0, true, MSR_INVALID);
 	assert_int_equal(mce_setup(fx.v, 0), -EINVAL);
 	assert_int_equal(mce_setup(fx.v, 33), -EINVAL);
-	assert_int_equal(mce_setup(fx.v, 10 | 1 << 10), -EINVAL);
+	assert_int_equal(mce_setup(fx.v, 10 | 1 << 27), -EINVAL);
 	assert_int_equal(mce_setup(fx.v, 10 | mce_supported_cap), 0);
 	assert_int_equal(get(0x179, false), 10 | mce_supported_cap);
 	assert_true(get(0x400 + 4 * 9, false) == ~0ull);
