@@ -298,9 +298,23 @@ void tr_helper(struct front *f)
 	f->ended = f->i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW);
 }
 
+/* VZEROUPPER and VZEROALL. In 32-bit code they leave half of the host's registers alone. */
+static bool vzero(struct front *f)
+{
+	if (f->m32 || !fpu_ok(f))
+		return false;
+	emit8(&f->e, 0xc5), emit8(&f->e, f->i->op == X86_OP_VZEROALL ? 0xfc : 0xf8), emit8(&f->e, 0x77);
+	return true;
+}
+
 static void translate_insn(struct front *f)
 {
 	switch (f->i->op) {
+	case X86_OP_VZEROUPPER:
+	case X86_OP_VZEROALL:
+		if (vzero(f))
+			return;
+		break;
 	case X86_OP_NOP:
 	case X86_OP_PREFETCH: return;
 	case X86_OP_LEA:
