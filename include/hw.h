@@ -42,6 +42,8 @@ void hw_unlock(struct hw_lock *l);
 int hw_cpu(void);          /* where preemption is off */
 unsigned hw_nr_cpus(void); /* numbers are below this */
 void hw_kick_cpu(int cpu); /* make it leave guest mode soon. Any context */
+/* Call fn(arg) there with interrupts off, and wait. It is not called if the CPU is not online. Interrupts on, may not sleep. */
+void hw_call_cpu(int cpu, void (*fn)(void *arg), void *arg);
 void hw_wait_cpu(int cpu); /* on return it has left the guest mode that it was in. Interrupts on, may not sleep */
 /*
  * Turn virtualization on for each CPU, also those that come later, until the last user is gone. on runs on the CPU with
@@ -54,6 +56,8 @@ bool hw_virt_is_on(void); /* this CPU; entry */
 u64 hw_rdmsr(u32 msr);
 void hw_wrmsr(u32 msr, u64 val);
 bool hw_rdmsr_safe(u32 msr, u64 *val);
+u64 hw_cr4(void);                       /* of this CPU; preemption is off */
+void hw_cr4_change(u64 set, u64 clear); /* interrupts are off */
 
 /* --- around an entry ------------------------------------------------------------------------------------------ */
 /* HW_NO_CPU: do not enter (reschedule, signal, virtualization is off); then nothing is to be ended. */
@@ -62,7 +66,21 @@ void hw_enter_end(void);
 /* In an entry: put DR0-3 of the host's own breakpoints back if it uses any. */
 void hw_debug_restore(void);
 void hw_debug_load(const u64 db[4]);
-void hw_machine_check(void); /* entry: one was intercepted, the host handles it */
+/* The bracket alone, whatever the host wants: the CPU's number. */
+int hw_pin(void);
+void hw_unpin(void);
+/*
+ * In an entry: what VMX does not put back by itself. Selectors and the LDT are the thread's, the limits of GDT and TSS the
+ * CPU's.
+ */
+struct hw_segments {
+	u64 fs_base, user_gs_base; /* GS base of user space, which KERNEL_GS_BASE holds */
+	u16 es, ds, fs, gs, ldt;
+};
+void hw_segments_save(struct hw_segments *s);
+void hw_segments_restore(const struct hw_segments *s); /* FS and KERNEL_GS bases are loaded already */
+void hw_nmi(void);                                     /* entry: one was intercepted, the host handles it */
+void hw_machine_check(void);                           /* entry: one was intercepted, the host handles it */
 
 /*
  * Vector state of a guest, swapped with the thread's at the begin and end of KVM_RUN. Between them the kernel treats it as the

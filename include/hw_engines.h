@@ -13,4 +13,9 @@ extern const struct engine_ops svm_engine;
 int svm_module_init(void);
 void svm_module_exit(void);
 
+extern const struct engine_ops vmx_engine;
+/* The same for Intel VT-x. unrestricted: let the processor run guests without paging where it can; else the library does. */
+int vmx_module_init(bool unrestricted);
+void vmx_module_exit(void);
+
 #endif /* ANYKVM_HW_ENGINES_H */

@@ -144,6 +144,18 @@ void lapic_set_tpr(struct vcpu *v, u64 cr8)
 	set_tpr(v->lapic, (u32)(cr8 & 0xf) << 4);
 }
 
+u32 lapic_tpr_threshold(struct vcpu *v)
+{
+	struct lapic *a = v->lapic;
+	u32 tpr = apic_get(a, APIC_TPR) >> 4 & 0xf;
+	int irr;
+
+	if (!tpr || !apic_hw_enabled(a))
+		return 0;
+	irr = highest_vector(a, APIC_IRR);
+	return irr >= 0 && (u32)irr >> 4 <= tpr ? (u32)irr >> 4 : 0;
+}
+
 /* --- local vector table ----------------------------------------------------------------------- */
 
 static const struct {

@@ -42,7 +42,7 @@ for e in engine/*/; do
 	# The world switch of a hardware engine is the kernel's kind of assembly.
 	case $e in
 	*soft) own='' shared=$e ;;
-	*) own='|linux/linkage\.h|asm/nospec-branch\.h' shared=engine/hw ;;
+	*) own='|linux/(linkage|objtool)\.h|asm/(nospec-branch|unwind_hints)\.h' shared=engine/hw ;;
 	esac
 	check "$e" "host/types\.h|$kvm$own" "$e" "$shared" include x86
 done

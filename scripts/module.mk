@@ -4,7 +4,7 @@
 #   check-svm   API tests and a Linux guest on it, in a machine that QEMU emulates with SVM
 KERNEL_HEADERS ?= $(lastword $(sort $(wildcard /usr/src/linux-headers-*-cloud-amd64)))
 MODULE_DIR := $(BUILD)/module
-MODULE_FOLDERS := include x86 core irqchip engine/hw engine/svm host/linux
+MODULE_FOLDERS := include x86 core irqchip engine/hw engine/svm engine/vmx host/linux
 
 .PHONY: module check-svm
 module:

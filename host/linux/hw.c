@@ -10,11 +10,13 @@
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
 #include <asm/debugreg.h>
+#include <asm/desc.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <asm/fpu/xcr.h>
 #include <asm/io.h>
 #include <asm/msr.h>
+#include <asm/tlbflush.h>
 #include "hw.h"
 #include "linux.h"
 
@@ -163,6 +165,11 @@ static void nothing(void *unused)
 {
 }
 
+void hw_call_cpu(int cpu, void (*fn)(void *arg), void *arg)
+{
+	smp_call_function_single(cpu, fn, arg, 1);
+}
+
 void hw_wait_cpu(int cpu)
 {
 	/* Interrupts are taken outside guest mode: that the call was made is what is waited for. */
@@ -185,6 +192,16 @@ void hw_wrmsr(u32 msr, u64 val)
 bool hw_rdmsr_safe(u32 msr, u64 *val)
 {
 	return rdmsrl_safe(msr, val) == 0;
+}
+
+u64 hw_cr4(void)
+{
+	return cr4_read_shadow();
+}
+
+void hw_cr4_change(u64 set, u64 clear)
+{
+	cr4_update_irqsoff(set, clear);
 }
 
 /* --- turning virtualization on and off ------------------------------------------------------------------ */
@@ -314,21 +331,33 @@ bool hw_virt_is_on(void)
 
 /* --- around an entry ------------------------------------------------------------------------------------- */
 
-int hw_enter_begin(void)
+int hw_pin(void)
 {
 	preempt_disable();
 	local_irq_disable();
+	return smp_processor_id();
+}
+
+void hw_unpin(void)
+{
+	local_irq_enable();
+	preempt_enable();
+}
+
+int hw_enter_begin(void)
+{
+	int cpu = hw_pin();
+
 	if (need_resched() || signal_pending(current) || !hw_virt_is_on()) {
 		hw_enter_end();
 		return HW_NO_CPU;
 	}
-	return smp_processor_id();
+	return cpu;
 }
 
 void hw_enter_end(void)
 {
-	local_irq_enable();
-	preempt_enable();
+	hw_unpin();
 }
 
 void hw_debug_load(const u64 db[4])
@@ -343,6 +372,47 @@ void hw_debug_restore(void)
 {
 	if (hw_breakpoint_active())
 		hw_breakpoint_restore();
+}
+
+void hw_segments_save(struct hw_segments *s)
+{
+	rdmsrl(MSR_FS_BASE, s->fs_base);
+	rdmsrl(MSR_KERNEL_GS_BASE, s->user_gs_base);
+	savesegment(es, s->es);
+	savesegment(ds, s->ds);
+	savesegment(fs, s->fs);
+	savesegment(gs, s->gs);
+	store_ldt(s->ldt);
+}
+
+/* 64-bit programs have null selectors; loading others changes the bases. */
+static void restore_selectors(const struct hw_segments *s)
+{
+	loadsegment(es, s->es);
+	loadsegment(ds, s->ds);
+	if (s->fs) {
+		loadsegment(fs, s->fs);
+		wrmsrl(MSR_FS_BASE, s->fs_base);
+	}
+	if (s->gs) {
+		load_gs_index(s->gs);
+		wrmsrl(MSR_KERNEL_GS_BASE, s->user_gs_base);
+	}
+}
+
+void hw_segments_restore(const struct hw_segments *s)
+{
+	load_fixmap_gdt(smp_processor_id());
+	invalidate_tss_limit();
+	if (unlikely(s->es | s->ds | s->fs | s->gs))
+		restore_selectors(s);
+	if (unlikely(s->ldt))
+		asm volatile("lldt %0" : : "rm"(s->ldt));
+}
+
+void hw_nmi(void)
+{
+	asm volatile("int $2");
 }
 
 void hw_machine_check(void)

@@ -8,19 +8,41 @@ static char *device = "anykvm";
 module_param(device, charp, 0444);
 MODULE_PARM_DESC(device, "name of the device in /dev: anykvm (default), or kvm where no other KVM has it");
 
+static bool unrestricted_guest = true;
+module_param(unrestricted_guest, bool, 0444);
+MODULE_PARM_DESC(unrestricted_guest,
+		 "Intel: let the processor run guests in real mode and without paging where it can (default: y)");
+
 static struct miscdevice system_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.fops = &anykvm_system_fops,
 	.mode = 0660,
 };
 
+static void (*engine_exit)(void);
+
+static int find_engine(void)
+{
+	int err = vmx_module_init(unrestricted_guest);
+
+	anykvm_engine = &vmx_engine;
+	engine_exit = vmx_module_exit;
+	if (err != -ENODEV)
+		return err;
+	anykvm_engine = &svm_engine;
+	engine_exit = svm_module_exit;
+	err = svm_module_init();
+	if (err == -ENODEV)
+		pr_err("anykvm: this processor offers no usable VT-x or AMD-V\n");
+	return err;
+}
+
 static int __init anykvm_init(void)
 {
-	int err = svm_module_init();
+	int err = find_engine();
 
 	if (err)
 		return err;
-	anykvm_engine = &svm_engine;
 	system_device.name = device;
 	if (!strcmp(device, "kvm"))
 		system_device.minor = KVM_MINOR;
@@ -30,7 +52,7 @@ static int __init anykvm_init(void)
 		pr_err("anykvm: /dev/%s cannot be made (%d)%s\n", device, err,
 		       err == -EBUSY ? ": another KVM has it" : "");
 		debugfs_exit();
-		svm_module_exit();
+		engine_exit();
 		return err;
 	}
 	pr_info("anykvm: /dev/%s runs guests by %s\n", device, anykvm_engine->name);
@@ -41,10 +63,10 @@ static void __exit anykvm_exit(void)
 {
 	misc_deregister(&system_device);
 	debugfs_exit();
-	svm_module_exit();
+	engine_exit();
 }
 
 module_init(anykvm_init);
 module_exit(anykvm_exit);
 MODULE_LICENSE("Dual MIT/GPL");
-MODULE_DESCRIPTION("anykvm: the KVM ABI on AMD-V");
+MODULE_DESCRIPTION("anykvm: the KVM ABI on Intel VT-x and AMD-V");

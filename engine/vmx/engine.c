@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The vmx engine's vtable. */
+#include "vmx.h"
+#include "hw_engines.h"
+
+static int vmx_vm_create(struct vm *vm)
+{
+	return hwvm_vm_create(vm, EPT_LEAF_WB | EPT_LEAF_IGNORE_PAT, vmx_caps.large, vmx_cpu_on, vmx_cpu_off);
+}
+
+static void vmx_vcpu_destroy(struct vcpu *v)
+{
+	struct vmx_vcpu *vv = vmx_of(v);
+
+	vmx_unload(vv);
+	vmx_vpid_free(vv->vpid);
+	hw_pages_free(vv->vmcs, 0);
+	hw_pages_free(vv->guest_msrs, 0);
+	hw_pages_free(vv->apic_page, 0);
+	hwvm_vcpu_destroy(v);
+}
+
+static int vmx_vcpu_create(struct vcpu *v)
+{
+	struct vmx_vcpu *vv;
+
+	if (hwvm_vcpu_create(v, sizeof(*vv)))
+		return -ENOMEM;
+	vv = vmx_of(v);
+	vv->vcpu = v;
+	vv->loaded_cpu = HW_NO_CPU;
+	vv->vpid = vmx_vpid_alloc();
+	vv->vmcs = hw_page_alloc();
+	vv->guest_msrs = hw_page_alloc();
+	/* Without a LAPIC in the process every write of CR8 is user space's. */
+	if (vmx_caps.tpr_shadow && v->lapic)
+		vv->apic_page = hw_page_alloc();
+	if (!vv->vmcs || !vv->guest_msrs || (vmx_caps.tpr_shadow && v->lapic && !vv->apic_page)) {
+		vmx_vcpu_destroy(v);
+		return -ENOMEM;
+	}
+	vv->host_msrs = vv->guest_msrs + AREA_SIZE;
+	vv->vmcs_pa = hw_pa(vv->vmcs);
+	*(u32 *)vv->vmcs = vmx_caps.revision;
+	return 0;
+}
+
+const struct engine_ops vmx_engine = {
+	.name = "vmx",
+	.caps = { .xcr0 = 7 },
+	.vm_create = vmx_vm_create,
+	.vm_destroy = hwvm_vm_destroy,
+	.vcpu_create = vmx_vcpu_create,
+	.vcpu_destroy = vmx_vcpu_destroy,
+	.enter = vmx_enter,
+	.get_state = vmx_get_state,
+	.put_state = hwvm_put_state,
+	.kick = hwvm_kick,
+	.tlb_flush = hwvm_tlb_flush,
+	.write_flush = hwvm_write_flush,
+	.slot_free = hwvm_slot_free,
+	.unmap_hva = nested_unmap_hva,
+	.unmap_hva_done = nested_unmap_hva_done,
+	.load = hwvm_load,
+	.put = hwvm_put,
+};
+
+int vmx_module_init(bool want_unrestricted)
+{
+	int err = hwvm_init();
+
+	if (!err)
+		err = vmx_cpus_init(want_unrestricted);
+	if (err)
+		hwvm_exit();
+	return err;
+}
+
+void vmx_module_exit(void)
+{
+	vmx_cpus_exit();
+	hwvm_exit();
+}

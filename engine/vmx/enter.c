@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* One entry: everything the processor must know, the world switch, and the host's own state again. */
+#include "vmx.h"
+
+#define TSC_NOT_SCALED (1ull << 32)
+#define APIC_PAGE_TPR 0x80
+
+/* --- events -------------------------------------------------------------------------------------------- */
+
+static void merge_payload(struct x86_state *s, const struct x86_event *ev)
+{
+	if (ev->type != X86_EVENT_EXC && ev->type != X86_EVENT_PRIV_EXC)
+		return;
+	if (ev->vector == X86_EXC_PF) {
+		s->cr2 = ev->cr2;
+	} else if (ev->vector == X86_EXC_DB) {
+		s->dr6 = (s->dr6 & ~0xfull) | DR6_FIXED1 | ev->cr2;
+		s->dr7 &= ~(u64)DR7_GD;
+	}
+}
+
+static void prepare_event(struct vcpu *v)
+{
+	const struct x86_event *ev = &v->inject;
+	u32 info = ev->vector | (u32)ev->type << INTR_TYPE_SHIFT | INTR_VALID;
+
+	if (!v->inject_valid)
+		return;
+	/* In real mode nothing pushes an error code. */
+	if (ev->has_error && v->state.cr0 & CR0_PE) {
+		info |= INTR_HAS_ERROR;
+		vmwrite(ENTRY_ERROR_CODE, ev->error);
+	}
+	if (hwvm_is_soft(ev))
+		vmwrite(ENTRY_INSN_LEN, ev->insn_len);
+	vmwrite(ENTRY_INTR_INFO, info);
+	merge_payload(&v->state, ev);
+}
+
+/* What was injected is delivered, or comes back as the interrupted event. */
+static void after_event(struct vcpu *v, bool failed)
+{
+	if (failed)
+		vmwrite(ENTRY_INTR_INFO, 0);
+	else
+		v->inject_valid = false;
+}
+
+/* --- controls ------------------------------------------------------------------------------------------ */
+
+static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
+{
+	u32 proc = vmx_caps.proc;
+
+	if (v->want_irq_window)
+		proc |= PROC_INTR_WINDOW;
+	if (v->want_nmi_window)
+		proc |= PROC_NMI_WINDOW;
+	if (v->tsc_ratio != TSC_NOT_SCALED)
+		proc |= PROC_RDTSC;
+	if (v->single_step && vmx_caps.mtf)
+		proc |= PROC_MTF;
+	if (vv->apic_page)
+		proc = (proc | PROC_TPR_SHADOW) & ~(PROC_CR8_LOAD | PROC_CR8_STORE);
+	return proc;
+}
+
+/* #DB and #AC could be raised for ever inside their own delivery; #MC is the host's; #UD may be a foreign hypercall. */
+#define EXCEPTIONS (BIT(X86_EXC_DB) | BIT(X86_EXC_AC) | BIT(X86_EXC_MC) | BIT(X86_EXC_UD))
+
+static void prepare_controls(struct vcpu *v)
+{
+	struct vmx_vcpu *vv = vmx_of(v);
+	bool filtered = __atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE);
+
+	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
+	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
+	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, EXCEPTIONS | v->exc_intercept);
+	vmwrite_new(TSC_OFFSET, &vv->w.tsc_offset, (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED));
+	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, hw_pa(filtered ? vmx_msr_bitmap_all : vmx_msr_bitmap_open));
+	if (!vv->apic_page)
+		return;
+	vv->apic_page[APIC_PAGE_TPR] = (u8)(lapic_get_tpr(v) << 4);
+	vmwrite_new(TPR_THRESHOLD, &vv->w.tpr_threshold, lapic_tpr_threshold(v));
+}
+
+static void forget_translations(struct vcpu *v)
+{
+	struct vmx_vcpu *vv = vmx_of(v);
+
+	if (vv->hw.flush_nested)
+		invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_ONE ? INV_ONE : INV_ALL,
+		       nested_root(v->vm) | EPTP_WB | EPTP_WALK_4);
+	if (vv->hw.flush && vv->vpid)
+		invvpid(vmx_caps.ept_vpid & VPID_CAP_INVVPID_ONE ? INV_ONE : INV_ALL, vv->vpid);
+	vv->hw.flush = vv->hw.flush_nested = false;
+}
+
+/* --- what the hardware does not switch by itself -------------------------------------------------------- */
+
+static u64 read_cr2(void)
+{
+	u64 val;
+
+	asm volatile("mov %%cr2, %0" : "=r"(val));
+	return val;
+}
+
+static u64 read_cr3(void)
+{
+	u64 val;
+
+	asm volatile("mov %%cr3, %0" : "=r"(val));
+	return val;
+}
+
+static void write_cr2(u64 val)
+{
+	asm volatile("mov %0, %%cr2" : : "r"(val));
+}
+
+struct host_regs {
+	struct hwvm_host_regs common;
+	struct hw_segments segments;
+};
+
+static void load_guest(struct vcpu *v, struct host_regs *h)
+{
+	struct vmx_vcpu *vv = vmx_of(v);
+
+	hw_segments_save(&h->segments);
+	vmwrite_new(HOST_FS_BASE, &vv->w.host_fs_base, h->segments.fs_base);
+	vv->host_msrs[AREA_KERNEL_GS_BASE].val = h->segments.user_gs_base;
+	vmwrite_new(HOST_CR3, &vv->w.host_cr3, read_cr3());
+	vmwrite_new(HOST_CR4, &vv->w.host_cr4, hw_cr4());
+	hwvm_load_guest(v, &h->common);
+	if (read_cr2() != v->state.cr2)
+		write_cr2(v->state.cr2);
+}
+
+static void load_host(struct vcpu *v, const struct host_regs *h)
+{
+	v->state.cr2 = read_cr2();
+	hw_segments_restore(&h->segments);
+	hwvm_load_host(v, &h->common);
+}
+
+/* --- the entry ------------------------------------------------------------------------------------------- */
+
+/* What the host must see at once, before interrupts are on. */
+static void give_to_host(const struct vmx_exit_info *x)
+{
+	if (X_REASON(x->reason) == X_MC_AT_ENTRY)
+		hw_machine_check();
+	if (x->reason != X_EXCEPTION_NMI || !(x->intr & INTR_VALID))
+		return;
+	if (INTR_TYPE(x->intr) == X86_EVENT_NMI)
+		hw_nmi();
+	else if (INTR_TYPE(x->intr) == X86_EVENT_EXC && (u8)x->intr == X86_EXC_MC)
+		hw_machine_check();
+}
+
+/* The guest may have changed its task priority. */
+static void take_tpr(struct vcpu *v)
+{
+	const struct vmx_vcpu *vv = vmx_of(v);
+	u64 cr8;
+
+	if (!vv->apic_page)
+		return;
+	cr8 = vv->apic_page[APIC_PAGE_TPR] >> 4;
+	if (cr8 != lapic_get_tpr(v))
+		lapic_set_tpr(v, cr8);
+}
+
+static void run_guest(struct vcpu *v)
+{
+	struct vmx_vcpu *vv = vmx_of(v);
+	struct host_regs host;
+	bool entered, failed;
+
+	vmx_state_to_vmcs(v);
+	prepare_event(v);
+	prepare_controls(v);
+	forget_translations(v);
+	load_guest(v, &host);
+	entered = vmx_world_switch(v->state.gpr, vv->launched, &vv->host_rsp);
+	load_host(v, &host);
+	hwvm_left(v);
+	if (!entered) {
+		vv->exit = (struct vmx_exit_info){ .refused = (u32)vmread(INSTRUCTION_ERROR) };
+		after_event(v, true);
+		return;
+	}
+	vv->launched = true;
+	vmx_state_after_exit(v);
+	vmx_read_exit(v);
+	failed = vv->exit.reason & X_ENTRY_FAILED;
+	after_event(v, failed);
+	give_to_host(&vv->exit);
+	take_tpr(v);
+}
+
+/*
+ * The instruction library instead of the processor: the event, or one instruction. True: done, or not possible.
+ */
+static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
+{
+	enum x86_result r;
+
+	vmx_get_state(v, STATE_SEG | STATE_CR);
+	if (vmx_can_run(&v->state))
+		return false;
+	if (!v->inject_valid) {
+		exit->code = VM_EXIT_EMULATE;
+		return true;
+	}
+	vmx_get_state(v, STATE_ALL);
+	r = x86_deliver(&v->state, &v->inject);
+	v->inject_valid = r != X86_OK && r != X86_SHUTDOWN;
+	hwvm_put_state(v, STATE_ALL & ~STATE_FPU);
+	switch (r) {
+	case X86_OK: break;
+	case X86_SHUTDOWN: exit->code = VM_EXIT_SHUTDOWN; break;
+	case X86_HOST_FAULT: exit->code = VM_EXIT_HOST_FAULT; break;
+	default: exit->code = VM_EXIT_USER;
+	}
+	return true;
+}
+
+void vmx_enter(struct vcpu *v, struct vm_exit *exit)
+{
+	struct vmx_vcpu *vv = vmx_of(v);
+	int cpu;
+
+	if (!vmx_caps.unrestricted && run_by_library(v, exit))
+		return;
+	cpu = hwvm_enter_begin(v);
+	if (cpu == HW_NO_CPU)
+		return;
+	if (!vmx_load_vmcs(vv, cpu)) {
+		hwvm_left(v);
+		hw_enter_end();
+		vmx_unload(vv);
+		return;
+	}
+	run_guest(v);
+	hw_enter_end();
+	vmx_decode_exit(v, exit);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The vmx engine's own structures. */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include "hwvm.h"
+#include "vmcs.h"
+
+/* What the processor has, and the controls that follow from it (cpu.c). */
+struct vmx_caps {
+	u32 revision; /* of its VMCS */
+	u32 pin, proc, proc2, exit, entry;
+	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+	u64 ept_vpid;
+	bool unrestricted; /* guests without protection or paging need no help */
+	bool vpid, mtf, tpr_shadow;
+	bool large; /* pages of 2 MiB */
+};
+extern struct vmx_caps vmx_caps;
+/* Open: MSRs that the world switch loads and stores. */
+extern void *vmx_msr_bitmap_open, *vmx_msr_bitmap_all;
+
+struct vmx_vcpu;
+
+/* Per CPU (cpu.c). With interrupts off, on that CPU. */
+struct vmx_cpu {
+	void *region;             /* VMXON's */
+	struct vmx_vcpu *current; /* whose VMCS is the current one */
+	struct vmx_vcpu *loaded;  /* list of those that this CPU may have in its caches */
+};
+struct vmx_cpu *vmx_cpu(int cpu);
+
+/* MSRs in the areas, in this order. */
+enum { AREA_STAR, AREA_LSTAR, AREA_SFMASK, AREA_KERNEL_GS_BASE, AREA_SIZE };
+
+/* What an exit leaves in the VMCS for those who look at it later, on any CPU. */
+struct vmx_exit_info {
+	u32 reason, insn_len;
+	u32 refused; /* not 0: there was no entry, for this VM-instruction error */
+	u32 intr, intr_error;
+	u32 vectoring, vectoring_error;
+	u64 qualification, gpa;
+	u64 pending_debug;
+};
+
+/* Fields as the VMCS has them: a VMWRITE that changes nothing is saved. */
+struct vmx_written {
+	u64 rip, rsp, rflags, cr0, cr3, cr4, cr4_owned, dr7, pending_debug;
+	u64 host_cr3, host_cr4, host_fs_base, tsc_offset, msr_bitmap;
+	u64 proc, entry, exceptions, interruptibility, tpr_threshold;
+};
+
+struct vmx_vcpu {
+	struct hwvm_vcpu hw; /* first */
+	struct vcpu *vcpu;
+	void *vmcs;
+	u64 vmcs_pa;
+	int loaded_cpu; /* a  where the VMCS may be in the processor; changed on that CPU only, or by the vCPU when it is HW_NO_CPU */
+	struct vmx_vcpu *next, **link; /* in that CPU's list */
+	bool launched;                 /* since it was last cleared */
+	bool ready;                    /* its fields have been filled */
+	u16 vpid;                      /* 0: none */
+	u64 host_rsp;
+	struct vmx_exit_info exit;
+	struct vmx_written w;
+	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
+	u8 *apic_page;                          /* of the TPR shadow; NULL: CR8 is intercepted */
+};
+
+/* Write a field of the current VMCS unless it holds val already. */
+static inline void vmwrite_new(u64 field, u64 *written, u64 val)
+{
+	if (*written == val)
+		return;
+	*written = val;
+	vmwrite(field, val);
+}
+
+static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
+{
+	return v->engine_vcpu;
+}
+
+/* cpu.c */
+int vmx_cpus_init(bool want_unrestricted);
+void vmx_cpus_exit(void);
+int vmx_cpu_on(void);
+void vmx_cpu_off(void);
+/*
+ * Make the VMCS current on this CPU; interrupts are off. False: it is on another CPU, vmx_unload() with interrupts on, and try
+ * again.
+ */
+bool vmx_load_vmcs(struct vmx_vcpu *vv, int cpu);
+void vmx_unload(struct vmx_vcpu *vv); /* on return no CPU has it */
+u16 vmx_vpid_alloc(void);             /* 0: none left */
+void vmx_vpid_free(u16 vpid);
+
+/* state.c */
+void vmx_vmcs_init(struct vcpu *v); /* VMCS is current */
+void vmx_get_state(struct vcpu *v, u32 mask);
+void vmx_state_to_vmcs(struct vcpu *v);      /* what is dirty */
+void vmx_state_after_exit(struct vcpu *v);   /* general registers now, the rest on demand */
+void vmx_host_state(struct vmx_vcpu *vv);    /* what stays the same on a CPU */
+bool vmx_can_run(const struct x86_state *s); /* without the library's help */
+
+/* exit.c */
+void vmx_read_exit(struct vcpu *v); /* VMCS is current, the guest's rflags are in the state */
+void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit);
+
+/* enter.c */
+void vmx_enter(struct vcpu *v, struct vm_exit *exit);
+
+/* world.S: gpr is vcpu->state.gpr; RSP of the guest is in the VMCS. *host_rsp: what HOST_RSP is. False: the VMCS was refused. */
+bool vmx_world_switch(u64 *gpr, bool launched, u64 *host_rsp);
+extern char vmx_guest_left[]; /* HOST_RIP */
+
+#endif /* VMX_VMX_H */
