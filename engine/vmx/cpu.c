@@ -40,8 +40,8 @@ static int choose_controls(void)
 		     "pin-based controls", &c->pin);
 	if (!err)
 		err = choose(true_msrs ? MSR_VMX_TRUE_PROC : MSR_VMX_PROC, PROC_REQUIRED,
-			     PROC_TPR_SHADOW | PROC_MTF | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC,
-			     "processor controls", &c->proc);
+			     PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC, "processor controls",
+			     &c->proc);
 	if (!err)
 		err = choose(true_msrs ? MSR_VMX_TRUE_EXIT : MSR_VMX_EXIT,
 			     EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_LOAD_PAT | EXIT_LOAD_EFER, 0, "exit controls",
@@ -59,10 +59,9 @@ static int choose_controls(void)
 		host_log(LOG_ERROR, "this processor's VT-x cannot leave CR3 to the guest");
 		return -ENODEV;
 	}
-	c->mtf = c->proc & PROC_MTF;
 	c->tpr_shadow = c->proc & PROC_TPR_SHADOW;
 	/* These are for single entries. */
-	c->proc &= ~(PROC_MTF | PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC);
+	c->proc &= ~(PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC);
 	return 0;
 }
 

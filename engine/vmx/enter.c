@@ -58,8 +58,6 @@ static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 		proc |= PROC_NMI_WINDOW;
 	if (v->tsc_ratio != TSC_NOT_SCALED)
 		proc |= PROC_RDTSC;
-	if (v->single_step && vmx_caps.mtf)
-		proc |= PROC_MTF;
 	if (vv->apic_page)
 		proc = (proc | PROC_TPR_SHADOW) & ~(PROC_CR8_LOAD | PROC_CR8_STORE);
 	return proc;
@@ -201,15 +199,26 @@ static void run_guest(struct vcpu *v)
 	take_tpr(v);
 }
 
-/*
- * The instruction library instead of the processor: the event, or one instruction. True: done, or not possible.
- */
+/* Would this instruction or event show the guest the TF that is a debugger's: PUSHF, POPF, INT n, IRET, a frame? */
+static bool shows_step(struct vcpu *v)
+{
+	struct x86_insn i;
+
+	if (v->inject_valid)
+		return true;
+	vmx_get_state(v, STATE_ALL);
+	if (x86_fetch_decode(&v->state, &i) != X86_OK || i.map)
+		return false;
+	return i.opcode == 0x9c || i.opcode == 0x9d || i.opcode == 0xcd || i.opcode == 0xcf;
+}
+
+/* The instruction library instead of the processor: the event, or one instruction. False: the processor shall run. */
 static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 {
 	enum x86_result r;
 
 	vmx_get_state(v, STATE_SEG | STATE_CR);
-	if (vmx_can_run(&v->state))
+	if (vmx_can_run(&v->state) && !(v->single_step && shows_step(v)))
 		return false;
 	if (!v->inject_valid) {
 		exit->code = VM_EXIT_EMULATE;
@@ -233,7 +242,7 @@ void vmx_enter(struct vcpu *v, struct vm_exit *exit)
 	struct vmx_vcpu *vv = vmx_of(v);
 	int cpu;
 
-	if (!vmx_caps.unrestricted && run_by_library(v, exit))
+	if (unlikely(!vmx_caps.unrestricted || v->single_step) && run_by_library(v, exit))
 		return;
 	cpu = hwvm_enter_begin(v);
 	if (cpu == HW_NO_CPU)

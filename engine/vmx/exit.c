@@ -29,6 +29,21 @@ static void read_vectoring(struct vmx_exit_info *x)
 		x->insn_len = (u32)vmread(EXIT_INSN_LEN);
 }
 
+/*
+ * Traps that wait behind an interrupt shadow, or behind an exit that comes before them at the end of an instruction. All others
+ * exit in the middle of one, which will be begun again with its traps.
+ */
+static void read_pending_debug(struct vcpu *v, struct vmx_exit_info *x)
+{
+	struct vmx_written *w = &vmx_of(v)->w;
+
+	if (!(w->rflags & RFLAGS_TF) && !v->state.shadow && !(v->eff_dr7 & DR7_ENABLE_ANY))
+		return;
+	w->pending_debug = vmread(GUEST_PENDING_DEBUG);
+	if (v->state.shadow || x->reason == X_TPR)
+		x->pending_debug = w->pending_debug;
+}
+
 void vmx_read_exit(struct vcpu *v)
 {
 	struct vmx_exit_info *x = &vmx_of(v)->exit;
@@ -44,8 +59,7 @@ void vmx_read_exit(struct vcpu *v)
 	case X_INTR_WINDOW:
 	case X_NMI_WINDOW:
 	case X_TRIPLE_FAULT:
-	case X_TPR:
-	case X_MTF: break;
+	case X_TPR: break;
 	case X_EXCEPTION_NMI: read_interruption(x); break;
 	case X_EPT_VIOLATION:
 	case X_EPT_MISCONFIG:
@@ -61,9 +75,7 @@ void vmx_read_exit(struct vcpu *v)
 		break;
 	default: x->insn_len = (u32)vmread(EXIT_INSN_LEN);
 	}
-	if (v->state.rflags & RFLAGS_TF || v->state.shadow || v->eff_dr7 & DR7_ENABLE_ANY)
-		x->pending_debug = vmread(GUEST_PENDING_DEBUG);
-	vmx_of(v)->w.pending_debug = x->pending_debug;
+	read_pending_debug(v, x);
 }
 
 /* --- afterwards ------------------------------------------------------------------------------------------- */
@@ -85,6 +97,8 @@ static void interrupted_event(struct vcpu *v, struct vm_exit *exit)
 		ev->insn_len = (u8)x->insn_len;
 	if (ev->type == X86_EVENT_EXC && ev->vector == X86_EXC_PF)
 		ev->cr2 = v->state.cr2;
+	else if (ev->vector == X86_EXC_DB)
+		ev->cr2 = v->state.dr6 & (0xf | DR6_BD | DR6_BS | DR6_BT);
 }
 
 static void instruction(struct vcpu *v, struct vm_exit *exit, enum vm_exit_code code)
@@ -198,13 +212,6 @@ static void ept_violation(struct vcpu *v, struct vm_exit *exit)
 	hwvm_exit_nested_fault(v, exit);
 }
 
-/* A step of the debugger; the guest's own single step at the same place is not seen by it, as with the library's steps. */
-static void monitor_trap(struct vcpu *v, struct vm_exit *exit)
-{
-	vmx_of(v)->exit.pending_debug &= ~(u64)PENDING_DEBUG_BS;
-	exit->code = VM_EXIT_DEBUG_STEP;
-}
-
 static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 {
 	switch (reason) {
@@ -229,7 +236,6 @@ static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 	case X_MWAIT: instruction(v, exit, VM_EXIT_MWAIT); break;
 	case X_MONITOR: instruction(v, exit, VM_EXIT_MONITOR); break;
 	case X_PAUSE: instruction(v, exit, VM_EXIT_PAUSE); break;
-	case X_MTF: monitor_trap(v, exit); break;
 	case X_INVD:
 	case X_WBINVD: instruction(v, exit, VM_EXIT_WBINVD); break;
 	case X_XSETBV: instruction(v, exit, VM_EXIT_XSETBV); break;

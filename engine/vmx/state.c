@@ -195,7 +195,7 @@ void vmx_state_to_vmcs(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 	struct x86_state *s = &v->state;
-	u64 rflags = vmx_caps.mtf ? s->rflags : hwvm_rflags(v);
+	u64 rflags = hwvm_rflags(v);
 	u64 blocking = interruptibility(s);
 
 	vmwrite_new(GUEST_PENDING_DEBUG, &vv->w.pending_debug, pending_debug(v, rflags));

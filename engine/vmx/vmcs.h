@@ -134,7 +134,6 @@ enum vmcs_field {
 #define PROC_NMI_WINDOW (1u << 22)
 #define PROC_MOV_DR (1u << 23)
 #define PROC_IO (1u << 24)
-#define PROC_MTF (1u << 27)
 #define PROC_MSR_BITMAP (1u << 28)
 #define PROC_MONITOR (1u << 29)
 #define PROC_SECONDARY (1u << 31)
@@ -223,7 +222,6 @@ enum {
 	X_INVALID_STATE = 33,
 	X_MSR_LOADING = 34,
 	X_MWAIT = 36,
-	X_MTF = 37,
 	X_MONITOR = 39,
 	X_PAUSE = 40,
 	X_MC_AT_ENTRY = 41,

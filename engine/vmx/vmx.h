@@ -13,7 +13,7 @@ struct vmx_caps {
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 ept_vpid;
 	bool unrestricted; /* guests without protection or paging need no help */
-	bool vpid, mtf, tpr_shadow;
+	bool vpid, tpr_shadow;
 	bool large; /* pages of 2 MiB */
 };
 extern struct vmx_caps vmx_caps;

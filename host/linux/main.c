@@ -33,7 +33,7 @@ static int find_engine(void)
 	engine_exit = svm_module_exit;
 	err = svm_module_init();
 	if (err == -ENODEV)
-		pr_err("anykvm: this processor offers no usable VT-x or AMD-V\n");
+		pr_err("anykvm: this processor has neither VT-x nor AMD-V that can be used, or they are hidden\n");
 	return err;
 }
 
