@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Into generated code and out again: the dispatcher, helpers of generated code, code memory, hash tables. */
+/* Into generated code and out again: the dispatcher, helpers of generated code, code memory. */
 #include "soft.h"
 #include "fpu.h"
 #include "lockstep.h"
@@ -20,82 +20,7 @@ static void flags_to_cell(struct x86_state *s)
 	s->gen[GEN_FLAGS] = (s->rflags & 0xff) << 8 | (s->rflags >> 11 & 1);
 }
 
-/* --- hash tables ---------------------------------------------------------------------------------------------------- */
-
-static void clear_entry(struct hash_entry *h)
-{
-	h->lin = h->lin32 = ~0ull;
-	h->code = NULL;
-}
-
-static void empty_hash(struct tr_state *tr, unsigned which)
-{
-	u32 n;
-
-	for (n = 0; n < tr->hash_nr[which]; n++)
-		clear_entry(&tr->hash[which][tr->hash_used[which][n]]);
-	tr->hash_nr[which] = 0;
-}
-
-static void insert_hash(struct tr_state *tr, unsigned which, u64 lin, struct tr_block *t)
-{
-	u32 index = lin & (HASH_ENTRIES - 1);
-	struct hash_entry *h = &tr->hash[which][index];
-
-	if (!h->code)
-		tr->hash_used[which][tr->hash_nr[which]++] = index;
-	*h = (struct hash_entry){ .lin = lin, .lin32 = ~0ull, .code = t->saved, .page_base = lin & X86_PAGE_MASK };
-	if (t->block->mode != X86_MODE_LONG) {
-		h->lin32 = lin;
-		h->lin = ~0ull;
-	}
-	t->slots |= t->slot && t->slot != h && t->slot->code == t->saved;
-	t->slot = h;
-}
-
-void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t)
-{
-	if (t->slots)
-		sv->tr.hash_stale = true;
-	else if (t->slot && t->slot->code == t->saved)
-		t->slot->lin = t->slot->lin32 = ~0ull; /* it stays in the list */
-}
-
-void tr_forget_targets(struct soft_vcpu *sv)
-{
-	sv->tr.hash_stale = true;
-}
-
-/* The filter also covers the jump cache of blocks (soft_find_block). */
-void tr_note_page(struct soft_vcpu *sv, u64 lin)
-{
-	sv->tr.code_pages[lin >> 18 & 63] |= 1ull << (lin >> 12 & 63);
-}
-
-bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
-{
-	if (what == X86_FLUSH_PAGE && !(sv->tr.code_pages[lin >> 18 & 63] >> (lin >> 12 & 63) & 1))
-		return false;
-	if (what == X86_FLUSH_NONGLOBAL)
-		sv->tr.hash_stale_nonglobal = true;
-	else
-		sv->tr.hash_stale = true;
-	return true;
-}
-
 /* --- life ------------------------------------------------------------------------------------------------------------- */
-
-static void empty_all(struct tr_state *tr)
-{
-	if (unlikely(tr->counters))
-		tr->counters->hash_emptied++;
-	if (tr->hash_stale || tr->hash_local) {
-		empty_hash(tr, 0);
-		tr->hash_local = false;
-	}
-	empty_hash(tr, 1);
-	tr->hash_stale = tr->hash_stale_nonglobal = false;
-}
 
 void tr_reset(struct soft_vcpu *sv)
 {
@@ -108,7 +33,7 @@ void tr_reset(struct soft_vcpu *sv)
 	tr->nr_sites = 0;
 	tr->nr_blocks = 0;
 	tr->full = false;
-	tr->hash_stale = true;
+	tr_forget_targets(sv);
 	tr->stat.flushes++;
 	tr_trace_reset(sv);
 }
@@ -124,7 +49,6 @@ static bool host_can(void)
 static int alloc_all(struct soft_vcpu *sv)
 {
 	struct tr_state *tr = &sv->tr;
-	unsigned k;
 	int err = host_code_alloc(&tr->code, TR_CODE_DEFAULT);
 
 	if (err)
@@ -132,15 +56,10 @@ static int alloc_all(struct soft_vcpu *sv)
 	tr->meta = host_alloc_pages(TR_META_SIZE);
 	tr->site = host_alloc_pages(TR_MAX_SITES * sizeof(*tr->site));
 	tr->order = host_alloc_pages(TR_MAX_BLOCKS * sizeof(*tr->order));
-	for (k = 0; k < 2; k++) {
-		tr->hash[k] = host_alloc_pages(HASH_ENTRIES * sizeof(struct hash_entry));
-		tr->hash_used[k] = host_alloc_pages(HASH_ENTRIES * sizeof(u32));
-		if (!tr->hash[k] || !tr->hash_used[k])
-			return -ENOMEM;
-	}
 	if (!tr->meta || !tr->site || !tr->order)
 		return -ENOMEM;
-	return flat_init(sv);
+	err = tr_targets_init(sv);
+	return err ? err : flat_init(sv);
 }
 
 int tr_probe(void)
@@ -162,7 +81,6 @@ int tr_probe(void)
 void tr_init(struct soft_vcpu *sv)
 {
 	struct tr_state *tr = &sv->tr;
-	unsigned k, n;
 	int err;
 
 	tr->start = false;
@@ -172,9 +90,6 @@ void tr_init(struct soft_vcpu *sv)
 		tr_free(sv); /* clears wanted too */
 		return;
 	}
-	for (k = 0; k < 2; k++)
-		for (n = 0; n < HASH_ENTRIES; n++)
-			clear_entry(&tr->hash[k][n]);
 	tr_make_stubs(tr);
 	tr_trace_stubs(sv);
 	tr->ready = true;
@@ -184,7 +99,6 @@ void tr_init(struct soft_vcpu *sv)
 void tr_free(struct soft_vcpu *sv)
 {
 	struct tr_state *tr = &sv->tr;
-	unsigned k;
 
 	tr_trace_end(sv);
 	flat_free(sv);
@@ -192,10 +106,7 @@ void tr_free(struct soft_vcpu *sv)
 	host_free_pages(tr->meta, TR_META_SIZE);
 	host_free_pages(tr->site, TR_MAX_SITES * sizeof(*tr->site));
 	host_free_pages(tr->order, TR_MAX_BLOCKS * sizeof(*tr->order));
-	for (k = 0; k < 2; k++) {
-		host_free_pages(tr->hash[k], HASH_ENTRIES * sizeof(struct hash_entry));
-		host_free_pages(tr->hash_used[k], HASH_ENTRIES * sizeof(u32));
-	}
+	tr_targets_free(sv);
 	lockstep_free(tr->lockstep);
 	*tr = (struct tr_state){ 0 };
 }
@@ -313,7 +224,7 @@ static void set_cells(struct soft_vcpu *sv, const u8 *code)
 	flags_to_cell(s);
 	s->gen[GEN_PAGE_BASE] = s->rip & X86_PAGE_MASK;
 	s->gen[GEN_WRITE_DELTA] = write_delta(tr, mmu);
-	s->gen[GEN_HASH] = (u64)(unsigned long)tr->hash[user];
+	s->gen[GEN_HASH] = (u64)(unsigned long)tr->targets[user].hash;
 	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
 	s->gen[GEN_TABLE] = table_cell(tr, mmu);
 	mmu = s->cr4 & CR4_SMAP ? MMU_SUPER_SMAP : MMU_SUPER;
@@ -337,18 +248,6 @@ static bool must_leave(struct soft_vcpu *sv)
 	       s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->flush_wanted || !tr_context_ok(sv);
 }
 
-/* The code at rip that the hash table of the current mode knows, or NULL. */
-static const u8 *known_code(struct soft_vcpu *sv)
-{
-	struct x86_state *s = &sv->vcpu->state;
-	struct tr_state *tr = &sv->tr;
-	const struct hash_entry *h = &tr->hash[s->cpl == 3][s->rip & (HASH_ENTRIES - 1)];
-
-	if (unlikely(tr->hash_stale | tr->hash_stale_nonglobal))
-		empty_all(tr);
-	return (likely(s->mode == X86_MODE_LONG) ? h->lin : h->lin32) == s->rip ? h->code : NULL;
-}
-
 /* --- helpers of generated code ---------------------------------------------------------------------------------------------- */
 
 static u64 stop(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result r, bool before)
@@ -369,7 +268,7 @@ static u64 insn_rip(const struct x86_state *s, const struct tr_site *site)
 /* The block has ended by the instruction: go on where rip is now, if that is known to be translated. */
 static u64 resume(struct soft_vcpu *sv, const struct tr_site *site)
 {
-	const u8 *code = must_leave(sv) ? NULL : known_code(sv);
+	const u8 *code = must_leave(sv) ? NULL : tr_known_code(sv);
 
 	if (!code)
 		return stop(sv, site, X86_OK, false);
@@ -508,34 +407,21 @@ static u64 flags_at_link(const struct tr_site *site)
 	return site->jump || site->block->tr->live & 1 ? RFLAGS_ARITH : 0;
 }
 
-static bool global_code(struct x86_state *s, u64 lin)
-{
-	struct x86_translation t;
-
-	return x86_translate(s, MMU_SUPER, lin, ACC_EXEC, 0, &t) == X86_OK && t.global;
-}
-
 /* The entry for saved flags at rip, which look-ups will find from now on. NULL as of next_block. */
 static const u8 *next_code(struct soft_vcpu *sv)
 {
-	struct x86_state *s = &sv->vcpu->state;
-	struct tr_state *tr = &sv->tr;
 	struct soft_block *b = next_block(sv);
 
 	if (!b)
 		return NULL;
-	if (!tr->hash_stale && !tr->hash_stale_nonglobal) {
-		if (s->cpl != 3 && !tr->hash_local)
-			tr->hash_local = !global_code(s, s->rip) || (b->page2 && !global_code(s, s->rip + b->len));
-		insert_hash(tr, s->cpl == 3, s->rip, b->tr);
-	}
+	tr_add_target(sv, b);
 	return b->tr->saved;
 }
 
 /* After an instruction that was executed outside: mostly the code behind it is known. */
 static const u8 *go_on(struct soft_vcpu *sv)
 {
-	const u8 *code = must_leave(sv) ? NULL : known_code(sv);
+	const u8 *code = must_leave(sv) ? NULL : tr_known_code(sv);
 
 	return code ? code : next_code(sv);
 }
@@ -617,8 +503,7 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 	u32 n;
 
 	while (code) {
-		if (unlikely(sv->tr.hash_stale | sv->tr.hash_stale_nonglobal))
-			empty_all(&sv->tr);
+		tr_empty_stale(&sv->tr);
 		set_cells(sv, code);
 		n = sv->tr.enter();
 		if (n == TR_EXIT_LOOKUP)

@@ -103,6 +103,16 @@ struct hash_entry {
 };
 #define HASH_SHIFT 5
 
+/* The table of one privilege. The filter speaks for one half of the address space. */
+#define PAGE_FILTER_BITS 15
+struct tr_targets {
+	struct hash_entry *hash;
+	u32 *used; /* indices filled */
+	u32 nr;
+	bool noted;                                    /* the filter is not empty */
+	u64 page_filter[(1 << PAGE_FILTER_BITS) / 64]; /* linear pages that were fetched from, hashed */
+};
+
 /* The translation of a block: soft_block.tr. All code addresses are executable ones. */
 struct tr_block {
 	struct soft_block *block;
@@ -160,14 +170,11 @@ struct tr_state {
 	u32 nr_sites;
 	u8 fpu_level; /* enum tr_fpu_level that the code assumes */
 	struct flat_table flat[MMU_USER_AC][FLAT_KINDS];
-	u64 flat_generation;        /* of the tagged TLB at the last flush */
-	struct hash_entry *hash[2]; /* supervisor, user */
-	u32 *hash_used[2];          /* indices filled */
-	u32 hash_nr[2];
-	bool hash_stale;              /* empty both before entering generated code */
-	bool hash_stale_nonglobal;    /* likewise, but supervisor entries of global pages stay */
-	bool hash_local;              /* the supervisor table has entries of pages that are not global */
-	u64 code_pages[64];           /* filter: linear pages (by their low bits) that have entries */
+	u64 flat_generation;          /* of the tagged TLB at the last flush */
+	struct tr_targets targets[2]; /* supervisor, user */
+	bool targets_stale;           /* empty both before entering generated code */
+	bool targets_stale_nonglobal; /* likewise, but supervisor entries of global pages stay */
+	bool targets_local;           /* the supervisor table has entries of pages that are not global */
 	u8 hot;                       /* executions in the interpreter before a block is translated */
 	struct lockstep *lockstep;    /* NULL: not wanted (lockstep.h) */
 	struct tr_counters *counters; /* NULL: not wanted (trace.h) */
@@ -199,14 +206,22 @@ void tr_init(struct soft_vcpu *sv);
 void tr_free(struct soft_vcpu *sv);
 /* All blocks are being dropped: forget everything generated. */
 void tr_reset(struct soft_vcpu *sv);
-/* The block has been dropped: no look-up may find it any more. */
-void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t);
-/* Code addresses may lead elsewhere (TLB, generation of a page). */
+/* targets.c */
+int tr_targets_init(struct soft_vcpu *sv);
+void tr_targets_free(struct soft_vcpu *sv);
+/* Code addresses may lead elsewhere (TLB, generation of a page): all; or one block has been dropped. */
 void tr_forget_targets(struct soft_vcpu *sv);
+void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t);
 /* The page of a linear address has been fetched from: flushing it matters. */
 void tr_note_page(struct soft_vcpu *sv, u64 lin);
-/* The same for a flush of the TLB. False: a page that no look-up has led to, nothing changes. */
+/* The TLB is flushed. False: a page that nothing was fetched from, nothing changes. */
 bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin);
+/* Before generated code is entered. */
+void tr_empty_stale(struct tr_state *tr);
+/* The code at rip that look-ups of the current mode find, or NULL. Empties tables that are stale. */
+const u8 *tr_known_code(struct soft_vcpu *sv);
+/* Look-ups of rip find b's code from now on. */
+void tr_add_target(struct soft_vcpu *sv, struct soft_block *b);
 
 /* Can generated code run in the current mode? May ask for a flush (soft_vcpu.flush_wanted). */
 bool tr_context_ok(struct soft_vcpu *sv);
