@@ -78,7 +78,7 @@ $(BUILD)/anykvm: $(call obj,$(CLI_SRC) shim/program.c shim/start.c) $(BUILD)/lib
 	$(Q)$(CC) $(LDSAN) -o $@ $^ -pthread -l:libjansson.a
 
 # Everything that fits CI, in order of increasing distance from the code.
-CHECKS := check-unit check-insn check-native check-length check-engine check-translate check-api check-boot check-cli
+CHECKS := check-unit check-insn check-native check-length check-engine check-translate check-api check-api-inject check-routes check-boot check-cli
 .PHONY: check
 check: all
 	@sh scripts/check.sh $(MAKE) $(CHECKS)

@@ -8,7 +8,7 @@ set -eu
 
 build="gcc libc6-dev linux-libc-dev make binutils libjansson-dev"
 run="busybox-static cpio gzip"
-check="nasm libcmocka-dev libzydis-dev bsdutils python3 procps gcc-multilib"
+check="nasm libcmocka-dev libzydis-dev bsdutils python3 procps gcc-multilib musl-tools golang-go"
 lint="clang-format cppcheck"
 bench="qemu-system-x86 gnuplot-nox python3"
 

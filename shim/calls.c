@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -84,6 +85,25 @@ static long bind_system(int fd)
 	return err;
 }
 
+/* memfd_create(), with a word for those whose seccomp filter does not know what the library needs. */
+static int stand_in(const char *name, unsigned flags)
+{
+	static bool said;
+	int fd = memfd_create(name, flags), err = errno;
+
+	if (fd < 0 && !said && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) > 0 && err != EMFILE && err != ENFILE &&
+	    err != ENOMEM) {
+		said = true;
+		fprintf(stderr,
+			"anykvm: memfd_create: %s: it seems that a seccomp filter forbids it. If it is the program's "
+			"own: "
+			"anykvm run --route inject\n",
+			strerror(err));
+	}
+	errno = err;
+	return fd;
+}
+
 long shim_open(int flags)
 {
 	int fd;
@@ -92,7 +112,7 @@ long shim_open(int flags)
 		return -ENOTDIR;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
-	fd = memfd_create(SYSTEM_NAME, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+	fd = stand_in(SYSTEM_NAME, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
 	return fd < 0 ? -errno : bind_system(fd);
 }
 
@@ -106,7 +126,7 @@ static long object_fd(enum shim_kind kind, struct anykvm_handle *handle)
 	if (kind == SHIM_VCPU)
 		fd = syscall(SYS_fcntl, anykvm_map_fd(handle), F_DUPFD_CLOEXEC, 0);
 	else
-		fd = memfd_create(names[kind], MFD_CLOEXEC);
+		fd = stand_in(names[kind], MFD_CLOEXEC);
 	if (fd < 0) {
 		int err = errno;
 

@@ -51,6 +51,9 @@ REAL(fstatat64, int, (int, const char *, struct stat64 *, int))
 REAL(statx, int, (int, const char *, int, unsigned, struct statx *))
 REAL(close_range, int, (unsigned, unsigned, int))
 REAL(closefrom, void, (int))
+REAL(fopen, FILE *, (const char *, const char *))
+REAL(fopen64, FILE *, (const char *, const char *))
+REAL(fclose, int, (FILE *))
 
 static void count_fork(void)
 {
@@ -159,6 +162,34 @@ EXPORT int __openat64_2(int dirfd, const char *path, int flags);
 EXPORT int __openat64_2(int dirfd, const char *path, int flags)
 {
 	return do_open(dirfd, path, flags | O_LARGEFILE, 0);
+}
+
+static FILE *fopen_kvm(const char *mode)
+{
+	int flags = strchr(mode, '+') ? O_RDWR : *mode == 'r' ? O_RDONLY : O_WRONLY;
+	int fd = from_kernel(shim_open(flags | (strchr(mode, 'e') ? O_CLOEXEC : 0)));
+
+	return fd < 0 ? NULL : fdopen(fd, mode);
+}
+
+EXPORT FILE *fopen(const char *path, const char *mode)
+{
+	return shim_names_kvm(AT_FDCWD, path) ? fopen_kvm(mode) : get_fopen()(path, mode);
+}
+
+EXPORT FILE *fopen64(const char *path, const char *mode)
+{
+	return shim_names_kvm(AT_FDCWD, path) ? fopen_kvm(mode) : get_fopen64()(path, mode);
+}
+
+EXPORT int fclose(FILE *f)
+{
+	int fd = fileno(f), saved = errno;
+
+	if (fd >= 0)
+		shim_unbind(fd);
+	errno = saved;
+	return get_fclose()(f);
 }
 
 /* --- descriptors -------------------------------------------------------------------------------------------------------- */

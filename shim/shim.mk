@@ -7,7 +7,7 @@ $(SHIM_OBJ): FLAGS = $(BASE) -U_FORTIFY_SOURCE -Iinclude -pthread
 all: $(BUILD)/libanykvm-preload.so
 $(BUILD)/libanykvm-preload.so: $(SHIM_OBJ) $(LIB_OBJ)
 	@echo "  LD      $@"
-	$(Q)$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm-preload.so -Wl,-z,defs -o $@ $^ -pthread -ldl
+	$(Q)$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm-preload.so -Wl,-z,defs -Wl,--wrap=syscall -o $@ $^ -pthread -ldl
 
 -include $(SHIM_OBJ:.o=.d)
 

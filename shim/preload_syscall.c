@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * libc's syscall(), where a preloaded program makes calls by number. The library's own calls of it are __wrap_syscall() (see
+ * shim.mk): they may be made with a guest's vector registers in the processor, so nothing here uses them.
+ */
+#include "calls.h"
+#include "device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#pragma GCC target("general-regs-only")
+
+#define EXPORT __attribute__((visibility("default")))
+
+struct call {
+	long nr;
+	long arg[6];
+};
+
+long __wrap_syscall(long nr, ...);
+
+static long raw(const struct call *c)
+{
+	const long fourth = c->arg[3], fifth = c->arg[4], sixth = c->arg[5];
+	register long r10 __asm__("r10") = fourth;
+	register long r8 __asm__("r8") = fifth;
+	register long r9 __asm__("r9") = sixth;
+	long r;
+
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "a"(c->nr), "D"(c->arg[0]), "S"(c->arg[1]), "d"(c->arg[2]), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
+#define READ_CALL(c, number)                                                                                           \
+	struct call c = { .nr = (number) };                                                                            \
+	va_list ap;                                                                                                    \
+                                                                                                                       \
+	va_start(ap, nr);                                                                                              \
+	for (int i = 0; i < 6; i++)                                                                                    \
+		c.arg[i] = va_arg(ap, long);                                                                           \
+	va_end(ap)
+
+static long libc_result(long r)
+{
+	if (r >= 0 || r < -4095)
+		return r;
+	errno = (int)-r;
+	return -1;
+}
+
+long __wrap_syscall(long nr, ...)
+{
+	READ_CALL(c, nr);
+	return libc_result(raw(&c));
+}
+
+static long open_or_raw(const struct call *c, int dirfd, long path, int flags)
+{
+	if (shim_names_kvm(dirfd, (const char *)path) || shim_links_to_kvm(dirfd, (const char *)path))
+		return shim_open(flags);
+	return raw(c);
+}
+
+static long duplicate(const struct call *c)
+{
+	long r = raw(c);
+
+	return r < 0 ? r : shim_duplicated((int)c->arg[0], (int)r);
+}
+
+static long close_range_of(const struct call *c)
+{
+	long r = raw(c);
+
+	if (!r && !(c->arg[2] & (long)CLOSE_RANGE_CLOEXEC))
+		shim_closed_range((unsigned)c->arg[0], (unsigned)c->arg[1]);
+	return r;
+}
+
+static long serve(const struct call *c)
+{
+	const long *a = c->arg;
+	long r;
+
+	switch (c->nr) {
+	case SYS_ioctl: return shim_ioctl((int)a[0], (unsigned)a[1], (void *)a[2], &r) ? r : raw(c);
+	case SYS_open: return open_or_raw(c, AT_FDCWD, a[0], (int)a[1]);
+	case SYS_openat: return open_or_raw(c, (int)a[0], a[1], (int)a[2]);
+	case SYS_openat2: return open_or_raw(c, (int)a[0], a[1], (int)((struct open_how *)a[2])->flags);
+	case SYS_close: shim_unbind((int)a[0]); return raw(c);
+	case SYS_close_range: return close_range_of(c);
+	case SYS_dup:
+	case SYS_dup2:
+	case SYS_dup3: return duplicate(c);
+	case SYS_fcntl: return a[1] == F_DUPFD || a[1] == F_DUPFD_CLOEXEC ? duplicate(c) : raw(c);
+	case SYS_access: return shim_names_kvm(AT_FDCWD, (const char *)a[0]) ? shim_access((int)a[1]) : raw(c);
+	default: return raw(c);
+	}
+}
+
+EXPORT long syscall(long nr, ...)
+{
+	READ_CALL(c, nr);
+	return libc_result(serve(&c));
+}
