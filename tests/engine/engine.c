@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The cases of tests/insn on a whole engine, in user mode of a small 64-bit guest: the first run is interpreted, the
- * last one, after enough of them, translated. Both must agree with the bare CPU.
+ * The cases of tests/insn on a whole engine, in user mode of a small guest, in IA-32e mode or, 32-bit code only, in
+ * protected mode with PAE paging: the first run is interpreted, the last one, after enough of them, translated. Both must agree with the bare CPU.
  *
  * Each case has a code page of its own in guest-physical memory, mapped at the one linear address that the case was made
  * for: engines key code by physical address, and pages that are rewritten all the time they do not translate.
@@ -57,6 +57,13 @@ static const u8 start_code[] = {
 	0x48, 0xcf,                                     /* iretq */
 };
 
+static const u8 start_code32[] = {
+	0x0f, 0x20, 0xd8,             /* mov eax, cr3 */
+	0x0f, 0x22, 0xd8,             /* mov cr3, eax */
+	0xa1, 0x00, 0xc0, 0x00, 0x38, /* mov eax, [LOW_LIN + RAX_AT] */
+	0xcf,                         /* iretd */
+};
+
 struct engine_case {
 	struct insn_case c;
 	struct sequence code;
@@ -69,6 +76,7 @@ static struct engine_case *cases;
 static u8 *low, *data, *pages;
 static struct anykvm_handle *sys, *vm, *vcpu;
 static struct kvm_run *run;
+static bool legacy;          /* the guest is in protected mode, not in IA-32e mode */
 static bool first_run_exact; /* interpreted; in lockstep even the first run is translated */
 
 /* --- the guest --------------------------------------------------------------------------------------------------- */
@@ -78,13 +86,18 @@ static void put64(u64 at, u64 val)
 	memcpy(low + at, &val, 8);
 }
 
+static void put32(u64 at, u32 val)
+{
+	memcpy(low + at, &val, 4);
+}
+
 static void build_tables(void)
 {
 	const u64 table = PTE_P | PTE_W | PTE_U;
 	unsigned n;
 
 	put64(PML4_AT, PDPT_AT | table);
-	put64(PDPT_AT, PD_AT | table);
+	put64(PDPT_AT, PD_AT | (legacy ? PTE_P : table)); /* PAE's have no other bits */
 	put64(PD_AT + 8 * (LOW_LIN >> 21 & 511), PT_LOW_AT | table);
 	put64(PD_AT + 8 * (CODE_PAGE >> 21), PT_CODE_AT | table);
 	put64(PD_AT + 8 * (DATA_AT >> 21), PT_DATA_AT | table);
@@ -95,25 +108,34 @@ static void build_tables(void)
 		      (DATA_AT + (n << 12)) | PTE_P | PTE_U | PTE_NX | (n << 12 < DATA_WRITABLE ? PTE_W : 0));
 }
 
+static void build_gate(unsigned v)
+{
+	u64 handler = LOW_LIN + HANDLERS_AT + 16 * v;
+
+	put64(IDT_AT + (legacy ? 8 : 16) * v,
+	      (handler & 0xffff) | (u64)KERNEL_CS << 16 | 0xee0000000000ull | handler >> 16 << 48);
+	low[HANDLERS_AT + 16 * v] = 0xf4; /* hlt */
+}
+
 static void build_descriptors(void)
 {
 	unsigned v;
 
-	put64(GDT_AT + KERNEL_CS, 0x00af9b000000ffffull);
+	put64(GDT_AT + KERNEL_CS, legacy ? 0x00cf9b000000ffffull : 0x00af9b000000ffffull);
 	put64(GDT_AT + KERNEL_SS, 0x00cf93000000ffffull);
 	put64(GDT_AT + (USER_CS32 & ~7), 0x00cffb000000ffffull);
 	put64(GDT_AT + (USER_DS & ~7), 0x00cff3000000ffffull);
 	put64(GDT_AT + (USER_CS64 & ~7), 0x00affb000000ffffull);
-	put64(TSS_AT + 4, LOW_LIN + STACK_TOP);
+	put32(TSS_AT + 4, LOW_LIN + STACK_TOP);
+	if (legacy)
+		put32(TSS_AT + 8, KERNEL_SS);
 	low[TSS_AT + 102] = 0x68; /* the I/O bitmap is beyond the limit */
-	for (v = 0; v < 32; v++) {
-		u64 handler = LOW_LIN + HANDLERS_AT + 16 * v;
-
-		put64(IDT_AT + 16 * v,
-		      (handler & 0xffff) | (u64)KERNEL_CS << 16 | 0xee0000000000ull | handler >> 16 << 48);
-		low[HANDLERS_AT + 16 * v] = 0xf4; /* hlt */
-	}
-	memcpy(low + START_AT, start_code, sizeof(start_code));
+	for (v = 0; v < 32; v++)
+		build_gate(v);
+	if (legacy)
+		memcpy(low + START_AT, start_code32, sizeof(start_code32));
+	else
+		memcpy(low + START_AT, start_code, sizeof(start_code));
 }
 
 static struct kvm_segment segment(u16 sel, u64 base, u32 limit, unsigned type, unsigned dpl, bool code64)
@@ -140,9 +162,9 @@ static bool set_system_registers(void)
 
 	if (anykvm_ioctl(vcpu, KVM_GET_SREGS, &s) < 0)
 		return false;
-	s.cs = segment(KERNEL_CS, 0, 0xffffffff, 11, 0, true);
+	s.cs = segment(KERNEL_CS, 0, 0xffffffff, 11, 0, !legacy);
 	s.cs.s = 1;
-	s.cs.db = 0;
+	s.cs.db = legacy;
 	s.ss = segment(KERNEL_SS, 0, 0xffffffff, 3, 0, false);
 	s.ds = s.es = user;
 	s.fs = s.gs = user;
@@ -154,11 +176,11 @@ static bool set_system_registers(void)
 	s.gdt.base = LOW_LIN + GDT_AT;
 	s.gdt.limit = 0x7f;
 	s.idt.base = LOW_LIN + IDT_AT;
-	s.idt.limit = 32 * 16 - 1;
+	s.idt.limit = 32 * (legacy ? 8 : 16) - 1;
 	s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
-	s.cr3 = PML4_AT;
+	s.cr3 = legacy ? PDPT_AT : PML4_AT;
 	s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE;
-	s.efer = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
+	s.efer = X86_EFER_SCE | X86_EFER_NXE | (legacy ? 0 : X86_EFER_LME | X86_EFER_LMA);
 	return anykvm_ioctl(vcpu, KVM_SET_SREGS, &s) >= 0 && anykvm_ioctl(vcpu, KVM_SET_XCRS, &xcrs) >= 0;
 }
 
@@ -210,6 +232,21 @@ static bool open_guest(void)
 
 /* --- one run -------------------------------------------------------------------------------------------------------- */
 
+/* What IRET takes. */
+static void put_frame(const struct insn_case *c)
+{
+	const u64 frame[] = { c->regs.rip, c->bits == 64 ? USER_CS64 : USER_CS32, c->regs.rflags, c->regs.gpr[X86_RSP],
+			      USER_DS };
+	unsigned n;
+
+	for (n = 0; n < 5; n++) {
+		if (legacy)
+			put32(FRAME_AT + 4 * n, (u32)frame[n]);
+		else
+			put64(FRAME_AT + 8 * n, frame[n]);
+	}
+}
+
 static void set_registers(const struct insn_case *c)
 {
 	const u64 *g = c->regs.gpr;
@@ -234,11 +271,7 @@ static void set_registers(const struct insn_case *c)
 	};
 
 	put64(RAX_AT, g[X86_RAX]);
-	put64(FRAME_AT, c->regs.rip);
-	put64(FRAME_AT + 8, c->bits == 64 ? USER_CS64 : USER_CS32);
-	put64(FRAME_AT + 16, c->regs.rflags);
-	put64(FRAME_AT + 24, g[X86_RSP]);
-	put64(FRAME_AT + 32, USER_DS);
+	put_frame(c);
 	anykvm_ioctl(vcpu, KVM_SET_REGS, &r);
 	if (c->vectors) {
 		static struct kvm_xsave x;
@@ -251,9 +284,12 @@ static void set_registers(const struct insn_case *c)
 /* The handler's stack frame: what the exception, or the INT3 behind the instruction, pushed. */
 static void get_frame(u64 sp, struct cpu_result *out)
 {
+	const u8 *at = low + (sp & (LOW_SIZE - 1));
 	u64 frame[6] = { 0 };
+	unsigned n;
 
-	memcpy(frame, low + (sp & (LOW_SIZE - 1)), sizeof(frame));
+	for (n = 0; n < 6; n++)
+		memcpy(&frame[n], at + (legacy ? 4 : 8) * n, legacy ? 4 : 8);
 	if (out->vector < 32 && x86_exc_has_error(out->vector)) {
 		out->error = frame[0];
 		memmove(frame, frame + 1, 5 * sizeof(frame[0]));
@@ -508,6 +544,23 @@ INSN_TEST(translator32, "engine: translator, 32-bit code")
 	run_engine(ANYKVM_ENGINE_TRANSLATOR, 32, run_rows);
 }
 
+static void run_legacy(enum anykvm_engine engine, void (*cases_of)(unsigned bits, struct random *r))
+{
+	legacy = true;
+	run_engine(engine, 32, cases_of);
+	legacy = false;
+}
+
+INSN_TEST(interpreter_protected, "engine: interpreter, protected mode")
+{
+	run_legacy(ANYKVM_ENGINE_INTERPRETER, run_rows);
+}
+
+INSN_TEST(translator_protected, "engine: translator, protected mode")
+{
+	run_legacy(ANYKVM_ENGINE_TRANSLATOR, run_rows);
+}
+
 INSN_TEST(sequences_interpreter64, "sequences: interpreter, 64-bit code")
 {
 	run_engine(ANYKVM_ENGINE_INTERPRETER, 64, run_sequences);
@@ -537,4 +590,9 @@ INSN_TEST(sequences_lockstep64, "sequences: lockstep, 64-bit code")
 INSN_TEST(sequences_lockstep32, "sequences: lockstep, 32-bit code")
 {
 	run_engine(ANYKVM_ENGINE_LOCKSTEP, 32, run_sequences);
+}
+
+INSN_TEST(lockstep32, "engine: lockstep, 32-bit code")
+{
+	run_engine(ANYKVM_ENGINE_LOCKSTEP, 32, run_rows);
 }
