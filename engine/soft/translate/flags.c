@@ -108,6 +108,8 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_MOV_FROM_SREG:
 	case X86_OP_MOV_FROM_CR:
 	case X86_OP_RDTSC:
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
 	case X86_OP_VZEROUPPER:
 	case X86_OP_VZEROALL:
 	case X86_OP_JCXZ:

@@ -322,7 +322,7 @@ static void translate_insn(struct front *f)
 			return;
 		break;
 	default:
-		if (tr_branch(f) || tr_system(f) || copy_insn(f))
+		if (tr_branch(f) || tr_system(f) || tr_string(f) || copy_insn(f))
 			return;
 	}
 	tr_helper(f);

@@ -5,6 +5,7 @@
  *	flags.c		which guest flags live where, and which are dead
  *	access.c	memory operands: address, checks, look-up, out-of-line parts
  *	branch.c	calls, returns, jumps, the ends of blocks
+ *	string.c	REP MOVS, REP STOS
  *	system.c	system instructions that kernels run all the time
  *	front.c		one instruction after the other
  */
@@ -57,7 +58,7 @@ struct front {
 	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
 	struct slow_part slow[3 * BLOCK_MAX_INSNS];
 	unsigned nr_slow;
-	struct aside aside[3 * BLOCK_MAX_INSNS];
+	struct aside aside[4 * BLOCK_MAX_INSNS];
 	unsigned nr_aside;
 	struct exit_part exit[8];
 	unsigned nr_exits;
@@ -125,7 +126,16 @@ void tr_push_cell(struct front *f, enum gen_cell cell);
 
 /* Translate a system instruction in line. False: leave it to the helper. */
 bool tr_system(struct front *f);
+/* If cond: let the routine execute the whole instruction instead. Flags are saved or dead, and nothing has changed yet. */
+void tr_aside_if(struct front *f, unsigned cond);
+/* The instruction at hand is complete: the routines come back here. */
+void tr_end_asides(struct front *f);
 void tr_emit_asides(struct front *f);
+
+/* --- string.c ----------------------------------------------------------------------------------------------------- */
+
+/* Translate a string instruction in line. False: leave it to the helper. */
+bool tr_string(struct front *f);
 
 /* --- front.c ------------------------------------------------------------------------------------------------------ */
 

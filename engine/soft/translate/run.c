@@ -557,6 +557,10 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 	for (n = 0; n < k; n++)
 		tr->stop_site.offset += t->block->insn[n].len;
 	tr->stop_before = true;
+	if (t->block->insn[k].flags & INSN_STRING) {
+		*f->rip = (u64)(unsigned long)tr->exit_string;
+		return true;
+	}
 	*f->r12 = TR_EXIT_UNWOUND;
 	*f->rip = (u64)(unsigned long)(t->saved_in >> k & 1 ? tr->exit_saved : tr->exit_native);
 	return true;

@@ -95,14 +95,20 @@ static void save_flags_and_rax(struct emit *e)
 /* Leave: r12 = exit number, r13 kept in its cell. */
 static void make_exits(struct emit *e, struct tr_state *tr, const u8 *ret)
 {
-	u8 *skip;
+	u8 *skip, *to_saved;
 
 	tr->exit_native = emit_here(e);
 	save_flags_and_rax(e);
 	skip = emit_jmp(e, emit_here(e));
+	tr->exit_string = emit_here(e);
+	emit_rr(e, true, 0x29, X86_R13, X86_RSI);
+	emit_rr(e, true, 0x29, X86_R12, X86_RDI);
+	emit_mov_imm(e, X86_R12, TR_EXIT_UNWOUND);
+	to_saved = emit_jmp(e, emit_here(e));
 	tr->exit_lookup = emit_here(e);
 	emit_mov_imm(e, X86_R12, TR_EXIT_LOOKUP);
 	tr->exit_saved = emit_here(e);
+	emit_patch(e, to_saved, emit_here(e));
 	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
 	emit_patch(e, skip, emit_here(e));
 	store_registers(e);

@@ -12,8 +12,7 @@
 
 /* --- the way aside -------------------------------------------------------------------------------------------- */
 
-/* If cond: let the routine execute the whole instruction instead. Flags are saved or dead, and nothing has changed yet. */
-static void aside_if(struct front *f, unsigned cond)
+void tr_aside_if(struct front *f, unsigned cond)
 {
 	struct aside *a = &f->aside[f->nr_aside++];
 
@@ -22,8 +21,7 @@ static void aside_if(struct front *f, unsigned cond)
 	a->jump = emit_jcc(&f->e, cond, emit_here(&f->e));
 }
 
-/* The instruction at hand is complete: the routines come back here. */
-static void end_asides(struct front *f)
+void tr_end_asides(struct front *f)
 {
 	unsigned n;
 
@@ -51,7 +49,7 @@ enum { COND_NE = 5, COND_A = 7 };
 static void unless_cpl0(struct front *f)
 {
 	emit_gs_byte(&f->e, ALU_CMP, STATE(cpl), 0);
-	aside_if(f, COND_NE);
+	tr_aside_if(f, COND_NE);
 }
 
 /* --- flags ------------------------------------------------------------------------------------------------------- */
@@ -75,7 +73,7 @@ static bool sti(struct front *f)
 	tr_free_flags(f);
 	unless_cpl0(f);
 	emit_gs_byte(&f->e, ALU_CMP, VCPU(want_irq_window), 0);
-	aside_if(f, COND_NE);
+	tr_aside_if(f, COND_NE);
 	emit_gs_dword(&f->e, ALU_OR, STATE(rflags), RFLAGS_IF);
 	return true;
 }
@@ -159,7 +157,7 @@ static void unless_fsgsbase(struct front *f)
 	/* test byte gs:[cr4 + 2], FSGSBASE */
 	emit_rm(&f->e, false, 0xf6, 0, GS_MEM(STATE(cr4) + 2));
 	emit8(&f->e, CR4_FSGSBASE >> 16);
-	aside_if(f, 4);
+	tr_aside_if(f, 4);
 }
 
 static bool read_base(struct front *f, unsigned seg)
@@ -190,7 +188,7 @@ static bool write_base(struct front *f, unsigned seg)
 		emit_shift(e, true, SHIFT_SAR, X86_R12, 47);
 		emit_alu_imm(e, ALU_ADD, X86_R12, 1);
 		emit_alu_imm(e, ALU_CMP, X86_R12, 1);
-		aside_if(f, COND_A);
+		tr_aside_if(f, COND_A);
 	}
 	emit_store(e, X86_R13, GS_MEM(SEG_OFFSET(seg, base)));
 	return true;
@@ -229,13 +227,13 @@ static bool rdtsc(struct front *f)
 	tr_free_flags(f);
 	/* tsc_ratio is 32.32 fixed point. */
 	emit_gs_dword(e, ALU_CMP, VCPU(tsc_ratio), 0);
-	aside_if(f, COND_NE);
+	tr_aside_if(f, COND_NE);
 	emit_gs_dword(e, ALU_CMP, VCPU(tsc_ratio) + 4, 1);
-	aside_if(f, COND_NE);
+	tr_aside_if(f, COND_NE);
 	/* test byte gs:[cr4], TSD */
 	emit_rm(e, false, 0xf6, 0, GS_MEM(STATE(cr4)));
 	emit8(e, CR4_TSD);
-	aside_if(f, COND_NE);
+	tr_aside_if(f, COND_NE);
 	emit8(e, 0x0f), emit8(e, 0x31);
 	emit_shift(e, true, SHIFT_SHL, X86_RDX, 32);
 	emit_rr(e, true, 0x09, X86_RAX, X86_RDX);
@@ -271,6 +269,6 @@ bool tr_system(struct front *f)
 {
 	if (!in_line(f))
 		return false;
-	end_asides(f);
+	tr_end_asides(f);
 	return true;
 }

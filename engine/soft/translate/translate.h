@@ -183,7 +183,7 @@ struct tr_state {
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
-	const u8 *exit_native, *exit_saved, *exit_lookup;
+	const u8 *exit_native, *exit_saved, *exit_lookup, *exit_string;
 	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_lockstep;
 
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */

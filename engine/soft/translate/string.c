@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * REP MOVS and REP STOS in line: the host's own instruction over a stretch that lies in one page on either side, upwards.
+ * Everything else about strings is the routine's. 64-bit code only.
+ *
+ * At the host's instruction rsi and rdi hold host addresses; r13 and r12 are what has been added to them. A fault of the host
+ * there leaves by tr_state.exit_string, which takes it off again: the guest's instruction has been done in part then.
+ */
+#include "front.h"
+
+enum { COND_E = 4, COND_NE = 5, COND_A = 7 };
+
+static unsigned log2_size(unsigned size)
+{
+	return size == 8 ? 3 : size >> 1;
+}
+
+/* r13 is the number of bytes: does the stretch at reg end in its page? */
+static void unless_in_page(struct front *f, unsigned reg)
+{
+	struct emit *e = &f->e;
+
+	emit_rr(e, false, 0x89, reg, X86_R12);
+	emit_alu_imm(e, ALU_AND, X86_R12, 0xfff);
+	emit_rr(e, false, 0x01, X86_R13, X86_R12);
+	emit_alu_imm(e, ALU_CMP, X86_R12, X86_PAGE_SIZE);
+	tr_aside_if(f, COND_A);
+}
+
+static void check_stretch(struct front *f, bool source, unsigned shift)
+{
+	struct emit *e = &f->e;
+
+	/* test byte gs:[rflags + 1], DF */
+	emit_rm(e, false, 0xf6, 0, GS_MEM(offsetof(struct x86_state, rflags) + 1));
+	emit8(e, RFLAGS_DF >> 8);
+	tr_aside_if(f, COND_NE);
+	/* 1 to a page's worth of elements: rcx - 1 < that, unsigned. */
+	emit_lea(e, X86_R12, (struct emit_mem){ .base = X86_RCX, .index = NOREG, .disp = -1 });
+	emit_rr(e, true, 0x81, ALU_CMP, X86_R12);
+	emit32(e, (u32)(X86_PAGE_SIZE >> shift) - 1);
+	tr_aside_if(f, COND_A);
+	emit_lea(e, X86_R13, (struct emit_mem){ .base = NOREG, .index = X86_RCX, .scale = (u8)shift });
+	if (source)
+		unless_in_page(f, X86_RSI);
+	unless_in_page(f, X86_RDI);
+}
+
+static void emit_host(struct emit *e, unsigned size, u8 opcode)
+{
+	emit8(e, 0xf3);
+	if (size == 2)
+		emit8(e, 0x66);
+	if (size == 8)
+		emit8(e, 0x48);
+	emit8(e, size == 1 ? opcode : opcode + 1);
+}
+
+bool tr_string(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	struct emit *e = &f->e;
+	bool source = i->op == X86_OP_MOVS;
+
+	if (i->op != X86_OP_MOVS && i->op != X86_OP_STOS)
+		return false;
+	if (f->m32 || i->rep == REP_NONE || i->adsize != 8 || (source && i->seg >= SEG_FS))
+		return false;
+	tr_free_flags(f);
+	check_stretch(f, source, log2_size(i->opsize));
+	if (source) {
+		tr_access_at(f, X86_RSI, 1, false);
+		emit_store(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
+	}
+	tr_access_at(f, X86_RDI, 1, true);
+	if (source) {
+		emit_load(e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
+		emit_rr(e, true, 0x01, X86_R13, X86_RSI);
+	} else {
+		emit_rr(e, false, 0x31, X86_R13, X86_R13);
+	}
+	emit_rr(e, true, 0x01, X86_R12, X86_RDI);
+	emit_host(e, i->opsize, source ? 0xa4 : 0xaa);
+	if (source)
+		emit_rr(e, true, 0x29, X86_R13, X86_RSI);
+	emit_rr(e, true, 0x29, X86_R12, X86_RDI);
+	tr_end_asides(f);
+	return true;
+}
