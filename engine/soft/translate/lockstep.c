@@ -222,6 +222,21 @@ static u64 undefined_after(u64 before, const struct x86_insn *i)
 	return effect & (FE_KILL | FE_PARTIAL) ? before | x86_op_undefined[i->op] : before;
 }
 
+/* Does the result depend on flags that both sides may have left differently? */
+static bool reads_undefined(const struct x86_insn *i, u64 undefined)
+{
+	switch (i->op) {
+	case X86_OP_LAHF:
+	case X86_OP_PUSHF:
+	case X86_OP_DAA:
+	case X86_OP_DAS:
+	case X86_OP_AAA:
+	case X86_OP_AAS: break;
+	default: undefined &= ~(u64)RFLAGS_AF;
+	}
+	return undefined && tr_flag_effect(i) & FE_READ;
+}
+
 static void note_point(struct lockstep *l, struct x86_state *s, unsigned k, bool fpu_changed)
 {
 	struct lockstep_point *p = &l->point[k];
@@ -292,7 +307,7 @@ static void run(struct lockstep *l, struct x86_state *s)
 	while (l->done < b->nr && !l->hit_code) {
 		const struct x86_insn *i = &b->insn[l->done];
 
-		if (!predictable(i))
+		if (!predictable(i) || reads_undefined(i, l->point[l->done].undefined))
 			return;
 		rip = s->rip;
 		stores = l->nr_stores;
@@ -301,8 +316,7 @@ static void run(struct lockstep *l, struct x86_state *s)
 		r = i->exec(s, i);
 		if (r != X86_OK)
 			return;
-		if (shadow) /* generated code goes on behind STI as if nothing were the matter */
-			s->shadow = 0;
+		x86_retire(s, shadow);
 		for (n = stores; n < l->nr_stores; n++)
 			memcpy(l->store[n].new, l->store[n].host, l->store[n].len);
 		l->done++;
