@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 #
-# Build Debian's kernel source with everything on that watches over a module (tests/svm/debug.config), laid out as the
+# Build Debian's kernel source with everything on that watches over a module (tests/machine/debug.config), laid out as the
 # unpacked package of a kernel: DIRECTORY/kernel/boot, lib/modules. Prints the folder that modules are built against.
 # It takes half an hour of a processor and 3 GB; what is there already is used again.
 #
@@ -26,7 +26,7 @@ shift $((OPTIND - 1))
 [ $# -eq 1 ] || usage
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
-config=$(cd "$(dirname "$0")/.." && pwd)/tests/svm/debug.config
+config=$(cd "$(dirname "$0")/.." && pwd)/tests/machine/debug.config
 tree=$dir/source
 out=$dir/build
 

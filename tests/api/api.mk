@@ -3,7 +3,7 @@
 #   check-api          on libanykvm, each engine
 #   check-api-inject   on the route of `anykvm run` for static programs, each engine
 #   check-api-device   on a device: DEVICE=/dev/kvm, DIFFERENCES=file
-#   check-api-svm      on Debian's kvm-amd in an emulated SVM machine (not part of check)
+#   in emulated machines with hardware virtualization: tests/machine/machine.mk
 
 API_TEST_SOURCES := $(sort $(wildcard tests/api/*.c))
 API_LIB_SOURCES := $(filter-out tests/lib/kvm_target_library.c,$(sort $(wildcard tests/lib/*.c)))
@@ -33,13 +33,9 @@ check-api: $(BUILD)/tests/api/api-tests
 check-api-device: $(BUILD)/tests/api/api-tests-device
 	$(BUILD)/tests/api/api-tests-device --device $(DEVICE) $(if $(DIFFERENCES),--differences $(DIFFERENCES))
 
-check-api-svm: $(BUILD)/tests/api/api-tests-device
-	BUILD=$(BUILD) tests/api/run-in-svm.sh -f tests/api/differences-svm-in-qemu.txt $< --device /dev/kvm \
-		--differences differences-svm-in-qemu.txt
-
 -include $(API_TEST_OBJECTS:.o=.d) $(API_LIBRARY_OBJECT:.o=.d)
 
-.PHONY: check-api check-api-device check-api-svm
+.PHONY: check-api check-api-device
 
 # Unmodified and static, through `anykvm run`.
 check-api-inject: $(BUILD)/tests/api/api-tests-device $(BUILD)/anykvm $(BUILD)/anykvm-inject

@@ -3,7 +3,6 @@
 # make check-boot                            all boot tests on libanykvm
 # make check-boot BOOT_ARGS='--device /dev/kvm'    on a KVM device
 # make check-boot BOOT_ONLY='shell panic'          only these
-# make check-boot-svm                        on Debian's kvm-amd in an emulated SVM machine (not part of check)
 
 BOOT_DIR := $(BUILD)/tests/boot
 BOOT_WARN := -Wall -Wextra -Werror -std=gnu11 -D_GNU_SOURCE
@@ -33,14 +32,6 @@ $(BOOT_DIR)/initramfs.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work $(BOOT_D
 check-boot: $(BUILD)/anykvm $(BOOT_PROGRAMS) $(BOOT_DIR)/initramfs.gz
 	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) || kernel=; \
 	sh tests/boot/run.sh $(BUILD)/anykvm "$$kernel" $(BOOT_DIR) '$(BOOT_ARGS)' $(BOOT_ONLY)
-
-$(BOOT_DIR)/anykvm-static: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
-	$(Q)$(CC) -static -o $@ $^ -pthread
-
-.PHONY: check-boot-svm
-check-boot-svm: $(BOOT_DIR)/anykvm-static $(BOOT_PROGRAMS) $(BOOT_DIR)/initramfs.gz
-	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && \
-	sh tests/boot/run-in-svm.sh $< "$$kernel" $(BOOT_DIR) $(BOOT_ONLY)
 
 # make check-lockstep: a boot in which the interpreter checks every block of generated code. Takes minutes.
 $(BOOT_DIR)/lockstep.gz: scripts/mkinitramfs.sh tests/boot/lockstep-guest.sh

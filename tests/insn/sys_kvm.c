@@ -2,7 +2,7 @@
 /*
  * The tests of system instructions against a KVM device: with INSN_KVM=/dev/kvm in the environment the code that a
  * test runs from start to HLT (SYS_EXEC) runs there as well, from the same state, and registers and RAM must agree.
- * Use it where the device is exact: on hardware, or on Debian's kvm-intel in Bochs (run-in-vmx.sh).
+ * Use it where the device is exact: on hardware, or on Debian's kvm-intel in Bochs (make check-vmx-reference).
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	/* 1: inc dword [0x5000]; jmp 1b */
 	static const uint8_t code[] = { 0x66, 0xff, 0x06, 0x00, 0x50, 0xeb, 0xf9 };
 	struct kvm_userspace_memory_region region = { .memory_size = MEMORY };
-	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 };
+	struct kvm_regs regs = { .rip = 0x1000, .rflags = 0x202 };
 	struct kvm_sregs sregs;
 	pthread_t thread;
 	uint8_t *mem;
