@@ -40,6 +40,7 @@ obj = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 X86_OBJ := $(call obj,$(X86_SRC))
 CORE_OBJ := $(call obj,$(CORE_SRC))
 HOST_OBJ := $(call obj,$(HOST_SRC))
+ANYKVM_OBJ := $(call obj,$(CLI_SRC) shim/program.c shim/start.c)
 LIB_OBJ := $(X86_OBJ) $(CORE_OBJ) $(HOST_OBJ)
 
 .PHONY: all
@@ -73,7 +74,7 @@ $(BUILD)/libanykvm.a: $(BUILD)/libanykvm.o
 $(BUILD)/libanykvm.so: $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) -shared $(LDSAN) -Wl,-soname,libanykvm.so.0 -Wl,-z,defs -o $@ $^ -pthread
-$(BUILD)/anykvm: $(call obj,$(CLI_SRC) shim/program.c shim/start.c) $(BUILD)/libanykvm.a
+$(BUILD)/anykvm: $(ANYKVM_OBJ) $(BUILD)/libanykvm.a
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDSAN) -o $@ $^ -pthread -l:libjansson.a
 

@@ -23,7 +23,7 @@ import time
 GUEST_CODE = range(0x1000, 0x9000)
 INSIDE = """#!/bin/busybox sh
 stty -F /dev/ttyS1 raw -echo
-grep -i ' [tw] ' /proc/kallsyms | gzip -9 >/dev/ttyS1
+grep -E ' T |\\[(anykvm|kvm)' /proc/kallsyms | gzip -9 >/dev/ttyS1
 sleep 1
 echo profile-ready
 while :; do /exits --timeout 100 --device "$DEVICE" "$ROW" >/dev/null; done
@@ -86,7 +86,7 @@ def main():
         with open(script, "w") as f:
             f.write(INSIDE.replace("$ROW", args.r))
         extra = f"-serial file:{symbols_file} -monitor unix:{mon},server,nowait -D {log}"
-        command = ["timeout", "300", "sh", top + "/tests/machine/machine.sh", "-M", "svm", "-c", "1", "-i", "-a",
+        command = ["timeout", "600", "sh", top + "/tests/machine/machine.sh", "-M", "svm", "-c", "1", "-i", "-a",
                    build + "/bench/exits:/exits"] + (["-k"] if args.k else []) + [script]
         machine = subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ, MACHINE_QEMU=extra), text=True)
         for line in machine.stdout:

@@ -238,10 +238,9 @@ static void window_served(struct row *row)
 
 TEST(exit_interrupt_window_to_user)
 {
-	struct row row = { .name = "port-write-and-window-to-user",
-			   .cpu = new_cpu(0),
-			   .code = window,
-			   .served = window_served };
+	struct row row = {
+		.name = "port-write-and-window-to-user", .cpu = new_cpu(0), .code = window, .served = window_served
+	};
 
 	measure(&row);
 }

@@ -17,7 +17,7 @@ stop() {
 
 start /dev/anykvm
 rmmod anykvm 2>/dev/null && fail "unloaded while in use"
-for i in 1 2 3 4 5 6 7 8; do
+for _ in 1 2 3 4 5 6 7 8; do
 	echo 0 >/sys/devices/system/cpu/cpu1/online || fail "a processor cannot go"
 	usleep 300000
 	echo 1 >/sys/devices/system/cpu/cpu1/online || fail "a processor cannot come"

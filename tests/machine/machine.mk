@@ -16,7 +16,7 @@ MACHINE_INITRD := $(BUILD)/tests/boot/initramfs.gz
 MACHINE_INSN := $(MACHINE_DIR)/insn-tests
 
 # Programs for the machine are static: it has no libraries.
-$(MACHINE_DIR)/anykvm: $(call obj,$(CLI_SRC)) $(BUILD)/libanykvm.a
+$(MACHINE_DIR)/anykvm: $(ANYKVM_OBJ) $(BUILD)/libanykvm.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDSAN) -static -o $@ $^ -pthread -l:libjansson.a
 $(MACHINE_DIR)/notifier $(MACHINE_DIR)/counter: $(MACHINE_DIR)/%: tests/machine/%.c
