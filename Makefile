@@ -5,6 +5,7 @@
 #   make run        install what is missing, build, boot a stock Debian kernel to a shell
 #   make check      all tests that fit CI; see docs/architecture.md for the single targets
 #   make bench      the benchmark, against QEMU TCG and the bare CPU (docs/performance.md)
+#   make check-ci   those, then QEMU, other clients and the kernel's KVM selftests as far as they are installed
 #   make install    PREFIX=/usr/local, DESTDIR
 #   SAN=address,undefined | SAN=thread    build with sanitizers (use another BUILD)
 
@@ -83,6 +84,13 @@ CHECKS := check-unit check-insn check-native check-length check-engine check-tra
 .PHONY: check
 check: all
 	@sh scripts/check.sh $(MAKE) $(CHECKS)
+
+# With stock clients and the kernel's own tests: what CI runs, a quarter of an hour. `sh scripts/install-deps.sh clients selftests`
+# installs what they need; what is not there is skipped.
+.PHONY: check-ci
+check-ci: export BOOTS := 12
+check-ci: all
+	@sh scripts/check.sh $(MAKE) $(CHECKS) check-selftests check-boots check-clients
 
 # DESTDIR=... for packages. The preloaded library lies where `anykvm run` looks for it.
 .PHONY: install uninstall

@@ -3,13 +3,16 @@
 #
 # Install the Debian packages that are missing; says nothing if none is.
 #
-# usage: install-deps.sh [build|run|check|lint|bench]...      (all of them if none is named)
+# usage: install-deps.sh [build|run|check|lint|bench|clients|selftests]...
+#	none named: build run check lint
 set -eu
 
 build="gcc libc6-dev linux-libc-dev make binutils libjansson-dev"
 run="busybox-static cpio gzip"
 check="nasm libcmocka-dev libzydis-dev bsdutils python3 procps gcc-multilib musl-tools golang-go"
 lint="clang-format cppcheck"
+clients="qemu-system-x86 qemu-utils gdb stress-ng isolinux syslinux-common xorriso ovmf memtest86+ busybox-static cpio gzip nasm"
+selftests="linux-source-6.1 xz-utils"
 bench="qemu-system-x86 gnuplot-nox python3"
 
 [ $# -gt 0 ] || set -- build run check lint
@@ -20,6 +23,8 @@ for group in "$@"; do
 	run) wanted="$wanted $run" ;;
 	check) wanted="$wanted $check" ;;
 	lint) wanted="$wanted $lint" ;;
+	clients) wanted="$wanted $clients" ;;
+	selftests) wanted="$wanted $selftests" ;;
 	bench) wanted="$wanted $bench" ;;
 	*)
 		sed -n 's/^# usage: /usage: /p' "$0" >&2

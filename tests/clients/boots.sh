@@ -7,7 +7,7 @@
 #
 # usage: boots.sh ANYKVM KERNEL WORK [COUNT [FIRST]]
 #	COUNT: 200; FIRST: where in the mixture to begin (0)
-#	CLIENTS_TIMEOUT (environment): seconds that one boot may take (240)
+#	CLIENTS_TIMEOUT (environment): seconds that one boot may take (600: a busy machine is no failure)
 # shellcheck disable=SC2086,SC2154 # lists of arguments are split on purpose; lib.sh sets vm
 set -u
 
@@ -21,7 +21,7 @@ mkdir -p "$3"
 work=$(realpath "$3")
 count=${4:-200}
 boot=${5:-0}
-limit=${CLIENTS_TIMEOUT:-240}
+limit=${CLIENTS_TIMEOUT:-600}
 here=$(dirname "$(realpath "$0")")
 initrd=$work/initrd.gz
 modules=$(dirname "$(dirname "$kernel")")/lib/modules

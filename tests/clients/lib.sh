@@ -30,20 +30,24 @@ direct()
 	work_in_guest=$2
 	shift 2
 	vm_start $name -m 512 -kernel "$kernel" -initrd "$initrd" -append "$(linux $work_in_guest)" "$@"
+	# shellcheck disable=SC2119
 	vm_finish
 	tr -d '\r' <"$work/$name.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "$name: the guest's work failed"
 }
 
-# vm_start NAME ARGUMENT...: QEMU on anykvm. Its serial console goes to $work/NAME.out.
+# vm_start NAME ARGUMENT...: QEMU on anykvm, or where $vm_device is set, on the machine's own /dev/kvm. Its serial console goes
+# to $work/NAME.out.
+vm_device=
 vm_start()
 {
 	vm=$1
 	shift
 	rm -f "$work/$vm.status"
 	: >"$work/$vm.out"
+	set -- qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -serial "file:$work/$vm.out" "$@"
+	[ -n "$vm_device" ] || set -- "$anykvm" run -- "$@"
 	(
-		timeout -k 5 "$limit" "$anykvm" run -- qemu-system-x86_64 -nodefaults -no-user-config -no-reboot \
-			-display none -serial "file:$work/$vm.out" "$@" </dev/null >"$work/$vm.err" 2>&1
+		timeout -k 5 "$limit" "$@" </dev/null >"$work/$vm.err" 2>&1
 		echo $? >"$work/$vm.status"
 	) &
 }
@@ -66,13 +70,14 @@ vm_wait()
 	done
 }
 
-# vm_finish: the program must end by itself and well.
+# vm_finish [STATUS]: the program must end by itself and well (0).
+# shellcheck disable=SC2120 # the status is optional
 vm_finish()
 {
 	until vm_ended; do
 		sleep 0.1
 	done
-	[ "$(cat "$work/$vm.status")" -eq 0 ] ||
+	[ "$(cat "$work/$vm.status")" -eq "${1:-0}" ] ||
 		fail "$vm: exit status $(cat "$work/$vm.status"): $(tail -n 1 "$work/$vm.err")"
 }
 

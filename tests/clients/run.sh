@@ -6,7 +6,7 @@
 # usage: run.sh ANYKVM KERNEL WORK [TEST...]
 #	KERNEL: a stock Debian cloud kernel's vmlinuz, with its modules in ../lib/modules
 #	WORK: a folder for files that the tests make; each test's output stays there
-#	CLIENTS_TIMEOUT (environment): seconds that one program may take (240)
+#	CLIENTS_TIMEOUT (environment): seconds that one program may take (600: a busy machine is no failure)
 # shellcheck disable=SC2086 # lists of arguments are split on purpose
 set -u
 
@@ -19,7 +19,7 @@ kernel=$(realpath "$2")
 mkdir -p "$3"
 work=$(realpath "$3")
 shift 3
-limit=${CLIENTS_TIMEOUT:-240}
+limit=${CLIENTS_TIMEOUT:-600}
 here=$(dirname "$(realpath "$0")")
 initrd=$work/initrd.gz
 modules=$(dirname "$(dirname "$kernel")")/lib/modules
@@ -165,6 +165,47 @@ test_migrate_live()
 	tr -d '\r' <"$work/live_to.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
 }
 
+# move FROM TO: each "device" or "anykvm". A guest that checks itself goes from one KVM to the other, in a file.
+move()
+{
+	machine="-M pc,accel=kvm -cpu qemu64 -m 16 -device isa-debug-exit,iobase=0x501 -bios $work/move.rom"
+	rm -f "$work/moving"
+	monitor_make "move_$1"
+	vm_device=
+	[ "$1" = anykvm ] || vm_device=yes
+	vm_start "move_$1" $machine $monitor_arguments
+	vm_wait '^abcde' || return
+	monitor_do migrate "\"exec:cat >'$work/moving'\"" || return
+	monitor_do info migrate || return
+	grep -a -q 'Migration status: completed' "$monitor.log" || fail "the migration from $1 did not complete"
+	monitor_quit
+	vm_finish
+	before=$(tr -d '\r\n' <"$work/move_$1.out")
+	vm_device=
+	[ "$2" = anykvm ] || vm_device=yes
+	vm_start "arrive_$2" $machine -incoming "exec:cat '$work/moving'"
+	vm_finish 1
+	vm_device=
+	after=$(tr -d '\r\n' <"$work/arrive_$2.out")
+	[ "$before$after" = abcdefghijklmnopqrstpass ] || fail "from $1 to $2: the guest printed '$before', then '$after'"
+	[ "$before" = abcde ] || fail "from $1 to $2: it was not moved in its fifth round, but after '$before'"
+}
+
+# Between the machine's own KVM and ours, both ways. The guest is one that a weak KVM can run, too.
+test_move()
+{
+	if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
+		skip "no /dev/kvm to move from and to"
+		return
+	fi
+	if ! nasm -f bin -o "$work/move.rom" "$here/move.asm"; then
+		fail "nasm"
+		return
+	fi
+	move anykvm device
+	[ -n "$reason" ] || move device anykvm
+}
+
 test_gdb()
 {
 	command -v gdb >/dev/null || {
@@ -252,7 +293,7 @@ command -v qemu-system-x86_64 >/dev/null || {
 }
 make_initrd || exit 1
 all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso
-	ovmf virtio savevm migrate migrate_live gdb memtest stress_ng libguestfs'
+	ovmf virtio savevm migrate migrate_live move gdb memtest stress_ng libguestfs'
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do
 	reason=

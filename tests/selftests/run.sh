@@ -7,7 +7,7 @@
 # usage: run.sh ANYKVM SELFTESTS WORK [TEST...]
 #	SELFTESTS: the folder they were built in (selftests.mk)
 #	WORK: for the output of each, TEST.out
-#	SELFTEST_TIMEOUT (environment): seconds that one may take (200)
+#	SELFTEST_TIMEOUT (environment): seconds that one may take (600)
 #	SELFTEST_SLOW=1 (environment): also those that take many minutes of a small machine
 set -u
 
@@ -20,7 +20,7 @@ tests=$(realpath "$2")
 mkdir -p "$3"
 work=$(realpath "$3")
 shift 3
-limit=${SELFTEST_TIMEOUT:-200}
+limit=${SELFTEST_TIMEOUT:-600}
 
 # Name, then arguments where the defaults take minutes or want more memory than a small machine has.
 list='
