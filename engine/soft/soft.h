@@ -168,7 +168,7 @@ static inline struct soft_vcpu *soft_of(struct x86_state *s)
 
 /*
  * The block at linear address lin (CS base added, current mode). X86_OK: *b. X86_FAULT: fetch fault in s->fault.
- * X86_UNHANDLED: no block can be made here (an instruction that crosses the page, MMIO, #UD): take a single step.
+ * X86_UNHANDLED: no block can be made here (MMIO, #UD): take a single step.
  */
 enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **b);
 void soft_flush_blocks(struct soft_vcpu *sv);

@@ -25,7 +25,21 @@
  * Position. Blocks are found by physical address and run at any linear address: the cell GEN_PAGE_BASE holds the linear
  * address of the code page; rip is that plus a constant wherever it is needed.
  *
- * Control flow. Jumps within the page are linked directly (patched); every other goes through a hash table by linear
+ * 32-bit code (X86_MODE_PROT32: compatibility mode; protected mode, paged or not) is translated where CS, DS, ES and SS are
+ * flat: tr_context_ok() looks at that before generated code is entered, and so does every helper afterwards, as it may have
+ * loaded a segment. Other segments are the interpreter's, as are 16-bit code and all real-mode code. What differs:
+ *	- upper halves of rax..rdi and rsp are zero, and stay so as every 32-bit result is extended: a register is an address
+ *	  as it is. 64-bit code that leaves something there is interpreted in 32-bit mode until it is gone.
+ *	- sums that form addresses are 32-bit (struct front.m32), so they wrap as the guest's; stack slots have 4 bytes.
+ *	- FS and GS have a base, added in line. If they are not usable as they are (null, limit, alignment) their cell GEN_NO_FS
+ *	  or GEN_NO_GS has a bit beyond 4 GiB, which makes the access miss.
+ *	- encodings that 64-bit mode has not get another form (emit_guest); all else that it has not are helpers.
+ *	- entries of the hash tables are either a 64-bit or a 32-bit address's (struct hash_entry).
+ * r8-r15 are not touched. Without paging the flat tables hold the identity, and as no flush ever tells of new code there, the
+ * hash tables are emptied at each entry into guest mode.
+ *
+ * Control flow. Jumps within the page are linked directly (patched), but to an instruction that crosses into the next
+ * page, as only a look-up knows which page that is; every other goes through a hash table by linear
  * address, one for user and one for supervisor mode, emptied whenever translations of code addresses may change. Loops
  * pass a check of vcpu->requests: in each backward link and in each look-up.
  *
