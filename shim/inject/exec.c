@@ -23,7 +23,7 @@
 
 #define MAX_ARGUMENTS 16384 /* pointers to them stand on our stack */
 
-int inject_fd = -1;
+int own_fd[NR_OWN] = { -1, -1 };
 
 /* --- fork ------------------------------------------------------------------------------------------------------- */
 
@@ -124,7 +124,9 @@ static long get_call(struct trap *t, struct call *c)
 		n = snprintf(c->path, sizeof(c->path), "/proc/self/fd/%d/%s", (int)t->arg[0], path);
 	if (n >= (long)sizeof(c->path))
 		return -ENAMETOOLONG;
-	return names_exe(c->path) ? snprintf(c->path, sizeof(c->path), "%s", program_path) : n;
+	if (names_exe(c->path) && own_fd[OWN_PROGRAM] >= 0)
+		n = snprintf(c->path, sizeof(c->path), "/proc/self/fd/%d", own_fd[OWN_PROGRAM]);
+	return n;
 }
 
 /* A filter of the program's may forbid it: the same call, without hope of success. */
@@ -171,11 +173,11 @@ static long start_injected(struct trap *t, const struct call *c, struct program 
 	argv[n] = NULL;
 	shim_settings(settings, sizeof(settings));
 	n = strlen(settings);
-	snprintf(settings + n, sizeof(settings) - n, "FILTER=1\nFD=%d\nCLOSE=%d\nMASK=%llx\n", inject_fd, kept,
+	snprintf(settings + n, sizeof(settings) - n, "FILTER=1\nFD=%d\nCLOSE=%d\nMASK=%llx\n", own_fd[OWN_INJECT], kept,
 		 (unsigned long long)(*(u64 *)&t->uc->uc_sigmask |
 				      (t->block->sigsys_blocked ? 1ull << (SIGSYS - 1) : 0)));
-	if (inject_fd >= 0)
-		syscall(SYS_execveat, inject_fd, "", argv, c->envp, AT_EMPTY_PATH);
+	if (own_fd[OWN_INJECT] >= 0)
+		syscall(SYS_execveat, own_fd[OWN_INJECT], "", argv, c->envp, AT_EMPTY_PATH);
 	r = syscall(SYS_execve, inject_path, argv, c->envp) < 0 ? -errno : 0;
 	if (kept >= 0)
 		close(kept);

@@ -109,8 +109,14 @@ struct loaded {
 int load_program(const char *path, struct loaded *l);
 
 extern char program_path[PATH_MAX]; /* absolute, as /proc/self/exe would show it */
-extern int inject_fd;               /* anykvm-inject itself, for the next execve; -1: none */
-extern char inject_path[];          /* its path */
+extern char inject_path[PATH_MAX];  /* anykvm-inject's */
+
+/*
+ * Descriptors of ours that must outlive what the program closes, for its root folder may change: anykvm-inject itself, for the
+ * next execve, and the program's file, for what it does with /proc/self/exe. -1: none.
+ */
+enum { OWN_INJECT, OWN_PROGRAM, NR_OWN };
+extern int own_fd[NR_OWN];
 bool names_exe(const char *path);
 void anykvm_restorer(void);
 

@@ -83,6 +83,17 @@ static bool get_path(struct trap *t, char path[PATH_MAX], int *dirfd)
 	return t->arg[n] && read_string(path, t->arg[n], PATH_MAX) >= 0;
 }
 
+/* The call with the program's file for path. It may be out of reach of the program's present root folder. */
+static void pass_exe(struct trap *t)
+{
+	char link[32];
+	u64 *path = &t->arg[path_argument(t->nr)];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", own_fd[OWN_PROGRAM]);
+	*path = (u64)(own_fd[OWN_PROGRAM] >= 0 ? link : program_path);
+	trap_pass(t);
+}
+
 static int open_flags(const struct trap *t)
 {
 	struct open_how how;
@@ -106,8 +117,7 @@ void trap_open(struct trap *t)
 			return;
 		}
 		if (names_exe(path)) {
-			t->arg[path_argument(t->nr)] = (u64)program_path;
-			trap_pass(t);
+			pass_exe(t);
 			return;
 		}
 	}
@@ -157,8 +167,10 @@ void trap_look(struct trap *t)
 			t->result = look(t);
 			return;
 		}
-		if (names_exe(path) && t->nr != SYS_lstat)
-			t->arg[path_argument(t->nr)] = (u64)program_path;
+		if (names_exe(path) && t->nr != SYS_lstat) {
+			pass_exe(t);
+			return;
+		}
 	}
 	trap_pass(t);
 }

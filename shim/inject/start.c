@@ -50,7 +50,7 @@ static void setting(char *line)
 	if (!strcmp(line, "FILTER"))
 		filter_there = true;
 	else if (!strcmp(line, "FD"))
-		inject_fd = atoi(value);
+		own_fd[OWN_INJECT] = atoi(value);
 	else if (!strcmp(line, "CLOSE"))
 		close_later = atoi(value);
 	else if (!strcmp(line, "MASK"))
@@ -163,29 +163,32 @@ static _Noreturn void run(int argc, char **argv, char **envp, const struct loade
 
 /* --- putting ourselves in place ------------------------------------------------------------------------------------ */
 
+/* A number out of the way of those that programs count on. Closes fd. */
+static int move_up(int fd, int command)
+{
+	int up = fd < 0 ? -1 : fcntl(fd, command, OWN_FD);
+
+	if (fd >= 0 && up < 0)
+		up = fcntl(fd, command, 3);
+	if (fd >= 0)
+		close(fd);
+	return up;
+}
+
 static void remember_paths(const char *program)
 {
 	char link[64];
 	ssize_t n = readlink("/proc/self/exe", inject_path, sizeof(inject_path) - 1);
-	int fd = open(program, O_PATH | O_CLOEXEC);
 
 	inject_path[n > 0 ? n : 0] = 0;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = fd < 0 ? -1 : readlink(link, program_path, sizeof(program_path) - 1);
+	own_fd[OWN_PROGRAM] = move_up(open(program, O_RDONLY), F_DUPFD_CLOEXEC);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", own_fd[OWN_PROGRAM]);
+	n = readlink(link, program_path, sizeof(program_path) - 1);
 	if (n < 0)
 		n = snprintf(program_path, sizeof(program_path), "%s", program);
 	program_path[n] = 0;
-	if (fd >= 0)
-		close(fd);
-	if (inject_fd >= 0 || !inject_path[0])
-		return;
-	fd = open(inject_path, O_PATH);
-	if (fd >= 0) {
-		inject_fd = fcntl(fd, F_DUPFD, OWN_FD);
-		if (inject_fd < 0)
-			inject_fd = fcntl(fd, F_DUPFD, 3);
-		close(fd);
-	}
+	if (own_fd[OWN_INJECT] < 0)
+		own_fd[OWN_INJECT] = move_up(open(inject_path, O_PATH), F_DUPFD);
 }
 
 static void take_signals(void)

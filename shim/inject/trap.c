@@ -115,11 +115,16 @@ static void trap_ioctl(struct trap *t)
 		trap_pass(t);
 }
 
+static bool is_own(int fd)
+{
+	return fd >= 0 && (fd == own_fd[OWN_INJECT] || fd == own_fd[OWN_PROGRAM]);
+}
+
 static void trap_close(struct trap *t)
 {
 	int fd = (int)t->arg[0];
 
-	if (fd == inject_fd && fd >= 0) {
+	if (is_own(fd)) {
 		t->result = -EBADF;
 		return;
 	}
@@ -127,35 +132,44 @@ static void trap_close(struct trap *t)
 	trap_pass(t);
 }
 
-/* Our own descriptor stays: the range around it is closed. */
+/* Our own descriptors stay: the ranges around them are closed. */
 static void trap_close_range(struct trap *t)
 {
-	unsigned first = (unsigned)t->arg[0], last = (unsigned)t->arg[1], kept = (unsigned)inject_fd;
-	bool inside = inject_fd >= 0 && first <= kept && kept <= last;
+	const u64 first = (u32)t->arg[0], last = (u32)t->arg[1];
+	u64 from = first;
 
-	if (inside && kept > first) {
-		t->arg[1] = kept - 1;
-		trap_pass(t);
-		if (t->result < 0)
-			return;
+	while (from <= last && !t->result) {
+		u64 to = last + 1;
+
+		for (int i = 0; i < NR_OWN; i++)
+			if (own_fd[i] >= 0 && (u64)own_fd[i] >= from && (u64)own_fd[i] < to)
+				to = (u64)own_fd[i];
+		t->arg[0] = from;
+		t->arg[1] = to - 1;
+		if (to > from)
+			trap_pass(t);
+		from = to + 1;
 	}
-	if (inside) {
-		t->result = 0;
-		t->arg[0] = kept + 1;
-		t->arg[1] = last;
-	}
-	if (!inside || last > kept)
+	if (first > last)
 		trap_pass(t);
 	if (!t->result && !(t->arg[2] & CLOSE_RANGE_CLOEXEC))
-		shim_closed_range(first, last);
+		shim_closed_range((u32)first, (u32)last);
+}
+
+/* A duplicate is to have a number of ours. */
+static void make_room(int fd)
+{
+	for (int i = 0; i < NR_OWN; i++)
+		if (own_fd[i] == fd)
+			own_fd[i] = fcntl(fd, i == OWN_PROGRAM ? F_DUPFD_CLOEXEC : F_DUPFD, fd + 1);
 }
 
 static void trap_dup(struct trap *t)
 {
 	int to = (int)t->arg[1];
 
-	if ((t->nr == SYS_dup2 || t->nr == SYS_dup3) && to == inject_fd && to >= 0 && to != (int)t->arg[0])
-		inject_fd = fcntl(inject_fd, F_DUPFD, to + 1);
+	if ((t->nr == SYS_dup2 || t->nr == SYS_dup3) && is_own(to) && to != (int)t->arg[0])
+		make_room(to);
 	trap_pass(t);
 	if (t->result >= 0)
 		t->result = shim_duplicated((int)t->arg[0], (int)t->result);
