@@ -189,9 +189,9 @@ int filter_install(void)
 	if (p.n > MAX_FILTER)
 		return -E2BIG;
 	prog.len = (unsigned short)p.n;
-	r = install(SECCOMP_SET_MODE_FILTER, 0, &prog);
+	r = install(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog);
 	if (r == -EACCES && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-		r = install(SECCOMP_SET_MODE_FILTER, 0, &prog);
+		r = install(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog);
 	return (int)r;
 }
 
