@@ -363,8 +363,8 @@ static int write_pv(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val
 	switch (index) {
 	case MSR_KVM_STEAL_TIME: return pv_write_steal(v, val);
 	case MSR_KVM_PV_EOI_EN: return pv_write_eoi(v, val);
-	case MSR_KVM_ASYNC_PF_EN: return pv_write_apf(v, val);
-	case MSR_KVM_ASYNC_PF_INT: return pv_write_apf_vector(v, val);
+	case MSR_KVM_ASYNC_PF_EN: return pv_write_apf(v, val, host);
+	case MSR_KVM_ASYNC_PF_INT: return pv_write_apf_vector(v, val, host);
 	default: return pv_write_apf_ack(v, val);
 	}
 }

@@ -54,8 +54,8 @@ void cpuid_destroy(struct vcpu *v);
 void pv_reset(struct vcpu *v);
 int pv_write_steal(struct vcpu *v, u64 val);
 int pv_write_eoi(struct vcpu *v, u64 val);
-int pv_write_apf(struct vcpu *v, u64 val);
-int pv_write_apf_vector(struct vcpu *v, u64 val);
+int pv_write_apf(struct vcpu *v, u64 val, bool host);
+int pv_write_apf_vector(struct vcpu *v, u64 val, bool host);
 int pv_write_apf_ack(struct vcpu *v, u64 val);
 
 bool cpuid_host_is_amd(void);

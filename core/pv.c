@@ -161,15 +161,24 @@ int pv_write_eoi(struct vcpu *v, u64 val)
 }
 
 /*
+ * Linux refuses both MSRs without a LAPIC, though CPUID offers them: its own guests complain then. Here nothing would ever
+ * come of them: the guest's write does nothing, user space's is refused as there.
+ */
+static int without_lapic(u64 val, bool host)
+{
+	return host && val ? MSR_INVALID : MSR_OK;
+}
+
+/*
  * Guest memory that is not there makes its vCPU wait; no page is ever reported as missing. A guest that comes from another
  * host may have tasks that wait for pages of that host: all are ready here.
  */
-int pv_write_apf(struct vcpu *v, u64 val)
+int pv_write_apf(struct vcpu *v, u64 val, bool host)
 {
 	if (val & (APF_RESERVED | APF_AS_PF_VMEXIT))
 		return MSR_INVALID;
 	if (!v->lapic)
-		return val ? MSR_INVALID : MSR_OK;
+		return without_lapic(val, host);
 	v->clock->apf_enable_msr = val;
 	v->clock->apf_wake = val & PV_ENABLE && val & APF_AS_INT;
 	if (v->clock->apf_wake)
@@ -177,10 +186,12 @@ int pv_write_apf(struct vcpu *v, u64 val)
 	return MSR_OK;
 }
 
-int pv_write_apf_vector(struct vcpu *v, u64 val)
+int pv_write_apf_vector(struct vcpu *v, u64 val, bool host)
 {
-	if (val >> 8 || (val && !v->lapic))
+	if (val >> 8)
 		return MSR_INVALID;
+	if (!v->lapic)
+		return without_lapic(val, host);
 	v->clock->apf_vector_msr = val;
 	return MSR_OK;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include "posix.h"
 
 /* In a file of the system's making there is no room for records, so active must stay 0. */
@@ -76,9 +77,14 @@ static void fill_header(struct monitor *m, bool trace)
 static struct monitor_file *make_file(void)
 {
 	const char *folder = getenv("ANYKVM_TRACE");
-	int fd = open_file(folder), up;
+	struct rlimit limit;
+	int fd, up;
 	void *p;
 
+	/* Beyond this limit ftruncate() kills. */
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < sizeof(struct monitor_file))
+		return NULL;
+	fd = open_file(folder);
 	if (fd < 0)
 		return NULL;
 	up = fcntl(fd, F_DUPFD_CLOEXEC, 512);

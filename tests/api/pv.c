@@ -98,10 +98,15 @@ TEST(pv_async_page_faults)
 	check_eq(cpu_set_msr(cpu, MSR_KVM_ASYNC_PF_INT, 0x100), 0);
 }
 
+/* Nothing to be told by: user space may only write zero. */
 TEST(pv_async_page_faults_without_lapic)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	uint64_t value;
 
+	check_eq(cpu_set_msr(cpu, MSR_KVM_ASYNC_PF_INT, 0x52), 0);
+	check_eq(cpu_get_msr(cpu, MSR_KVM_ASYNC_PF_EN, &value), 1);
+	check_eq(value, 0);
 	check_eq(cpu_set_msr(cpu, MSR_KVM_ASYNC_PF_EN, 0x9009), 0);
 	check_eq(cpu_set_msr(cpu, MSR_KVM_ASYNC_PF_EN, 0), 1);
 }
