@@ -99,8 +99,8 @@ static void work_integers(void)
 		wide += (widest)a * b;
 		sum -= __builtin_bswap64(a) ^ (uint16_t)b * (uint8_t)a;
 	}
-	printf("integers %016llx %016llx%016llx\n", (unsigned long long)sum, (unsigned long long)(wide >> 4 * sizeof(wide)),
-	       (unsigned long long)wide);
+	printf("integers %016llx %016llx%016llx\n", (unsigned long long)sum,
+	       (unsigned long long)(wide >> 4 * sizeof(wide)), (unsigned long long)wide);
 }
 
 static int compare_words(const void *a, const void *b)
@@ -520,7 +520,8 @@ static void work_ptrace(void)
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
 		__asm__ volatile("xor %%eax, %%eax\n\txor %%ecx, %%ecx\n\tint3\n\tmov $50, %%ecx\n\txor %%eax, %%eax\n"
-				 "1:\tadd %%ecx, %%eax\n\tpush " STACK_AX "\n\tpop " STACK_AX "\n\tdec %%ecx\n\tjnz 1b\n\tint3"
+				 "1:\tadd %%ecx, %%eax\n\tpush " STACK_AX "\n\tpop " STACK_AX
+				 "\n\tdec %%ecx\n\tjnz 1b\n\tint3"
 				 :
 				 :
 				 : "eax", "ecx", "memory", "cc");
