@@ -120,7 +120,15 @@ struct copy {
 	unsigned displaced;
 };
 
-static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_operand *o)
+/* Does the instruction give the operand a new value whatever the old one is? Partial writes keep the rest. */
+static bool overwrites(const struct x86_insn *i, const struct x86_operand *o)
+{
+	bool conditional = i->op == X86_OP_CMOVCC || i->op == X86_OP_BSF || i->op == X86_OP_BSR;
+
+	return (o->access & (OPACC_R | OPACC_W)) == OPACC_W && o->size >= 4 && !conditional;
+}
+
+static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_insn *i, const struct x86_operand *o)
 {
 	if (o->reg >= 16) /* AH..BH: the field stays as it is */
 		return;
@@ -128,8 +136,7 @@ static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_operand
 	u->host = tr_host_reg(o->reg);
 	if (u->host != NOREG)
 		return;
-	/* Partial writes keep the rest; a false condition of CMOV keeps everything. */
-	u->load = true;
+	u->load = !overwrites(i, o);
 	u->store = o->access & OPACC_W;
 	c->displaced++;
 }
@@ -148,12 +155,12 @@ static void collect(struct copy *c, const struct x86_insn *i)
 		if (o->kind != OPND_GPR)
 			continue;
 		switch (OPSPEC_METHOD(row->opnd[n])) {
-		case OM_G: note_gpr(c, &c->reg, o); break;
+		case OM_G: note_gpr(c, &c->reg, i, o); break;
 		case OM_Z:
 		case OM_E:
 		case OM_W:
-		case OM_Q: note_gpr(c, &c->rm, o); break;
-		case OM_B: note_gpr(c, &c->vvvv, o); break;
+		case OM_Q: note_gpr(c, &c->rm, i, o); break;
+		case OM_B: note_gpr(c, &c->vvvv, i, o); break;
 		default: break; /* fixed: rax, cl, dx are themselves */
 		}
 	}
@@ -196,23 +203,27 @@ static bool can_copy(const struct front *f, struct copy *c)
 	return true;
 }
 
-/* Registers in memory get scratch registers; the same register twice the same. */
+/* Registers in memory get scratch registers, the same register twice the same; loaded if any use wants the old value. */
 static void place_displaced(struct front *f, struct copy *c, u8 first, u8 second)
 {
 	struct gpr_use *u[3] = { &c->reg, &c->rm, &c->vvvv };
 	u8 scratch[2] = { first, second };
 	unsigned n, used = 0, k;
+	bool load;
 
 	for (n = 0; n < 3; n++) {
 		if (u[n]->guest == NOREG || u[n]->host != NOREG)
 			continue;
-		for (k = 0; k < n; k++)
-			if (u[k]->guest == u[n]->guest)
-				u[n]->host = u[k]->host;
-		if (u[n]->host == NOREG) {
-			u[n]->host = scratch[used++];
-			emit_load(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
+		load = u[n]->load;
+		u[n]->host = scratch[used++];
+		for (k = n + 1; k < 3; k++) {
+			if (u[k]->guest != u[n]->guest)
+				continue;
+			u[k]->host = u[n]->host;
+			load |= u[k]->load;
 		}
+		if (load)
+			emit_load(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
 	}
 }
 
@@ -361,8 +372,14 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	size_t meta = (sizeof(*t) + (b->nr + 1u) * sizeof(t->offset[0]) + 15) & ~(size_t)15;
 	u32 sites = tr->nr_sites;
 	bool m32 = b->mode == X86_MODE_PROT32;
-	struct front f = { .sv = sv, .b = b, .tr = t, .m32 = m32, .word = m32 ? 4 : 8 };
+	struct front f;
 
+	memset(&f, 0, offsetof(struct front, slow));
+	f.sv = sv;
+	f.b = b;
+	f.tr = t;
+	f.m32 = m32;
+	f.word = m32 ? 4 : 8;
 	if (tr->meta_used + meta > TR_META_SIZE) {
 		tr->full = true;
 		return false;

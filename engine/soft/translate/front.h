@@ -56,15 +56,14 @@ struct front {
 	u8 word;                  /* bytes of addresses and stack slots: 4 or 8 */
 	enum flags_at flags;
 	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
-	struct slow_part slow[3 * BLOCK_MAX_INSNS];
-	unsigned nr_slow;
-	struct aside aside[4 * BLOCK_MAX_INSNS];
-	unsigned nr_aside;
-	struct exit_part exit[8];
-	unsigned nr_exits;
+	unsigned nr_slow, nr_aside, nr_exits;
 	u8 *indirect[2]; /* branches to the way out of an indirect branch, which ends the block, or NULL */
 	u32 indirect_site;
 	bool ended; /* control has left the block for good */
+	/* Parts out of line; from here on memory is as it was, clearing it would take longer than small blocks do. */
+	struct slow_part slow[3 * BLOCK_MAX_INSNS];
+	struct aside aside[4 * BLOCK_MAX_INSNS];
+	struct exit_part exit[8];
 };
 
 /* --- flags.c ------------------------------------------------------------------------------------------------ */
