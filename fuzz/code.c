@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
 #include "guest.h"
 
 #define EVENTS_MAX 24
@@ -98,21 +97,11 @@ static void run(void)
 static void start(void)
 {
 	struct sigaction a = { .sa_handler = on_alarm };
-	static bool opened;
-	unsigned tries = 0;
-	bool open;
 	int error;
 
 	if (guest.vm)
 		guest_close(&guest);
-	/* A host short of memory may refuse the tables for a while. */
-	while (!(open = guest_open(&guest, &error)) && opened && tries++ < 20) {
-		fprintf(stderr, "no virtual machine (%s), trying again\n", strerror(-error));
-		guest_close(&guest);
-		usleep(500000);
-	}
-	opened = true;
-	if (!open) {
+	if (!guest_open(&guest, &error)) {
 		if (error != -ENOSYS)
 			fuzz_fail("no virtual machine: %s", strerror(-error));
 		exit(77);

@@ -19,7 +19,7 @@ replay=
 build=$(realpath "$1") seconds=$2
 shift 2
 # The library has its own handlers for faults of guest code.
-flags='-handle_segv=0 -handle_bus=0 -handle_fpe=0 -handle_ill=0'
+flags='-handle_segv=0 -handle_bus=0 -handle_fpe=0 -handle_ill=0 -error_exitcode=1'
 
 if [ -n "$replay" ]; then
 	# shellcheck disable=SC2086

@@ -557,7 +557,8 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 	for (n = 0; n < k; n++)
 		tr->stop_site.offset += t->block->insn[n].len;
 	tr->stop_before = true;
-	if (t->block->insn[k].flags & INSN_STRING) {
+	/* At the host's own REP, not at a look-up in front of it. */
+	if (t->block->insn[k].flags & INSN_STRING && *rip == 0xf3) {
 		*f->rip = (u64)(unsigned long)tr->exit_string;
 		return true;
 	}
