@@ -6,7 +6,7 @@
 
 BENCH_DIR := $(BUILD)/bench
 
-$(BENCH_DIR)/work: $(wildcard bench/*.c bench/*.h)
+$(BENCH_DIR)/work: $(wildcard bench/work*.c bench/work.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -static -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-parameter -o $@ $(filter %.c,$^) \
 		-pthread -lm

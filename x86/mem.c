@@ -15,6 +15,11 @@ static void drop_tags(struct x86_tlb *tlb, bool write_only)
 				tlb->entry[m][i].tag[a] = TLB_NO_TAG;
 }
 
+static struct x86_tlb_walk *walk_slot(struct x86_tlb *tlb, u64 lin)
+{
+	return &tlb->walk[(lin >> 12) & (TLB_WALKS - 1)];
+}
+
 static void forget_large_pages(struct x86_tlb *tlb)
 {
 	tlb->large[0].first = tlb->large[1].first = ~0ull;
@@ -30,6 +35,7 @@ void x86_tlb_init_zeroed(struct x86_tlb *tlb)
 void x86_tlb_init(struct x86_tlb *tlb)
 {
 	drop_tags(tlb, false);
+	memset(tlb->walk, 0, sizeof(tlb->walk));
 	x86_tlb_init_zeroed(tlb);
 }
 
@@ -53,6 +59,7 @@ void x86_tlb_flush_page(struct x86_tlb *tlb, u64 lin)
 		x86_tlb_flush(tlb);
 		return;
 	}
+	walk_slot(tlb, lin)->tag = TLB_NO_TAG;
 	for (m = 0; m < MMU_INDEX_COUNT; m++) {
 		struct x86_tlb_entry *e = &tlb->entry[m][(lin >> 12) & (TLB_SIZE - 1)];
 
@@ -107,6 +114,8 @@ static void tlb_fill(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access
 	if (acc != ACC_EXEC && t->writable && !(ram->flags & (RAM_READONLY | RAM_NOTIFY)) &&
 	    (acc == ACC_WRITE || (t->dirty && !(ram->flags & RAM_LOGGED))))
 		e->tag[ACC_WRITE] = tag;
+	else if (acc == ACC_WRITE && t->writable && ram->flags & RAM_NOTIFY)
+		*walk_slot(tlb, lin) = (struct x86_tlb_walk){ .tag = tag, .gpa = t->gpa & X86_PAGE_MASK, .mmu = mmu };
 	if (t->page_size > X86_PAGE_SIZE)
 		note_large_page(tlb, lin, t->page_size);
 }
@@ -138,13 +147,33 @@ static void check_watchpoints(struct x86_state *s, u64 lin, unsigned size, enum 
 	}
 }
 
+static bool walked(const struct x86_state *s, unsigned mmu, u64 lin, u64 *gpa)
+{
+	const struct x86_tlb_walk *w;
+
+	if (!s->tlb)
+		return false;
+	w = walk_slot(s->tlb, lin);
+	*gpa = w->gpa | (lin & ~X86_PAGE_MASK);
+	return w->tag == ((lin & X86_PAGE_MASK) | s->tlb->generation) && w->mmu == mmu;
+}
+
 static enum x86_result map_piece(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, enum x86_access acc,
 				 struct piece *p)
 {
 	struct x86_translation t;
 	struct x86_ram ram;
-	enum x86_result r = x86_translate(s, mmu, lin, acc, WALK_SET_BITS | WALK_FAULT, &t);
+	enum x86_result r;
 
+	if (acc == ACC_WRITE && walked(s, mmu, lin, &t.gpa)) {
+		*p = (struct piece){ .gpa = t.gpa, .size = size };
+		if (s->ops->ram(s, t.gpa, true, &ram) && (ram.flags & (RAM_NOTIFY | RAM_READONLY)) == RAM_NOTIFY) {
+			p->flags = ram.flags;
+			p->host = ram.host + (t.gpa & ~X86_PAGE_MASK);
+			return X86_OK;
+		}
+	}
+	r = x86_translate(s, mmu, lin, acc, WALK_SET_BITS | WALK_FAULT, &t);
 	if (r != X86_OK)
 		return r;
 	*p = (struct piece){ .gpa = t.gpa, .size = size };

@@ -42,6 +42,14 @@ struct x86_tlb_entry {
 #define TLB_SIZE (1u << TLB_BITS)
 #define TLB_NO_TAG 0ull /* no generation is 0: zeroed memory is an empty TLB */
 
+/* Where a page leads that may be written but not cached for writing (RAM_NOTIFY): saves the walk, not the question. */
+struct x86_tlb_walk {
+	u64 tag; /* as of an entry */
+	u64 gpa; /* of the page */
+	unsigned mmu;
+};
+#define TLB_WALKS 16
+
 struct x86_tlb {
 	u64 generation; /* 1..0xfff; a flush of everything increments it */
 	/*
@@ -51,6 +59,7 @@ struct x86_tlb {
 	struct {
 		u64 first, last;
 	} large[2];
+	struct x86_tlb_walk walk[TLB_WALKS];
 	struct x86_tlb_entry entry[MMU_INDEX_COUNT][TLB_SIZE];
 };
 
