@@ -92,6 +92,8 @@ void hwvm_cpu_on(void);
 u32 hwvm_wanted(struct vcpu *v, u32 mask);
 void hwvm_got(struct vcpu *v, u32 parts);
 void hwvm_put_state(struct vcpu *v, u32 mask);
+/* After an exit: the flags, without the debugger's, and how wide code is, which rip needs before anybody asks for segments. */
+void hwvm_set_rflags(struct vcpu *v, u64 rflags, u32 cs_attr);
 /* RFLAGS and DR6 for the control block, with the debugger's part. */
 u64 hwvm_rflags(struct vcpu *v);
 bool hwvm_debugger_owns_dr(const struct vcpu *v);

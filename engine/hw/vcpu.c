@@ -227,6 +227,17 @@ u64 hwvm_rflags(struct vcpu *v)
 	return v->state.rflags | (hv->step_tf ? RFLAGS_TF : 0);
 }
 
+void hwvm_set_rflags(struct vcpu *v, u64 rflags, u32 cs_attr)
+{
+	struct x86_state *s = &v->state;
+	bool differs = cs_attr != s->seg[SEG_CS].attr || (rflags ^ s->rflags) & RFLAGS_VM;
+
+	s->rflags = (rflags | RFLAGS_FIXED) & ~(u64)(hwvm_of(v)->step_tf ? RFLAGS_TF : 0);
+	s->seg[SEG_CS].attr = cs_attr;
+	if (differs)
+		x86_update_mode(s);
+}
+
 bool hwvm_debugger_owns_dr(const struct vcpu *v)
 {
 	return v->debug.control & (KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP);

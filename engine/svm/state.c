@@ -21,12 +21,17 @@ static void to_seg(struct vmcb_seg *d, const struct x86_seg *s)
 	d->base = s->base;
 }
 
+static u32 seg_attr(const struct vmcb_seg *s)
+{
+	u32 attr = from_attr(s->attr);
+
+	return attr & SEG_P ? attr : attr | SEG_UNUSABLE;
+}
+
 static void from_seg(struct x86_seg *d, const struct vmcb_seg *s)
 {
 	d->sel = s->sel;
-	d->attr = from_attr(s->attr);
-	if (!(d->attr & SEG_P))
-		d->attr |= SEG_UNUSABLE;
+	d->attr = seg_attr(s);
 	d->limit = s->limit;
 	d->base = s->base;
 }
@@ -74,7 +79,6 @@ static void get_segments(struct x86_state *s, struct vmcb *c)
 	s->gdt.limit = (u16)c->gdtr.limit;
 	s->idt.base = c->idtr.base;
 	s->idt.limit = (u16)c->idtr.limit;
-	s->cpl = c->cpl;
 	/* SS need not keep its DPL in the VMCB; the rest of us takes CPL from there. */
 	s->seg[SEG_SS].attr = (s->seg[SEG_SS].attr & ~(3u << SEG_DPL_SHIFT)) | (u32)c->cpl << SEG_DPL_SHIFT;
 }
@@ -160,9 +164,8 @@ void svm_state_after_exit(struct vcpu *v)
 	s->gpr[X86_RAX] = c->rax;
 	s->gpr[X86_RSP] = c->rsp;
 	s->rip = c->rip;
-	s->rflags = c->rflags | RFLAGS_FIXED;
-	if (sv->hw.step_tf)
-		s->rflags &= ~(u64)RFLAGS_TF;
+	s->cpl = c->cpl;
+	hwvm_set_rflags(v, c->rflags, seg_attr(&c->cs));
 	/* Which of the two made it the hardware does not say. */
 	s->shadow = c->int_state & INT_SHADOW ? X86_SHADOW_STI | X86_SHADOW_MOV_SS : 0;
 	s->cpl = c->cpl;

@@ -218,27 +218,19 @@ void vmx_state_after_exit(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 	struct x86_state *s = &v->state;
-	u64 old_rflags = s->rflags;
-	u32 cs;
 
 	vv->w.rip = s->rip = vmread(GUEST_RIP);
 	vv->w.rsp = s->gpr[X86_RSP] = vmread(GUEST_RSP);
 	vv->w.rflags = vmread(GUEST_RFLAGS);
-	s->rflags = vv->w.rflags;
-	if (vv->hw.step_tf)
-		s->rflags &= ~(u64)RFLAGS_TF;
 	vv->w.interruptibility = vmread(GUEST_INTERRUPTIBILITY);
-	s->shadow = vv->w.interruptibility & BLOCKING_STI      ? X86_SHADOW_STI
-		    : vv->w.interruptibility & BLOCKING_MOV_SS ? X86_SHADOW_MOV_SS
-							       : 0;
+	s->shadow = 0;
+	if (vv->w.interruptibility & BLOCKING_STI)
+		s->shadow = X86_SHADOW_STI;
+	else if (vv->w.interruptibility & BLOCKING_MOV_SS)
+		s->shadow = X86_SHADOW_MOV_SS;
 	s->nmi_blocked = vv->w.interruptibility & BLOCKING_NMI;
+	hwvm_set_rflags(v, vv->w.rflags, (u32)vmread(GUEST_CS_ATTR) & ATTR_MASK);
 	vv->hw.stale = STATE_SEG | STATE_CR | STATE_MSR;
-	/* How wide rip is must be known without asking for all segments. */
-	cs = (u32)vmread(GUEST_CS_ATTR) & ATTR_MASK;
-	if (cs == s->seg[SEG_CS].attr && !((old_rflags ^ s->rflags) & RFLAGS_VM))
-		return;
-	s->seg[SEG_CS].attr = cs;
-	x86_update_mode(s);
 }
 
 /* --- on demand -------------------------------------------------------------------------------------------------------------- */
