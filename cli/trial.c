@@ -295,7 +295,7 @@ static bool create_vm(struct trial_vm *m)
 	m->ram = mmap(NULL, TRIAL_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (m->ram == MAP_FAILED)
 		return stop(m, -errno, "mmap");
-	memcpy((char *)m->ram + GUEST_BASE, trial_guest, (size_t)(trial_guest_end - trial_guest));
+	memcpy((char *)m->ram + GUEST_BASE, trial_guest, (uintptr_t)trial_guest_end - (uintptr_t)trial_guest);
 	ram.userspace_addr = (uintptr_t)m->ram;
 	err = kvmdev_ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &ram);
 	return err < 0 ? stop(m, err, "KVM_SET_USER_MEMORY_REGION") : true;
