@@ -147,15 +147,31 @@ static void check_watchpoints(struct x86_state *s, u64 lin, unsigned size, enum 
 	}
 }
 
-static bool walked(const struct x86_state *s, unsigned mmu, u64 lin, u64 *gpa)
+bool x86_tlb_noticed(const struct x86_state *s, unsigned mmu, u64 lin)
 {
 	const struct x86_tlb_walk *w;
 
 	if (!s->tlb)
 		return false;
 	w = walk_slot(s->tlb, lin);
-	*gpa = w->gpa | (lin & ~X86_PAGE_MASK);
 	return w->tag == ((lin & X86_PAGE_MASK) | s->tlb->generation) && w->mmu == mmu;
+}
+
+/* A store to a page that is known to be noticed. False: not known, or no longer so. */
+static bool map_noticed(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, struct piece *p)
+{
+	struct x86_ram ram;
+	u64 gpa;
+
+	if (!x86_tlb_noticed(s, mmu, lin))
+		return false;
+	gpa = walk_slot(s->tlb, lin)->gpa | (lin & ~X86_PAGE_MASK);
+	if (!s->ops->ram(s, gpa, true, &ram) || (ram.flags & (RAM_NOTIFY | RAM_READONLY)) != RAM_NOTIFY) {
+		walk_slot(s->tlb, lin)->tag = TLB_NO_TAG;
+		return false;
+	}
+	*p = (struct piece){ .gpa = gpa, .size = size, .flags = ram.flags, .host = ram.host + (gpa & ~X86_PAGE_MASK) };
+	return true;
 }
 
 static enum x86_result map_piece(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, enum x86_access acc,
@@ -165,14 +181,8 @@ static enum x86_result map_piece(struct x86_state *s, unsigned mmu, u64 lin, uns
 	struct x86_ram ram;
 	enum x86_result r;
 
-	if (acc == ACC_WRITE && walked(s, mmu, lin, &t.gpa)) {
-		*p = (struct piece){ .gpa = t.gpa, .size = size };
-		if (s->ops->ram(s, t.gpa, true, &ram) && (ram.flags & (RAM_NOTIFY | RAM_READONLY)) == RAM_NOTIFY) {
-			p->flags = ram.flags;
-			p->host = ram.host + (t.gpa & ~X86_PAGE_MASK);
-			return X86_OK;
-		}
-	}
+	if (acc == ACC_WRITE && map_noticed(s, mmu, lin, size, p))
+		return X86_OK;
 	r = x86_translate(s, mmu, lin, acc, WALK_SET_BITS | WALK_FAULT, &t);
 	if (r != X86_OK)
 		return r;

@@ -72,6 +72,8 @@ void x86_tlb_flush(struct x86_tlb *tlb);
 void x86_tlb_flush_page(struct x86_tlb *tlb, u64 lin);
 /* Drop the write permission of every entry: pages may have become code or dirty-logged. */
 void x86_tlb_flush_write(struct x86_tlb *tlb);
+/* Is lin on a page whose stores, as far as is known, all have to be noticed (RAM_NOTIFY)? */
+bool x86_tlb_noticed(const struct x86_state *s, unsigned mmu, u64 lin);
 /* Start empty: with memory of any content, or, without touching it, with memory that is all zero. */
 void x86_tlb_init(struct x86_tlb *tlb);
 void x86_tlb_init_zeroed(struct x86_tlb *tlb);

@@ -123,6 +123,8 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 	if (mmu >= MMU_USER_AC || (s->mode == X86_MODE_LONG ? !x86_canonical(s, lin) : lin >> 32))
 		return false;
 	host = x86_tlb_probe(s, mmu, lin, 1, acc);
+	if (!host && write && x86_tlb_noticed(s, mmu, lin))
+		return false;
 	if (!host) {
 		/* Walk as the access would; a fault is raised by the interpreter, which executes the instruction again. */
 		if (x86_probe_linear(s, mmu, SEG_DS, lin, 1, acc) != X86_OK)
