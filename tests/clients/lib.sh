@@ -45,7 +45,7 @@ vm_start()
 	rm -f "$work/$vm.status"
 	: >"$work/$vm.out"
 	set -- qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -serial "file:$work/$vm.out" "$@"
-	[ -n "$vm_device" ] || set -- "$anykvm" run -- "$@"
+	[ -n "$vm_device" ] || set -- "$anykvm" run --route "${vm_route:-auto}" -- "$@"
 	(
 		timeout -k 5 "$limit" "$@" </dev/null >"$work/$vm.err" 2>&1
 		echo $? >"$work/$vm.status"

@@ -56,6 +56,14 @@ test_interpreter()
 	unset ANYKVM_ENGINE
 }
 
+# A dynamic program of QEMU's size on the route for static ones.
+test_injected()
+{
+	vm_route=inject
+	direct injected cpus:2 -M q35 -accel kvm -smp 2
+	vm_route=auto
+}
+
 # SeaBIOS, a boot loader from a CD, the kernel.
 test_iso()
 {
@@ -292,7 +300,7 @@ command -v qemu-system-x86_64 >/dev/null || {
 	exit 0
 }
 make_initrd || exit 1
-all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter iso
+all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter injected iso
 	ovmf virtio savevm migrate migrate_live move gdb memtest stress_ng libguestfs'
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do
