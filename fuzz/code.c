@@ -15,7 +15,7 @@
 
 #define EVENTS_MAX 24
 #define USE_MAX 4000 /* inputs for one virtual machine */
-#define MILLISECONDS 20
+#define MILLISECONDS 4
 
 static struct guest guest;
 static unsigned used;
