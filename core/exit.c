@@ -174,16 +174,18 @@ enum run_result vcpu_retire(struct vcpu *v, u32 insn_len)
 
 	s->rip = x86_next_rip(s, insn_len);
 	x86_retire(s, s->shadow);
-	vcpu_write_back(v, STATE_ALL);
+	/* Not more: the caller may not have fetched the rest, and what the engine has of it is newer. */
+	vcpu_write_back(v, STATE_GPR | STATE_INTR);
 	return retired(v, tf);
 }
 
-/* Hardware has decoded the instruction, a routine has done it. */
+/* Hardware has decoded the instruction, a routine has done it. All of the state has been fetched. */
 static enum run_result finish(struct vcpu *v, const struct vm_exit *exit, enum x86_result r)
 {
-	if (r == X86_OK || r == X86_EXIT)
-		return vcpu_retire(v, exit->insn_len);
-	return not_retired(v, r);
+	if (r != X86_OK && r != X86_EXIT)
+		return not_retired(v, r);
+	vcpu_write_back(v, STATE_ALL);
+	return vcpu_retire(v, exit->insn_len);
 }
 
 /* --- handlers ------------------------------------------------------------------------------------------------- */

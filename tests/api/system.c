@@ -5,6 +5,7 @@
 #include <string.h>
 #include <asm/kvm_para.h>
 
+#include "../lib/guest.h"
 #include "../lib/machine.h"
 
 TEST(system_api_version)
@@ -380,4 +381,17 @@ TEST(vcpu_reset_state)
 	check_ok(kt_ioctl(cpu->kt, KVM_GET_DEBUGREGS, &debug));
 	check_eq(debug.dr6, 0xffff0ff0);
 	check_eq(debug.dr7, 0x400);
+}
+
+GUEST(segments_and_cpuid, 64,
+      "mov eax, ss\n mov fs, eax\n out 0x80, al\n xor eax, eax\n mov fs, eax\n cpuid\n mov eax, fs\n" DONE);
+
+/* A register that the guest has loaded without an exit is not undone by an exit that needs little of the state. */
+TEST(cpuid_keeps_segments)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+
+	guest_start(cpu, GUEST_LONG, segments_and_cpuid);
+	cpu_run_to_out(cpu, 0x80);
+	check_eq(cpu_run_to_done(cpu) & 0xffff, 0);
 }
