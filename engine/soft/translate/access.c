@@ -94,6 +94,36 @@ static bool known_inside_page(const struct front *f, unsigned size)
 	return offset + size <= X86_PAGE_SIZE && !(i->flags & INSN_ALIGNED && offset & alignment_mask(size));
 }
 
+/* and r12d, fff; cmp r12d, 1000 - size of what is in ea: above, if it crosses. */
+static void compare_with_end(struct emit *e, unsigned ea, unsigned size)
+{
+	emit_rr(e, false, 0x89, ea, X86_R12);
+	emit_alu_imm(e, ALU_AND, X86_R12, 0xfff);
+	emit_alu_imm(e, ALU_CMP, X86_R12, 0x1000 - size);
+}
+
+/*
+ * The check in front of an access that may cross a page: alignment, and out of line, if that is not given, the page. Vectors are
+ * mostly not aligned where they need not be: the page at once.
+ */
+static void check_crossing(struct front *f, struct slow_part *p)
+{
+	struct emit *e = &f->e;
+
+	p->page_checked = p->size >= 16 && !p->aligned_only;
+	if (p->page_checked) {
+		compare_with_end(e, p->ea, p->size);
+		p->to_cross = emit_jcc(e, 7, emit_here(e));
+		return;
+	}
+	/* test ea8, size - 1 */
+	emit8(e, (u8)(0x40 | (p->ea & 8 ? 1 : 0)));
+	emit8(e, 0xf6);
+	emit8(e, (u8)(0xc0 | (p->ea & 7)));
+	emit8(e, (u8)alignment_mask(p->size));
+	p->to_cross = emit_jcc(e, 5, emit_here(e));
+}
+
 static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size, bool write, bool inside)
 {
 	struct emit *e = &f->e;
@@ -106,14 +136,8 @@ static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size,
 	p->aligned_only |= f->m32 && f->i->seg >= SEG_FS;
 	p->site = tr_new_site(f, SITE_INSN);
 	f->sv->tr.site[p->site].write = write;
-	if (size > 1 && !inside) {
-		/* test ea8, size - 1 */
-		emit8(e, (u8)(0x40 | (ea & 8 ? 1 : 0)));
-		emit8(e, 0xf6);
-		emit8(e, (u8)(0xc0 | (ea & 7)));
-		emit8(e, (u8)alignment_mask(size));
-		p->to_cross = emit_jcc(e, 5, emit_here(e));
-	}
+	if (size > 1 && !inside)
+		check_crossing(f, p);
 	p->retry = emit_here(e);
 	/* sarx r12, ea, r15 */
 	emit8(e, 0xc4);
@@ -165,16 +189,14 @@ static void leave_to_interpreter(struct front *f, u32 site)
 	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
 }
 
-/* and r12d, fff; cmp r12d, 1000 - size; jbe back: unaligned, but within the page. */
+/* Unaligned, but within the page: back. */
 static void cross_part(struct front *f, const struct slow_part *p)
 {
 	struct emit *e = &f->e;
 
 	emit_patch(e, p->to_cross, emit_here(e));
-	if (!p->aligned_only) {
-		emit_rr(e, false, 0x89, p->ea, X86_R12);
-		emit8(e, 0x41), emit8(e, 0x81), emit8(e, 0xe4), emit32(e, 0xfff);
-		emit8(e, 0x41), emit8(e, 0x81), emit8(e, 0xfc), emit32(e, 0x1000 - p->size);
+	if (!p->aligned_only && !p->page_checked) {
+		compare_with_end(e, p->ea, p->size);
 		emit_jcc(e, 6, p->retry);
 	}
 	leave_to_interpreter(f, p->site);

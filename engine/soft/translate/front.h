@@ -26,6 +26,7 @@ struct slow_part {
 	u8 ea; /* host register with the linear address */
 	u8 size;
 	bool aligned_only; /* unaligned is #GP: the interpreter raises it */
+	bool page_checked; /* what comes by to_cross does cross */
 };
 
 /* A place where the instruction's routine may take over, out of line; control comes back behind the instruction. */
