@@ -152,6 +152,7 @@ enum run_result vcpu_deliver(struct vcpu *v)
 	struct x86_event ev;
 	enum x86_result r;
 
+	vcpu_get_state(v, STATE_ALL);
 	vcpu_arbitrate(v);
 	if (!v->inject_valid)
 		return RUN_AGAIN;
@@ -167,25 +168,44 @@ enum run_result vcpu_deliver(struct vcpu *v)
 	return r == X86_OK ? after_ops(v) : not_retired(v, r);
 }
 
+/* The mode says where rip wraps; it is asked for only where that could be. */
+static void advance(struct vcpu *v, u32 insn_len)
+{
+	struct x86_state *s = &v->state;
+	u64 rip = s->rip + insn_len;
+
+	if (unlikely((rip ^ s->rip) >> 16)) {
+		vcpu_get_state(v, STATE_SEG | STATE_CR);
+		rip = x86_next_rip(s, insn_len);
+	}
+	s->rip = rip;
+}
+
 enum run_result vcpu_retire(struct vcpu *v, u32 insn_len)
 {
 	struct x86_state *s = &v->state;
 	bool tf = s->rflags & RFLAGS_TF;
 
-	s->rip = x86_next_rip(s, insn_len);
+	advance(v, insn_len);
 	x86_retire(s, s->shadow);
 	/* Not more: the caller may not have fetched the rest, and what the engine has of it is newer. */
 	vcpu_write_back(v, STATE_GPR | STATE_INTR);
 	return retired(v, tf);
 }
 
-/* Hardware has decoded the instruction, a routine has done it. All of the state has been fetched. */
+/* Hardware has decoded the instruction, a routine has done it. */
 static enum run_result finish(struct vcpu *v, const struct vm_exit *exit, enum x86_result r)
 {
 	if (r != X86_OK && r != X86_EXIT)
 		return not_retired(v, r);
-	vcpu_write_back(v, STATE_ALL);
 	return vcpu_retire(v, exit->insn_len);
+}
+
+/* The same for a routine that has changed more than general registers. All of the state has been fetched. */
+static enum run_result finish_all(struct vcpu *v, const struct vm_exit *exit, enum x86_result r)
+{
+	vcpu_write_back(v, STATE_ALL);
+	return finish(v, exit, r);
 }
 
 /* --- handlers ------------------------------------------------------------------------------------------------- */
@@ -257,7 +277,7 @@ static enum run_result exit_emulate(struct vcpu *v, struct vm_exit *exit)
 	return vcpu_emulate(v);
 }
 
-static enum run_result exit_io(struct vcpu *v, struct vm_exit *exit)
+enum run_result vcpu_port_access(struct vcpu *v, const struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
 	u8 size = exit->u.io.size;
@@ -265,9 +285,7 @@ static enum run_result exit_io(struct vcpu *v, struct vm_exit *exit)
 	unsigned done;
 	u32 val = 0;
 
-	if (exit->u.io.string || exit->u.io.rep || !exit->insn_len)
-		return vcpu_emulate(v);
-	vcpu_get_state(v, STATE_ALL);
+	vcpu_get_state(v, STATE_GPR);
 	if (!exit->u.io.in) {
 		val = (u32)s->gpr[X86_RAX];
 		return finish(v, exit, s->ops->out(s, exit->u.io.port, size, &val, 1, &done));
@@ -277,8 +295,19 @@ static enum run_result exit_io(struct vcpu *v, struct vm_exit *exit)
 		s->gpr[X86_RAX] = val;
 	else if (r == X86_OK)
 		memcpy(&s->gpr[X86_RAX], &val, size);
-	v->io.rip = s->rip;
 	return finish(v, exit, r);
+}
+
+static enum run_result exit_io(struct vcpu *v, struct vm_exit *exit)
+{
+	enum run_result r;
+
+	if (exit->u.io.string || exit->u.io.rep || !exit->insn_len)
+		return vcpu_emulate(v);
+	r = vcpu_port_access(v, exit);
+	if (v->io.pending == IO_PORT_IN || v->io.pending == IO_PORT_OUT)
+		v->io.insn_len = exit->insn_len;
+	return r;
 }
 
 static enum run_result exit_cpuid(struct vcpu *v, struct vm_exit *exit)
@@ -294,7 +323,8 @@ static enum run_result exit_rdmsr(struct vcpu *v, struct vm_exit *exit)
 	enum x86_result r;
 	u64 val;
 
-	vcpu_get_state(v, STATE_ALL);
+	/* The MSR's own part of the state comes with it. */
+	vcpu_get_state(v, STATE_GPR);
 	r = s->ops->rdmsr(s, (u32)s->gpr[X86_RCX], &val);
 	if (r == X86_OK) {
 		s->gpr[X86_RAX] = (u32)val;
@@ -308,8 +338,8 @@ static enum run_result exit_wrmsr(struct vcpu *v, struct vm_exit *exit)
 	struct x86_state *s = &v->state;
 
 	vcpu_get_state(v, STATE_ALL);
-	return finish(v, exit,
-		      s->ops->wrmsr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
+	return finish_all(v, exit,
+			  s->ops->wrmsr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
 
 static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
@@ -328,7 +358,7 @@ static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
 	} else {
 		s->gpr[exit->u.cr.gpr] = x86_read_cr(s, exit->u.cr.nr);
 	}
-	return finish(v, exit, r);
+	return finish_all(v, exit, r);
 }
 
 static enum run_result exit_dr(struct vcpu *v, struct vm_exit *exit)
@@ -343,13 +373,13 @@ static enum run_result exit_dr(struct vcpu *v, struct vm_exit *exit)
 		r = x86_read_dr(s, exit->u.cr.nr, &s->gpr[exit->u.cr.gpr]);
 	if (r == X86_FAULT && s->fault.vector == X86_EXC_DB && v->debug.control & KVM_GUESTDBG_USE_HW_BP)
 		return vcpu_report_debug(v, X86_EXC_DB, DR6_BD);
-	return finish(v, exit, r);
+	return finish_all(v, exit, r);
 }
 
 static enum run_result exit_invlpg(struct vcpu *v, struct vm_exit *exit)
 {
 	vcpu_get_state(v, STATE_ALL);
-	return finish(v, exit, x86_invlpg(&v->state, exit->u.gla));
+	return finish_all(v, exit, x86_invlpg(&v->state, exit->u.gla));
 }
 
 static enum run_result exit_rdtsc(struct vcpu *v, struct vm_exit *exit)
@@ -365,7 +395,7 @@ static enum run_result exit_rdtsc(struct vcpu *v, struct vm_exit *exit)
 static enum run_result exit_hypercall(struct vcpu *v, struct vm_exit *exit)
 {
 	vcpu_get_state(v, STATE_ALL);
-	return finish(v, exit, vcpu_hypercall(v));
+	return finish_all(v, exit, vcpu_hypercall(v));
 }
 
 static enum run_result exit_xsetbv(struct vcpu *v, struct vm_exit *exit)
@@ -373,8 +403,8 @@ static enum run_result exit_xsetbv(struct vcpu *v, struct vm_exit *exit)
 	struct x86_state *s = &v->state;
 
 	vcpu_get_state(v, STATE_ALL);
-	return finish(v, exit,
-		      x86_write_xcr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
+	return finish_all(v, exit,
+			  x86_write_xcr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
 
 /* WBINVD, MONITOR, MWAIT, PAUSE: nothing to do here but to go on. */

@@ -7,6 +7,7 @@ void io_forget_records(struct vcpu_io *io)
 	io->nr_reads = io->next_read = 0;
 	io->answered = false;
 	io->replay = false;
+	io->insn_len = 0;
 }
 
 void io_discard(struct vcpu *v)
@@ -39,6 +40,17 @@ enum run_result io_send_writes(struct vcpu *v)
 	return RUN_USER;
 }
 
+/* The port access that hardware has decoded. */
+static enum run_result port_again(struct vcpu *v)
+{
+	struct vm_exit exit = { .code = VM_EXIT_IO, .insn_len = v->io.insn_len };
+
+	exit.u.io.port = v->io.pio_port;
+	exit.u.io.size = v->io.pio_size;
+	exit.u.io.in = v->io.pio_in;
+	return vcpu_port_access(v, &exit);
+}
+
 /* Run the instruction again with what has been recorded. */
 static enum run_result replay(struct vcpu *v)
 {
@@ -52,7 +64,10 @@ static enum run_result replay(struct vcpu *v)
 	}
 	io->next_read = 0;
 	io->replay = true;
-	r = io->delivery ? vcpu_deliver(v) : vcpu_emulate(v);
+	if (io->delivery)
+		r = vcpu_deliver(v);
+	else
+		r = io->insn_len ? port_again(v) : vcpu_emulate(v);
 	io->replay = false;
 	/* Another part of the same instruction waits: keep what there is. */
 	if (io->pending != IO_MMIO_READ || r != RUN_USER)
@@ -88,7 +103,10 @@ static enum run_result complete_access(struct vcpu *v)
 	switch (pending) {
 	case IO_MMIO_READ: return complete_read(v);
 	case IO_PORT_IN:
-	case IO_PORT_OUT: v->io.answered = true; return replay(v);
+	case IO_PORT_OUT:
+		v->io.pio_in = pending == IO_PORT_IN;
+		v->io.answered = true;
+		return replay(v);
 	case IO_RDMSR:
 	case IO_WRMSR:
 		v->io.msr_error = v->run->msr.error != 0;
@@ -108,6 +126,8 @@ enum run_result io_complete(struct vcpu *v)
 
 	if (likely(v->io.pending == IO_NONE && !v->io.nr_writes && !v->debug.deferred))
 		return RUN_AGAIN;
+	if (!v->io.insn_len)
+		vcpu_get_state(v, STATE_ALL);
 	r = complete_access(v);
 	if (r == RUN_AGAIN)
 		r = io_send_writes(v);

@@ -389,6 +389,8 @@ static enum run_result take_over(struct vcpu *v)
 
 	if ((run->kvm_valid_regs | run->kvm_dirty_regs) & ~(u64)KVM_SYNC_X86_VALID_FIELDS)
 		return vcpu_error(v, -EINVAL);
+	if (run->kvm_dirty_regs)
+		vcpu_get_state(v, STATE_ALL);
 	err = vcpu_sync_in(v);
 	if (err)
 		return vcpu_error(v, err);
@@ -425,8 +427,10 @@ static enum run_result loop(struct vcpu *v)
 static void publish(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
+	u32 needed = STATE_GPR | STATE_INTR | (v->lapic ? 0 : STATE_CR);
 
-	vcpu_get_state(v, STATE_ALL);
+	/* The rest comes when an ioctl asks for it. */
+	vcpu_get_state(v, run->kvm_valid_regs ? STATE_ALL : needed);
 	vcpu_sync_out(v);
 	run->if_flag = (v->state.rflags & RFLAGS_IF) != 0;
 	run->cr8 = v->lapic ? lapic_get_tpr(v) : v->state.cr8;

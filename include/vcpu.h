@@ -86,6 +86,8 @@ struct vcpu_io {
 	/* Port I/O: one transfer of count elements of size bytes, in the PIO page of the vCPU's shared memory. */
 	u16 pio_port;
 	u8 pio_size;
+	u8 insn_len; /* of a single IN or OUT that hardware has decoded: it is finished without its bytes; 0: replayed */
+	bool pio_in;
 	u32 pio_count;
 	u32 msr_index;
 	u64 msr_data;
@@ -245,6 +247,8 @@ void vcpu_events_reset(struct vcpu *v); /* RESET, INIT: forget everything that w
 enum run_result vcpu_emulate(struct vcpu *v);
 enum run_result vcpu_deliver(struct vcpu *v);              /* the waiting event, by the library */
 enum run_result vcpu_retire(struct vcpu *v, u32 insn_len); /* rip past an instruction that core did itself, traps */
+/* IN or OUT of one item as exit->u.io says: the bus or, at the second time, user space's answer. */
+enum run_result vcpu_port_access(struct vcpu *v, const struct vm_exit *exit);
 enum run_result vcpu_internal_error(struct vcpu *v, u32 suberror, const u64 *data, u32 ndata);
 enum run_result vcpu_error(struct vcpu *v, int err); /* RUN_ERROR */
 

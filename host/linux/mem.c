@@ -83,6 +83,14 @@ struct page *host_shared_page(struct host_shared *m, unsigned long index)
 
 int host_copy_from_user(void *dst, const void *user, size_t n)
 {
+	/* Entries of page tables, most often. */
+	if (n == sizeof(u64)) {
+		u64 val;
+		int err = get_user(val, (const u64 __user *)user);
+
+		memcpy(dst, &val, sizeof(val));
+		return err;
+	}
 	return copy_from_user(dst, (const void __user *)user, n) ? -EFAULT : 0;
 }
 
