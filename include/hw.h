@@ -24,8 +24,8 @@ void *hw_va(u64 pa);
 struct hw_user_page {
 	u64 pa;
 	bool writable;
-	u8 shift; /* log2 of the size of the process's mapping that it is in, at the time */
-	void *ref;
+	u8 shift;  /* log2 of the size of the process's mapping that it is in, at the time */
+	void *ref; /* NULL: device memory, which has no page */
 };
 int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out);
 void hw_user_page_put(struct hw_user_page *p);
@@ -59,10 +59,15 @@ bool hw_rdmsr_safe(u32 msr, u64 *val);
 u64 hw_cr4(void);                       /* of this CPU; preemption is off */
 void hw_cr4_change(u64 set, u64 clear); /* interrupts are off */
 
-/* --- around an entry ------------------------------------------------------------------------------------------ */
+/* --- around an entry: the time between begin and end is counted as the guest's --------------------------------- */
 /* HW_NO_CPU: do not enter (reschedule, signal, virtualization is off); then nothing is to be ended. */
 int hw_enter_begin(void);
 void hw_enter_end(void);
+/*
+ * In an entry: indirect branches are no longer predicted by what ran before (IBPB), where the host wants that (its
+ * spectre_v2_user= setting).
+ */
+void hw_predictor_barrier(void);
 /* In an entry: put DR0-3 of the host's own breakpoints back if it uses any. */
 void hw_debug_restore(void);
 void hw_debug_load(const u64 db[4]);

@@ -15,6 +15,7 @@
 struct hwvm_vcpu {
 	u32 stale;         /* parts of vcpu->state (STATE_*) that only the engine's control block has */
 	u32 dirty;         /* parts that the control block must take */
+	u64 serial;        /* of all vCPUs since the module was loaded, from 1 */
 	int guest_cpu;     /* a  the CPU that is in guest mode or about to be, or HW_NO_CPU */
 	bool flush;        /* the guest's own translations are void */
 	bool flush_nested; /* those of guest-physical addresses are */

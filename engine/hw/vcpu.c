@@ -8,6 +8,8 @@ struct x86_ops hwvm_x86_ops;
 
 static bool has_rdtscp, has_xsave;
 static u64 *host_tsc_aux; /* by CPU */
+static u64 *last_guest;   /* by CPU: serial of the vCPU that ran there last */
+static u64 next_serial;
 
 static void tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
 {
@@ -27,13 +29,18 @@ int hwvm_init(void)
 	hwvm_x86_ops.ram = NULL;
 	hwvm_x86_ops.tlb_flushed = tlb_flushed;
 	host_tsc_aux = host_alloc(hw_nr_cpus() * sizeof(*host_tsc_aux));
-	return host_tsc_aux ? 0 : -ENOMEM;
+	last_guest = host_alloc(hw_nr_cpus() * sizeof(*last_guest));
+	if (host_tsc_aux && last_guest)
+		return 0;
+	hwvm_exit();
+	return -ENOMEM;
 }
 
 void hwvm_exit(void)
 {
 	host_free(host_tsc_aux);
-	host_tsc_aux = NULL;
+	host_free(last_guest);
+	host_tsc_aux = last_guest = NULL;
 }
 
 void hwvm_cpu_on(void)
@@ -50,6 +57,11 @@ void hwvm_load_guest(struct vcpu *v, struct hwvm_host_regs *h)
 		h->xcr0_differs = h->xcr0 != v->state.xcr0;
 	}
 	h->tsc_aux_differs = has_rdtscp && v->state.tsc_aux != host_tsc_aux[hw_cpu()];
+	/* No guest steers the speculation of another. */
+	if (unlikely(last_guest[hw_cpu()] != hwvm_of(v)->serial)) {
+		last_guest[hw_cpu()] = hwvm_of(v)->serial;
+		hw_predictor_barrier();
+	}
 	hw_fpu_ready();
 	if (h->xcr0_differs)
 		hw_xcr0_set(v->state.xcr0);
@@ -100,6 +112,7 @@ int hwvm_vcpu_create(struct vcpu *v, size_t size)
 		return -ENOMEM;
 	}
 	hv->guest_cpu = HW_NO_CPU;
+	hv->serial = __atomic_add_fetch(&next_serial, 1, __ATOMIC_RELAXED);
 	hv->fpu_in_area = true;
 	hv->dirty = STATE_ALL;
 	v->engine_vcpu = hv;

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
+#include <linux/vtime.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fpu/api.h>
@@ -16,6 +17,7 @@
 #include <asm/fpu/xcr.h>
 #include <asm/io.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/tlbflush.h>
 #include "hw.h"
 #include "linux.h"
@@ -80,6 +82,43 @@ out:
 	return shift;
 }
 
+static int follow(struct mm_struct *mm, u64 hva, bool write, struct hw_user_page *out)
+{
+	spinlock_t *lock;
+	pte_t *pte;
+	int err = follow_pte(mm, hva, &pte, &lock);
+
+	if (err)
+		return err;
+	out->writable = pte_write(*pte);
+	/* The encryption bit, where there is one, is as the process has it. */
+	out->pa = PFN_PHYS(pte_pfn(*pte)) | (pte_val(*pte) & sme_me_mask);
+	pte_unmap_unlock(pte, lock);
+	return write && !out->writable ? -EFAULT : 0;
+}
+
+/* What a driver has mapped for the process, which has no page to hold: the notifier alone says how long it is there. */
+static int device_memory_get(u64 hva, bool write, struct hw_user_page *out)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	bool unlocked = false;
+	int err = -EFAULT;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, hva);
+	if (vma && vma->vm_flags & (VM_IO | VM_PFNMAP)) {
+		err = follow(mm, hva, write, out);
+		/* Drivers may enter it on demand. */
+		if (err && !fixup_user_fault(mm, hva, write ? FAULT_FLAG_WRITE : 0, &unlocked))
+			err = unlocked ? -EAGAIN : follow(mm, hva, write, out);
+	}
+	mmap_read_unlock(mm);
+	out->shift = PAGE_SHIFT;
+	out->ref = NULL;
+	return err;
+}
+
 int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
 {
 	struct page *page;
@@ -95,6 +134,8 @@ int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
 			n = get_user_pages_fast(hva, 1, 0, &page);
 		}
 	}
+	if (n == -EFAULT)
+		return device_memory_get(hva, write, out);
 	if (n != 1)
 		return n < 0 && n != -ENOMEM && n != -EHWPOISON ? n : -EFAULT;
 	/* What the guest writes later is not seen by the page tables of the process. */
@@ -108,7 +149,8 @@ int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
 
 void hw_user_page_put(struct hw_user_page *p)
 {
-	put_page(p->ref);
+	if (p->ref)
+		put_page(p->ref);
 }
 
 struct hw_lock {
@@ -349,15 +391,30 @@ int hw_enter_begin(void)
 	int cpu = hw_pin();
 
 	if (need_resched() || signal_pending(current) || !hw_virt_is_on()) {
-		hw_enter_end();
+		hw_unpin();
 		return HW_NO_CPU;
 	}
+	vtime_account_guest_enter();
 	return cpu;
 }
 
 void hw_enter_end(void)
 {
-	hw_unpin();
+	bool exact = vtime_accounting_enabled_this_cpu();
+
+	if (exact)
+		vtime_account_guest_exit();
+	local_irq_enable();
+	/* Where time is counted by ticks, the one that has ended guest mode is taken here, and counts as the guest's. */
+	asm volatile("nop");
+	if (!exact)
+		vtime_account_guest_exit();
+	preempt_enable();
+}
+
+void hw_predictor_barrier(void)
+{
+	indirect_branch_prediction_barrier();
 }
 
 void hw_debug_load(const u64 db[4])
