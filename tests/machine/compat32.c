@@ -158,6 +158,6 @@ int main(int argc, char **argv)
 	must(mem[0x5000] == 2 && dirty(vm) == 1 << 5, "the page is logged again");
 	signals(vcpu);
 	run_to_rdmsr(vcpu, run);
-	printf("compat32: %d passed, 0 failed, 0 skipped\n", checks);
+	printf("%d passed, 0 failed, 0 skipped\n", checks);
 	return 0;
 }

@@ -2,13 +2,17 @@
 # Tests in emulated machines with hardware virtualization (not part of check: slow). Included by the top Makefile.
 #   check-svm, check-vmx                        anykvm.ko on AMD-V in QEMU, on VT-x in Bochs
 #   check-svm-reference, check-vmx-reference    the same on Debian's kvm-amd, kvm-intel
+#   check-svm-debug                             the same as check-svm on a kernel with lockdep, KASAN and their like, which it
+#                                               builds first, in DEBUG_KERNEL ($(BUILD)/debug-kernel): slow
 #   MACHINE_PARTS='api boot'         scripts to run instead of all: api (ABI), insn (system
-#                                    instructions, vmx), boot (Linux guests), observe (tracepoints and counters, not for Debian's)
+#                                    instructions, vmx), boot (Linux guests), observe (tracepoints and counters, not for Debian's),
+#                                    compat (a 32-bit program), life (hotplug, suspend; last), pressure (swap, page
+#                                    merging; by hand only, slow)
 #   MACHINE_API='--verbose mmio'     arguments for the API tests
 #   MACHINE_ARGS='-c 2 -m 512'       arguments for tests/machine/machine.sh
 
 # QEMU is not exact enough for insn.
-MACHINE_PARTS_svm := api boot
+MACHINE_PARTS_svm := api boot compat
 MACHINE_PARTS_vmx := api insn boot
 MACHINE_DIR := $(BUILD)/tests/machine
 MACHINE_API_TESTS := $(BUILD)/tests/api/api-tests-device
@@ -19,31 +23,46 @@ MACHINE_INSN := $(MACHINE_DIR)/insn-tests
 $(MACHINE_DIR)/anykvm: $(ANYKVM_OBJ) $(BUILD)/libanykvm.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDSAN) -static -o $@ $^ -pthread -l:libjansson.a
-$(MACHINE_DIR)/notifier $(MACHINE_DIR)/counter: $(MACHINE_DIR)/%: tests/machine/%.c
+MACHINE_PROGRAMS := $(addprefix $(MACHINE_DIR)/,notifier counter pressure)
+$(MACHINE_PROGRAMS): $(MACHINE_DIR)/%: tests/machine/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 $(WARN) -static -pthread -o $@ $<
+$(MACHINE_DIR)/compat32: tests/machine/compat32.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m32 -std=gnu11 -O1 $(WARN) -static -o $@ $<
 $(MACHINE_INSN): $(INSN_OBJ) $(X86_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDSAN) -static -o $@ $^ -pthread
 
-MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_DIR)/notifier $(MACHINE_DIR)/counter $(MACHINE_INSN) $(MACHINE_API_TESTS) $(MACHINE_INITRD)
+MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32 $(MACHINE_INSN) $(MACHINE_API_TESTS) $(MACHINE_INITRD)
 
-# $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE])
+# $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT])
 define machine_run
 	@echo '$(MACHINE_API)' >$(MACHINE_DIR)/api-arguments
-	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && BUILD=$(BUILD) GUEST=$(GUEST) sh tests/machine/machine.sh \
+	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && modules=$${kernel%/boot/*}/lib/modules && \
+		BUILD=$(BUILD) GUEST=$(GUEST) $(5) sh tests/machine/machine.sh \
 		-M $(1) $(3) -t 3000 $(MACHINE_ARGS) -a $(MACHINE_API_TESTS):/api-tests -a $(MACHINE_DIR)/api-arguments:/api-arguments \
-		-a tests/machine/$(2).txt:/differences -a $(MACHINE_DIR)/notifier:/notifier -a $(MACHINE_DIR)/counter:/counter -a $(MACHINE_INSN):/insn-tests \
+		-a tests/machine/$(2).txt:/differences $(foreach p,$(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32,-a $(p):/$(notdir $(p))) -a $(MACHINE_INSN):/insn-tests \
 		-a $(MACHINE_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh -a $(MACHINE_INITRD):/initrd \
+		$$(find "$$modules" -name 'zram.ko' -o -name 'zsmalloc.ko' -o -name 'lzo*.ko' | sed 's|.*/\(.*\)|-a & :/zram/\1|; s| :|:|') \
 		-a "$$kernel":/vmlinuz $(patsubst %,tests/machine/%.sh,$(or $(MACHINE_PARTS),$(MACHINE_PARTS_$(1)) $(4)))
 endef
 
-.PHONY: check-svm check-vmx check-svm-reference check-vmx-reference
+.PHONY: check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
 check-svm: module $(MACHINE_NEEDS)
-	$(call machine_run,svm,differences-svm,,observe)
+	$(call machine_run,svm,differences-svm,,observe life)
 check-vmx: module $(MACHINE_NEEDS)
 	$(call machine_run,vmx,differences-vmx,,observe)
 check-svm-reference: $(MACHINE_NEEDS)
 	$(call machine_run,svm,differences-kvm-amd,-k)
 check-vmx-reference: $(MACHINE_NEEDS)
 	$(call machine_run,vmx,differences-kvm-intel,-k)
+
+# The guests' kernel stays Debian's; zram comes from the debug kernel itself.
+DEBUG_KERNEL ?= $(BUILD)/debug-kernel
+check-svm-debug: MACHINE_PARTS := api compat observe leaks life
+check-svm-debug: MACHINE_ARGS := -m 2048
+check-svm-debug: $(MACHINE_NEEDS)
+	sh scripts/debug-kernel.sh $(DEBUG_KERNEL)
+	$(MAKE) module BUILD=$(BUILD)/debug KERNEL_HEADERS=$(abspath $(DEBUG_KERNEL))/build
+	$(call machine_run,svm,differences-svm,,,BUILD=$(BUILD)/debug MACHINE_KERNEL=$(DEBUG_KERNEL)/kernel)

@@ -6,14 +6,18 @@ fail() { echo "pressure: $*"; exit 1; }
 for module in zsmalloc lzo_compress lzo lzo-rle zram; do
 	[ ! -f /zram/$module.ko ] || insmod /zram/$module.ko || fail "insmod $module"
 done
-echo 128M >/sys/block/zram0/disksize && mkswap /dev/zram0 >/dev/null && swapon /dev/zram0 || fail "no swap"
+echo 128M >/sys/block/zram0/disksize
+mkswap /dev/zram0 >/dev/null
+swapon /dev/zram0 || fail "no swap"
 echo 1000 >/sys/kernel/mm/ksm/pages_to_scan
 echo 20 >/sys/kernel/mm/ksm/sleep_millisecs
 echo 1 >/sys/kernel/mm/ksm/run
-/pressure /dev/anykvm 4 || exit 1
+/pressure "$DEVICE" 4 || exit 1
 out=$(sed -n 's/^pswpout //p' /proc/vmstat)
 in=$(sed -n 's/^pswpin //p' /proc/vmstat)
 echo "pressure: $out pages swapped out, $in in, $(cat /sys/kernel/mm/ksm/full_scans) scans for equal pages"
 [ "$out" -gt 0 ] && [ "$in" -gt 0 ] || fail "nothing was swapped"
 echo 0 >/sys/kernel/mm/ksm/run
 swapoff /dev/zram0
+rmmod zram 2>/dev/null
+echo "1 passed, 0 failed, 0 skipped"
