@@ -71,5 +71,6 @@ for script in $scripts; do
 	run_script "$script"
 done
 echo machine-end
-sleep 1 # the serial port is slow
+stty opost </dev/console # waits until all output is sent
+sleep 1
 poweroff -f
