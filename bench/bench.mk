@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 #
-# make bench                                   everything, interleaved on the bare CPU, QEMU TCG, anykvm (about 25 minutes)
+# make bench                                   everything, interleaved on the bare CPU, QEMU TCG, anykvm (about 6 minutes)
 # make bench BENCH_ARGS='--only sieve,os --rounds 3'
 # make bench BENCH_ARGS='--docs docs/performance.md'      put the result into the documentation
 

@@ -14,6 +14,7 @@ import math
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -72,14 +73,18 @@ class Runner:
                                    preexec_fn=go_first,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         lines = []
-        for line in process.stdout:
-            line = line.strip()
-            lines.append(line)
-            words = line.split()
-            if line.endswith("init up"):
-                to_init = time.monotonic() - start
-            elif len(words) == 3 and words[2].replace(".", "", 1).isdigit():
-                figures[words[0]] = (words[1], float(words[2]))
+        try:
+            for line in process.stdout:
+                line = line.strip()
+                lines.append(line)
+                words = line.split()
+                if line.endswith("init up"):
+                    to_init = time.monotonic() - start
+                elif len(words) == 3 and words[2].replace(".", "", 1).isdigit():
+                    figures[words[0]] = (words[1], float(words[2]))
+        except BaseException:
+            process.kill()  # it is in a session of its own: Ctrl-C does not reach it
+            raise
         status = process.wait()
         finished = only == "none" or (lines and lines[-1].endswith("done")) or "done" in lines
         if status or not finished:
@@ -260,6 +265,7 @@ def main():
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds <= 0:
         die("--rounds and --seconds must be positive")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(options.output, exist_ok=True)
     series = measure(options)
     text = report(series, options)
