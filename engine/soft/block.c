@@ -105,9 +105,14 @@ static unsigned first_part(u64 gpa, unsigned len)
 	return len < left ? len : left;
 }
 
+static struct soft_page **page_bucket(struct soft_vcpu *sv, u64 gpa)
+{
+	return &sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
+}
+
 static struct soft_page *find_page(struct soft_vcpu *sv, u64 gpa, const u8 *host)
 {
-	struct soft_page *p = sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
+	struct soft_page *p = *page_bucket(sv, gpa);
 
 	gpa &= X86_PAGE_MASK;
 	host -= (unsigned long)host & ~X86_PAGE_MASK;
@@ -118,9 +123,8 @@ static struct soft_page *find_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 
 static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host)
 {
-	struct soft_page *p = arena_take(sv, sizeof(*p)), **bucket;
+	struct soft_page *p = arena_take(sv, sizeof(*p)), **bucket = page_bucket(sv, gpa);
 
-	bucket = &sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
 	p->gpa = gpa & X86_PAGE_MASK;
 	p->host = host - ((unsigned long)host & ~X86_PAGE_MASK);
 	p->lines = 0;
@@ -157,7 +161,7 @@ static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
 {
-	struct soft_page *p = sv->page_bucket[(gpa >> 12) & ((1 << PAGE_HASH_BITS) - 1)];
+	struct soft_page *p = *page_bucket(sv, gpa);
 	struct soft_block *b;
 
 	for (; p; p = p->next) {
