@@ -23,6 +23,11 @@ $(BOOT_DIR)/tiny64: tests/boot/tiny.c
 $(BOOT_DIR)/tiny32: tests/boot/tiny.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BOOT_WARN) -m32 $(BOOT_TINY) -o $@ $<
+# A 32-bit kernel needs 32-bit tools: Debian's for i386.
+$(BOOT_DIR)/initramfs32.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work32 tests/boot/host-guest.sh
+	$(Q)folder=$$(sh scripts/fetch-package.sh -a i386 busybox-static $(GUEST)) && \
+	sh scripts/mkinitramfs.sh -b "$$folder/bin/busybox" -a $(BOOT_DIR)/guest-work32:/bin/guest-work32 \
+		-a tests/boot/host-guest.sh:/bin/host-guest.sh $@
 $(BOOT_DIR)/initramfs.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work $(BOOT_DIR)/guest-work32 tests/boot/host-guest.sh
 	$(Q)sh scripts/mkinitramfs.sh -a $(BOOT_DIR)/guest-work:/bin/guest-work \
 		-a $(BOOT_DIR)/guest-work32:/bin/guest-work32 \
@@ -31,7 +36,9 @@ $(BOOT_DIR)/initramfs.gz: scripts/mkinitramfs.sh $(BOOT_DIR)/guest-work $(BOOT_D
 .PHONY: check-boot
 check-boot: $(BUILD)/anykvm $(BOOT_PROGRAMS) $(BOOT_DIR)/initramfs.gz
 	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) || kernel=; \
-	sh tests/boot/run.sh $(BUILD)/anykvm "$$kernel" $(BOOT_DIR) '$(BOOT_ARGS)' $(BOOT_ONLY)
+	kernel32=$$(sh scripts/fetch-kernel.sh -a i386 -p linux-image-686-pae $(GUEST)) && \
+		$(MAKE) --no-print-directory $(BOOT_DIR)/initramfs32.gz || kernel32=; \
+	KERNEL32="$$kernel32" sh tests/boot/run.sh $(BUILD)/anykvm "$$kernel" $(BOOT_DIR) '$(BOOT_ARGS)' $(BOOT_ONLY)
 
 # make check-lockstep: a boot in which the interpreter checks every block of generated code. Takes minutes.
 $(BOOT_DIR)/lockstep.gz: scripts/mkinitramfs.sh tests/boot/lockstep-guest.sh

@@ -5,8 +5,9 @@
 #
 # usage: run.sh ANYKVM KERNEL PROGRAMS [ARGUMENTS [TEST...]]
 #	KERNEL: a stock kernel; '' skips the tests that need it
-#	PROGRAMS: the folder with guest-work, guest-work32, tiny32, tiny64 and initramfs.gz (see boot.mk)
+#	PROGRAMS: the folder with guest-work, guest-work32, tiny32, tiny64, initramfs.gz and initramfs32.gz (see boot.mk)
 #	ARGUMENTS: more words for 'anykvm boot', like '--device /dev/kvm'
+#	KERNEL32 (environment): a stock 32-bit kernel; '' skips the tests that need it
 #	BOOT_TIMEOUT (environment): seconds that one boot may take (300)
 #	BOOT_KEEP (environment): keep the output of the boots there
 # shellcheck disable=SC2086 # $arguments and lists of names are split on purpose
@@ -18,6 +19,7 @@ set -u
 }
 anykvm=$(realpath "$1")
 kernel=$2
+kernel32=${KERNEL32:-}
 programs=$3
 arguments=${4:-}
 shift 3
@@ -155,6 +157,13 @@ boot_linux()
 	run "$expected" --kernel "$kernel" --initrd "$initrd" --append "quiet anykvm.cmd=\"$command\"" "$@"
 }
 
+boot_linux32()
+{
+	command=$1
+	shift
+	run 0 --kernel "$kernel32" --initrd "$programs/initramfs32.gz" --append "quiet anykvm.cmd=\"$command\"" "$@"
+}
+
 # Tests with the stock kernel.
 
 test_shell()
@@ -252,6 +261,25 @@ test_busybox_work()
 {
 	sh "$here/host-guest.sh" "$(command -v busybox)" >"$work/expected" 2>&1
 	boot_linux 0 'echo BEGIN; sh /bin/host-guest.sh busybox 2>&1; echo END'
+	same_as "$work/expected"
+}
+
+# A kernel and tools of 32 bits, with PAE.
+test_linux32()
+{
+	{
+		echo i686
+		"$programs/guest-work32"
+	} >"$work/expected" || fail 'guest-work32 fails on the host'
+	boot_linux32 'echo BEGIN; uname -m; guest-work32; echo END'
+	same_as "$work/expected"
+}
+
+test_linux32_two_cpus()
+{
+	sh "$here/host-guest.sh" "$(command -v busybox)" >"$work/expected" 2>&1
+	echo 2 >>"$work/expected"
+	boot_linux32 'echo BEGIN; sh /bin/host-guest.sh busybox 2>&1; nproc; echo END' --cpus 2
 	same_as "$work/expected"
 }
 
@@ -483,6 +511,13 @@ run_test()
 	skipped_because=
 	case $1 in
 	tiny_* | terminal | bad_arguments) "test_$1" ;;
+	linux32*)
+		if [ -f "$kernel32" ]; then
+			"test_$1"
+		else
+			skip 'no stock 32-bit kernel'
+		fi
+		;;
 	*)
 		if [ -f "$kernel" ]; then
 			"test_$1"
@@ -511,7 +546,7 @@ all="bad_arguments bad_files tiny_poweroff tiny_reset tiny_keyboard_reset tiny_p
 	tiny_nobody_there tiny_pvh tiny_large_memory tiny_polled_input tiny_quit tiny_signals
 	tiny_stuck_output tiny_closed_files terminal
 	shell reboot panic no_panic two_cpus serial busybox_work guest_work guest_work_32 guest_work_two_cpus
-	interpreter"
+	interpreter linux32 linux32_two_cpus"
 [ $# -gt 0 ] || set -- $all
 for name; do
 	run_test "$name"
