@@ -158,3 +158,22 @@ TEST(code_32_beyond_a_limit)
 	check_eq(guest_log(machine)->event[0].vector, 13);
 	check_eq((uint32_t)cpu_regs(cpu).rsi, 0);
 }
+
+/* Jumps to the highest address, where nothing is mapped: a page fault, not the translator's mark of an empty table entry. */
+GUEST(wild, 64,
+      "mov ecx, 300\n xor edx, edx\n"
+      "1: mov rbx, -1\n push rbx\n ret\n"
+      "wild_next: dec ecx\n jnz 1b\n" DONE "wild_handler: mov rax, cr2\n sub edx, eax\n add rsp, 8\n"
+      "mov qword ptr [rsp], " ADDRESS_OF(wild, wild_next) "\n iretq\n");
+GUEST_LABEL(wild_handler);
+
+TEST(code_at_the_highest_address)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+
+	guest_start(cpu, GUEST_LONG, wild);
+	guest_idt(machine, GUEST_LONG, 14, GUEST_ADDRESS(wild, wild_handler));
+	cpu_run_to_done(cpu);
+	check_eq((uint32_t)cpu_regs(cpu).rdx, 300);
+}

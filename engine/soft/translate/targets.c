@@ -3,9 +3,17 @@
 #include "soft.h"
 #include "trace.h"
 
-static void clear_entry(struct hash_entry *h)
+/* What entry n holds in place of an address: the low bits of none that is looked up there. */
+static u64 nowhere(u32 n)
 {
-	h->lin = h->lin32 = ~0ull;
+	return ~(u64)n;
+}
+
+static void clear_entry(struct tr_targets *t, u32 n)
+{
+	struct hash_entry *h = &t->hash[n];
+
+	h->lin = h->lin32 = nowhere(n);
 	h->code = NULL;
 }
 
@@ -21,7 +29,7 @@ int tr_targets_init(struct soft_vcpu *sv)
 		if (!t->hash || !t->used)
 			return -ENOMEM;
 		for (n = 0; n < HASH_ENTRIES; n++)
-			clear_entry(&t->hash[n]);
+			clear_entry(t, n);
 	}
 	return 0;
 }
@@ -45,7 +53,7 @@ static void empty(struct tr_targets *t)
 	u32 n;
 
 	for (n = 0; n < t->nr; n++)
-		clear_entry(&t->hash[t->used[n]]);
+		clear_entry(t, t->used[n]);
 	t->nr = 0;
 }
 
@@ -70,10 +78,12 @@ static void insert(struct tr_targets *table, u64 lin, struct tr_block *t)
 
 	if (!h->code)
 		table->used[table->nr++] = index;
-	*h = (struct hash_entry){ .lin = lin, .lin32 = ~0ull, .code = t->saved, .page_base = lin & X86_PAGE_MASK };
+	*h = (struct hash_entry){
+		.lin = lin, .lin32 = nowhere(index), .code = t->saved, .page_base = lin & X86_PAGE_MASK
+	};
 	if (t->block->mode != X86_MODE_LONG) {
 		h->lin32 = lin;
-		h->lin = ~0ull;
+		h->lin = nowhere(index);
 	}
 	t->slots |= t->slot && t->slot != h && t->slot->code == t->saved;
 	t->slot = h;
@@ -116,12 +126,18 @@ void tr_forget_targets(struct soft_vcpu *sv)
 	sv->tr.targets_stale = true;
 }
 
+/* The number of the entry t->slot, by the address in it. */
+static u32 slot_index(const struct tr_block *t)
+{
+	return (t->slot->page_base | (t->block->gpa & ~X86_PAGE_MASK)) & (HASH_ENTRIES - 1);
+}
+
 void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t)
 {
 	if (t->slots)
 		tr_forget_targets(sv);
 	else if (t->slot && t->slot->code == t->saved)
-		t->slot->lin = t->slot->lin32 = ~0ull; /* it stays in the list */
+		t->slot->lin = t->slot->lin32 = nowhere(slot_index(t)); /* it stays in the list */
 }
 
 static unsigned half(u64 lin)
