@@ -153,10 +153,12 @@ static int slots_replace(struct vm *vm, unsigned as_id, struct memslot *old, str
 			goto no_engine;
 	}
 
+	if (!as_id && vm->engine->slots_change)
+		vm->engine->slots_change(vm, old, add, after->generation);
 	__atomic_store_n(&vm->slots[as_id], after, __ATOMIC_SEQ_CST);
 	vm->nr_slot_pages += (add ? add->npages : 0) - (old ? old->npages : 0);
 	__atomic_fetch_add(&vm->stat.mmu_slots_changed, 1, __ATOMIC_RELAXED);
-	vm_request_all(vm, REQ_TLB_FLUSH);
+	vm_request_all(vm, vm->engine->slots_change ? REQ_PAUSE : REQ_TLB_FLUSH);
 	host_srcu_synchronize(&vm->srcu);
 	host_free(before);
 	if (old)

@@ -82,10 +82,16 @@ struct engine_ops {
 	 */
 	int (*slot_create)(struct vm *vm, struct memslot *slot); /* 0 or -ENOMEM */
 	void (*slot_free)(struct vm *vm, struct memslot *slot);
+	/*
+	 * The normal address space (not SMM's) is about to lose the slot old and to get add; either may be NULL, both are the
+	 * same memory with other flags or in another place. Under vm->slots_lock, before the new snapshot, which will have this
+	 * generation, is published; cannot fail. An engine that has it forgets what it must here: REQ_TLB_FLUSH does not follow.
+	 */
+	void (*slots_change)(struct vm *vm, const struct memslot *old, const struct memslot *add, u64 generation);
 	/* Host mappings of [hva, hva+size) are going away (kernel MMU notifier; any thread). NULL if not needed. */
 	void (*unmap_hva)(struct vm *vm, u64 hva, u64 size);
-	/* They are gone. Between the two nothing may be mapped anew. Not NULL where unmap_hva is not. */
-	void (*unmap_hva_done)(struct vm *vm);
+	/* They are gone, the same range. Between the two nothing of it may be mapped. Not NULL where unmap_hva is not. */
+	void (*unmap_hva_done)(struct vm *vm, u64 hva, u64 size);
 
 	/* CPUID, interception or debug settings in the vCPU have changed. */
 	void (*settings_changed)(struct vcpu *v);

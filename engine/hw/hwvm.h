@@ -9,9 +9,10 @@
 #include "hw.h"
 #include "irqchip.h"
 
+#define NESTED_NO_HVA (~0ull)
 #define NESTED_CACHE 3 /* a walk needs at most a page for each level below the root */
 
-/* vcpu->engine_vcpu. All but guest_cpu belongs to the vCPU's thread. */
+/* vcpu->engine_vcpu. What has no letter belongs to the vCPU's thread. N: the lock of the nested tables. */
 struct hwvm_vcpu {
 	u32 stale;         /* parts of vcpu->state (STATE_*) that only the engine's control block has */
 	u32 dirty;         /* parts that the control block must take */
@@ -23,6 +24,8 @@ struct hwvm_vcpu {
 	bool fpu_loaded;  /* KVM_RUN is active: the guest's is the thread's */
 	bool fpu_in_area; /* state.xsave is current */
 	bool step_tf;     /* TF was set for single step, the guest's own was clear */
+	u64 lookup_hva;   /* N  the page that nested_fault() looks up, or NESTED_NO_HVA */
+	bool lookup_void; /* N  it has gone meanwhile */
 	void *cache[NESTED_CACHE];
 	u32 nr_cache;
 };
@@ -42,9 +45,9 @@ int nested_create(struct vm *vm, u64 leaf, bool large); /* 0, -ENOMEM */
 void nested_destroy(struct vm *vm);
 u64 nested_root(const struct vm *vm); /* physical address of the top table, which has four levels */
 enum nested_result { NESTED_OK, NESTED_MMIO, NESTED_FAULT, NESTED_AGAIN };
+/* Map the page. NESTED_AGAIN: let the guest fault again. In a srcu section. */
 enum nested_result nested_fault(struct vcpu *v, u64 gpa, bool write);
-void nested_slots_changed(struct vm *vm);
-void nested_write_protect(struct vm *vm);
+void nested_write_protect(struct vm *vm); /* pages of slots with a dirty log */
 void nested_cache_free(struct hwvm_vcpu *hv);
 
 /* --- vcpu.c ------------------------------------------------------------------------------------------------------ */
@@ -66,9 +69,9 @@ void hwvm_vm_destroy(struct vm *vm);
 void hwvm_kick(struct vcpu *v);
 void hwvm_tlb_flush(struct vcpu *v);
 void hwvm_write_flush(struct vcpu *v);
-void hwvm_slot_free(struct vm *vm, struct memslot *slot);
+void nested_slots_change(struct vm *vm, const struct memslot *old, const struct memslot *add, u64 generation);
 void nested_unmap_hva(struct vm *vm, u64 hva, u64 size);
-void nested_unmap_hva_done(struct vm *vm);
+void nested_unmap_hva_done(struct vm *vm, u64 hva, u64 size);
 void hwvm_load(struct vcpu *v);
 void hwvm_put(struct vcpu *v);
 

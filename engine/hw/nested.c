@@ -5,8 +5,11 @@
  * 2 MiB where the host maps the memory so and no dirty log wants to know more, else of 4 KiB.
  *
  * Pages are not pinned. What the address space takes back is announced by unmap_hva: the entries go, every CPU in guest mode is made
- * to leave, and until unmap_hva_done nothing is entered. Entries that were looked up before are recognised by the sequence, or by
- * the generation of the memory slots, which every user compares first: tables of an older generation are thrown away.
+ * to leave, and until unmap_hva_done nothing of that range is entered. A vCPU that looks a page up meanwhile has said which: what
+ * hits that page makes it look again, and nothing else does, so that a host that takes pages back all the time holds up nobody.
+ *
+ * A change of the memory slots takes out, or protects, what the old slot covered before the new slots are published; pages that were
+ * looked up by slots of another generation are not entered.
  */
 #include "hwvm.h"
 
@@ -24,8 +27,17 @@
 #define PTE_W 2ull
 #define PTE_U 4ull
 #define PTE_LARGE (1ull << 7)
-#define PTE_LOGGED (1ull << 11) /* ours: the slot has a dirty log */
+/* Ours. In an entry that maps a page: the slot has a dirty log; for a table: but for the log, a large page could be here. */
+#define PTE_LOGGED (1ull << 11)
 #define PTE_ADDR 0x000ffffffffff000ull
+
+#define MAX_GOING 16
+/* A fault whose page is taken back while it is looked up tries so often before the guest asks again. */
+#define FAULT_TRIES 4
+
+struct hva_range {
+	u64 from, to;
+};
 
 struct nested {
 	u64 leaf;             /* I  bits of the format in entries that map a page */
@@ -34,9 +46,10 @@ struct nested {
 	u64 *root;
 	u64 *dead; /* tables that were taken out: free after a flush; linked by their first entry, which is not present */
 	u64 slots_generation; /* of the memory slots that the tables are made from */
-	u32 invalidating;     /* ranges between unmap_hva and unmap_hva_done */
-	u64 sequence;         /* of invalidations */
 	u64 nr_logged;        /* writable pages of slots with a dirty log (at most: some may be gone) */
+	/* Between unmap_hva and unmap_hva_done; if they are too many, the rest are those within more. */
+	struct hva_range going[MAX_GOING], more;
+	u32 nr_going, nr_more;
 };
 
 static struct nested *nested_of(const struct vm *vm)
@@ -61,20 +74,30 @@ static u64 *table_of(u64 entry)
 
 /* --- what is done to a range ------------------------------------------------------------------------- */
 
-enum range_op { OP_CLEAR, OP_PROTECT_LOGGED };
+enum range_op {
+	OP_CLEAR,
+	OP_PROTECT,        /* a dirty log begins */
+	OP_PROTECT_LOGGED, /* or is cleared */
+	OP_MERGE,          /* or ends: tables go where a large page could be */
+};
+
+static u64 changed_entry(u64 old, enum range_op op)
+{
+	switch (op) {
+	case OP_CLEAR: return 0;
+	case OP_PROTECT: return old & ~PTE_W;
+	case OP_PROTECT_LOGGED: return old & PTE_LOGGED ? old & ~PTE_W : old;
+	default: return old;
+	}
+}
 
 static bool change_entry(u64 *pte, enum range_op op)
 {
-	u64 old = *pte;
+	u64 old = *pte, val = old & PTE_P ? changed_entry(old, op) : old;
 
-	if (!(old & PTE_P))
+	if (val == old)
 		return false;
-	if (op == OP_CLEAR)
-		__atomic_store_n(pte, 0, __ATOMIC_RELAXED);
-	else if ((old & (PTE_LOGGED | PTE_W)) == (PTE_LOGGED | PTE_W))
-		__atomic_store_n(pte, old & ~PTE_W, __ATOMIC_RELAXED);
-	else
-		return false;
+	__atomic_store_n(pte, val, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -104,6 +127,11 @@ static void free_dead(u64 *table)
 	}
 }
 
+static bool table_goes(u64 entry, enum range_op op)
+{
+	return op == OP_CLEAR || (op == OP_MERGE && entry & PTE_LOGGED);
+}
+
 /* All entries for [first, last] in a table of this level; true if one has changed. Upper tables stay until the VM ends. */
 static bool change_range(struct nested *n, u64 *table, unsigned level, u64 first, u64 last, enum range_op op)
 {
@@ -116,12 +144,11 @@ static bool change_range(struct nested *n, u64 *table, unsigned level, u64 first
 
 		if (!is_table(table[i], level)) {
 			changed |= change_entry(&table[i], op);
-			continue;
-		}
-		changed |= change_range(n, table_of(table[i]), level - 1, lo, hi, op);
-		if (level == 1 && op == OP_CLEAR && !lo && hi == span - 1) {
+		} else if (level == 1 && !lo && hi == span - 1 && table_goes(table[i], op)) {
 			take_out(n, &table[i]);
 			changed = true;
+		} else {
+			changed |= change_range(n, table_of(table[i]), level - 1, lo, hi, op);
 		}
 	}
 	return changed;
@@ -130,6 +157,15 @@ static bool change_range(struct nested *n, u64 *table, unsigned level, u64 first
 static bool change_all(struct nested *n, enum range_op op)
 {
 	return change_range(n, n->root, LEVELS - 1, 0, MAX_GPA - 1, op);
+}
+
+static bool change_slot(struct nested *n, const struct memslot *slot, enum range_op op)
+{
+	u64 to = slot->gpa + (slot->npages << 12);
+
+	if (slot->gpa >= MAX_GPA)
+		return false;
+	return change_range(n, n->root, LEVELS - 1, slot->gpa, (to < MAX_GPA ? to : MAX_GPA) - 1, op);
 }
 
 /* Every vCPU takes a new ASID before its next entry, and none is in guest mode with the old one on return. */
@@ -149,31 +185,42 @@ static void flush_all(struct vm *vm)
 	}
 }
 
-/* Tables of older slots are void. Under lock, in a srcu section; true: flush. */
-static bool follow_slots(struct vm *vm, struct nested *n)
+/* What was taken out under the lock is free once nobody can walk it any more. */
+static u64 *dead_tables(struct nested *n)
 {
-	u64 generation = vm_slots(vm, 0)->generation;
+	u64 *dead = n->dead;
 
-	if (n->slots_generation == generation)
-		return false;
-	n->slots_generation = generation;
-	n->nr_logged = 0;
-	return change_all(n, OP_CLEAR);
+	n->dead = NULL;
+	return dead;
 }
 
-void nested_slots_changed(struct vm *vm)
+/* A slot whose place and memory change goes as a whole. */
+static bool slot_changes(struct nested *n, const struct memslot *old, const struct memslot *add)
+{
+	bool same = add && add->gpa == old->gpa && add->hva == old->hva && add->npages == old->npages &&
+		    !((add->flags ^ old->flags) & KVM_MEM_READONLY);
+
+	if (!same)
+		return change_slot(n, old, OP_CLEAR);
+	if (add->dirty && !old->dirty)
+		return change_slot(n, old, OP_PROTECT);
+	if (!add->dirty && old->dirty)
+		return change_slot(n, old, OP_MERGE);
+	return false;
+}
+
+void nested_slots_change(struct vm *vm, const struct memslot *old, const struct memslot *add, u64 generation)
 {
 	struct nested *n = nested_of(vm);
-	int idx = host_srcu_read_lock(&vm->srcu);
+	bool flush = false;
 	u64 *dead;
-	bool flush;
 
 	hw_lock(n->lock);
-	flush = follow_slots(vm, n);
-	dead = n->dead;
-	n->dead = NULL;
+	n->slots_generation = generation;
+	if (old)
+		flush = slot_changes(n, old, add);
+	dead = dead_tables(n);
 	hw_unlock(n->lock);
-	host_srcu_read_unlock(&vm->srcu, idx);
 	if (flush)
 		flush_all(vm);
 	free_dead(dead);
@@ -204,23 +251,83 @@ static bool clear_hva(struct nested *n, const struct memslot *slot, u64 hva, u64
 	return change_range(n, n->root, LEVELS - 1, slot->gpa + from, (to < MAX_GPA ? to : MAX_GPA) - 1, OP_CLEAR);
 }
 
+/* --- what the address space takes back ------------------------------------------------------------------- */
+
+static bool holds(const struct hva_range *r, u64 hva)
+{
+	return hva >= r->from && hva < r->to;
+}
+
+static bool is_going(const struct nested *n, u64 hva)
+{
+	u32 i;
+
+	for (i = 0; i < n->nr_going; i++)
+		if (holds(&n->going[i], hva))
+			return true;
+	return n->nr_more && holds(&n->more, hva);
+}
+
+static void going_add(struct nested *n, const struct hva_range *r)
+{
+	if (n->nr_going < MAX_GOING) {
+		n->going[n->nr_going++] = *r;
+		return;
+	}
+	if (!n->nr_more++) {
+		n->more = *r;
+		return;
+	}
+	if (r->from < n->more.from)
+		n->more.from = r->from;
+	if (r->to > n->more.to)
+		n->more.to = r->to;
+}
+
+static void going_remove(struct nested *n, const struct hva_range *r)
+{
+	u32 i;
+
+	for (i = 0; i < n->nr_going; i++) {
+		if (n->going[i].from == r->from && n->going[i].to == r->to) {
+			n->going[i] = n->going[--n->nr_going];
+			return;
+		}
+	}
+	n->nr_more--;
+}
+
+/* Pages that vCPUs are looking up. */
+static void void_lookups(struct vm *vm, const struct hva_range *r)
+{
+	u32 i, nr = vm_nr_vcpus(vm);
+
+	for (i = 0; i < nr; i++) {
+		struct hwvm_vcpu *v = hwvm_of(vm->vcpu[i]);
+
+		if (holds(r, v->lookup_hva))
+			v->lookup_void = true;
+	}
+}
+
 void nested_unmap_hva(struct vm *vm, u64 hva, u64 size)
 {
+	struct hva_range r = { hva, hva + size };
 	struct nested *n = nested_of(vm);
 	int idx = host_srcu_read_lock(&vm->srcu);
-	struct memslots *slots = vm_slots(vm, 0);
+	struct memslots *slots;
+	bool flush = false;
 	u64 *dead;
-	bool flush;
 	u32 i;
 
 	hw_lock(n->lock);
-	n->invalidating++;
-	n->sequence++;
-	flush = follow_slots(vm, n);
+	going_add(n, &r);
+	void_lookups(vm, &r);
+	/* Not before: slots that are published later have no entries yet. */
+	slots = vm_slots(vm, 0);
 	for (i = 0; i < slots->nr; i++)
 		flush |= clear_hva(n, slots->slot[i], hva, size);
-	dead = n->dead;
-	n->dead = NULL;
+	dead = dead_tables(n);
 	hw_unlock(n->lock);
 	host_srcu_read_unlock(&vm->srcu, idx);
 	if (flush)
@@ -228,13 +335,13 @@ void nested_unmap_hva(struct vm *vm, u64 hva, u64 size)
 	free_dead(dead);
 }
 
-void nested_unmap_hva_done(struct vm *vm)
+void nested_unmap_hva_done(struct vm *vm, u64 hva, u64 size)
 {
+	struct hva_range r = { hva, hva + size };
 	struct nested *n = nested_of(vm);
 
 	hw_lock(n->lock);
-	n->sequence++;
-	n->invalidating--;
+	going_remove(n, &r);
 	hw_unlock(n->lock);
 }
 
@@ -276,9 +383,9 @@ static void split(u64 *entry, u64 *table)
 
 /*
  * The entry for gpa at this level or, where smaller pages are in use already, at the lowest; with tables from the cache on the way.
- * Under lock.
+ * mark: bits for the entry of the lowest table. Under lock.
  */
-static u64 *entry_for(struct nested *n, struct hwvm_vcpu *v, u64 gpa, unsigned *level)
+static u64 *entry_for(struct nested *n, struct hwvm_vcpu *v, u64 gpa, unsigned *level, u64 mark)
 {
 	u64 *table = n->root, *e;
 	unsigned at;
@@ -291,29 +398,31 @@ static u64 *entry_for(struct nested *n, struct hwvm_vcpu *v, u64 gpa, unsigned *
 			__atomic_store_n(e, hw_pa(cached_table(v)) | PTE_P | PTE_W | PTE_U, __ATOMIC_RELEASE);
 		else if (*e & PTE_LARGE)
 			split(e, cached_table(v));
+		if (at == 1)
+			*e |= mark;
 		table = table_of(*e);
 	}
 	*level = at;
 	return e;
 }
 
-/* 1 if a large page can map gpa: the host has one there, the slot agrees with it in its place, and pages are not logged. */
-static unsigned level_for(const struct nested *n, const struct memslot *slot, u64 gpa, const struct hw_user_page *page)
+/* Could a large page map gpa: the host has one there, and the slot agrees with it in its place. */
+static bool fits_large(const struct nested *n, const struct memslot *slot, u64 gpa, const struct hw_user_page *page)
 {
 	u64 from = gpa & ~(LARGE_SIZE - 1);
 
-	return n->large && !slot->dirty && page->shift >= LARGE_SHIFT &&
-	       !((slot->gpa ^ slot->hva) & (LARGE_SIZE - 1)) && from >= slot->gpa &&
-	       from + LARGE_SIZE <= slot->gpa + (slot->npages << 12);
+	return n->large && page->shift >= LARGE_SHIFT && !((slot->gpa ^ slot->hva) & (LARGE_SIZE - 1)) &&
+	       from >= slot->gpa && from + LARGE_SIZE <= slot->gpa + (slot->npages << 12);
 }
 
 /* Under lock. The mark in the log comes after the entry: whoever clears it then, finds the entry to protect. */
 static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *slot, u64 gpa,
 		       const struct hw_user_page *page, bool write)
 {
-	unsigned level = level_for(n, slot, gpa, page);
-	u64 *pte = entry_for(n, v, gpa, &level), val = page->pa | PTE_P | PTE_U | n->leaf;
-	bool logged = slot->dirty;
+	bool logged = slot->dirty, large = fits_large(n, slot, gpa, page);
+	unsigned level = large && !logged;
+	u64 *pte = entry_for(n, v, gpa, &level, large && logged ? PTE_LOGGED : 0);
+	u64 val = page->pa | PTE_P | PTE_U | n->leaf;
 
 	if (level)
 		val = (val & ~((LARGE_SIZE - 1) & PTE_ADDR)) | PTE_LARGE;
@@ -328,37 +437,58 @@ static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *sl
 	}
 }
 
-enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
+static void lookup_begin(struct nested *n, struct hwvm_vcpu *v, u64 hva)
 {
+	hw_lock(n->lock);
+	v->lookup_hva = hva;
+	v->lookup_void = is_going(n, hva);
+	hw_unlock(n->lock);
+}
+
+/* NESTED_AGAIN: the page or the slots went away meanwhile. */
+static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, struct memslot *slot, u64 gpa, bool write)
+{
+	u64 hva = (slot->hva + (gpa - slot->gpa)) & X86_PAGE_MASK;
 	struct nested *n = nested_of(vcpu->vm);
 	struct hwvm_vcpu *v = hwvm_of(vcpu);
+	struct hw_user_page page;
+	bool valid;
+	int err;
+
+	lookup_begin(n, v, hva);
+	err = hw_user_page_get(hva, write, &page);
+	hw_lock(n->lock);
+	valid = !err && !v->lookup_void && slots->generation == n->slots_generation;
+	if (valid)
+		enter_page(n, v, slot, gpa, &page, write);
+	v->lookup_hva = NESTED_NO_HVA;
+	hw_unlock(n->lock);
+	if (!err)
+		hw_user_page_put(&page);
+	else if (err != -EAGAIN && err != -EINTR)
+		return NESTED_FAULT;
+	return valid ? NESTED_OK : NESTED_AGAIN;
+}
+
+enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
+{
 	struct memslots *slots = vm_slots(vcpu->vm, 0);
 	struct memslot *slot = memslots_find(slots, gpa);
-	struct hw_user_page page;
-	bool current_slots;
-	u64 sequence;
-	int err;
+	enum nested_result r = NESTED_AGAIN;
+	unsigned tries;
 
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return NESTED_MMIO;
-	if (gpa >= MAX_GPA || !fill_cache(v))
+	if (gpa >= MAX_GPA)
 		return NESTED_FAULT;
-	hw_lock(n->lock);
-	sequence = n->sequence;
-	hw_unlock(n->lock);
-	err = hw_user_page_get((slot->hva + (gpa - slot->gpa)) & X86_PAGE_MASK, write, &page);
-	if (err)
-		return err == -EAGAIN || err == -EINTR ? NESTED_AGAIN : NESTED_FAULT;
-	hw_lock(n->lock);
-	/* A reader of old slots leaves its section first; new slots void the tables first (REQ_TLB_FLUSH is on its way). */
-	current_slots = slots->generation == n->slots_generation && slots == vm_slots(vcpu->vm, 0);
-	if (current_slots && !n->invalidating && n->sequence == sequence)
-		enter_page(n, v, slot, gpa, &page, write);
-	hw_unlock(n->lock);
-	hw_user_page_put(&page);
-	if (!current_slots)
-		vcpu_request(vcpu, REQ_TLB_FLUSH);
-	return current_slots ? NESTED_OK : NESTED_AGAIN;
+	for (tries = 0; r == NESTED_AGAIN && tries < FAULT_TRIES; tries++) {
+		if (tries && __atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) & ~(u32)REQ_TLB_FLUSH)
+			break;
+		if (!fill_cache(hwvm_of(vcpu)))
+			return NESTED_FAULT;
+		r = look_up(vcpu, slots, slot, gpa, write);
+	}
+	return r;
 }
 
 /* --- life ------------------------------------------------------------------------------------------------ */

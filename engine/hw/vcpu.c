@@ -112,6 +112,7 @@ int hwvm_vcpu_create(struct vcpu *v, size_t size)
 		return -ENOMEM;
 	}
 	hv->guest_cpu = HW_NO_CPU;
+	hv->lookup_hva = NESTED_NO_HVA;
 	hv->serial = __atomic_add_fetch(&next_serial, 1, __ATOMIC_RELAXED);
 	hv->fpu_in_area = true;
 	hv->dirty = STATE_ALL;
@@ -142,7 +143,6 @@ void hwvm_kick(struct vcpu *v)
 
 void hwvm_tlb_flush(struct vcpu *v)
 {
-	nested_slots_changed(v->vm);
 	hwvm_of(v)->flush_nested = true;
 }
 
@@ -150,13 +150,6 @@ void hwvm_write_flush(struct vcpu *v)
 {
 	nested_write_protect(v->vm);
 	hwvm_of(v)->flush_nested = true;
-}
-
-void hwvm_slot_free(struct vm *vm, struct memslot *slot)
-{
-	/* While the VM ends its slots go one by one, and nobody uses the tables any more. */
-	if (vm->refs)
-		nested_slots_changed(vm);
 }
 
 void hwvm_load(struct vcpu *v)

@@ -50,7 +50,7 @@ static void invalidate_end(struct mmu_notifier *n, const struct mmu_notifier_ran
 {
 	struct vm *vm = notified_vm(n);
 
-	vm->engine->unmap_hva_done(vm);
+	vm->engine->unmap_hva_done(vm, range->start, range->end - range->start);
 }
 
 /* The address space ends while files of the VM live on in another process. */
@@ -59,7 +59,7 @@ static void mm_released(struct mmu_notifier *n, struct mm_struct *mm)
 	struct vm *vm = notified_vm(n);
 
 	vm->engine->unmap_hva(vm, 0, TASK_SIZE_MAX);
-	vm->engine->unmap_hva_done(vm);
+	vm->engine->unmap_hva_done(vm, 0, TASK_SIZE_MAX);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {

@@ -121,58 +121,6 @@ TEST(hypercall_results)
 	check_eq(seen[1], -(uint64_t)KVM_ENOSYS);
 }
 
-static void *read_stats(struct kt *stats, size_t size, long long offset)
-{
-	void *data = calloc(1, size + 1);
-
-	check_eq(kt_pread(stats, data, size, offset), (long)size);
-	return data;
-}
-
-/* The binary format of KVM_GET_STATS_FD: header, id, descriptors, data. Returns a counter's value. */
-static uint64_t parse_stats(struct kt *object, const char *wanted, bool *found)
-{
-	struct kvm_stats_header *header;
-	struct kt *stats;
-	uint64_t value = 0;
-	uint8_t *descriptors;
-	char *id;
-	size_t size;
-
-	*found = false;
-	check_ok(kt_make(object, KVM_GET_STATS_FD, NULL, &stats));
-	header = read_stats(stats, sizeof(*header), 0);
-	check_eq(header->flags, 0);
-	check(header->name_size > 0 && header->num_desc > 0);
-	check(header->id_offset >= sizeof(*header));
-	check(header->desc_offset >= header->id_offset + header->name_size);
-	id = read_stats(stats, header->name_size, header->id_offset);
-	check_eq(strncmp(id, "kvm-", 4), 0);
-	size = sizeof(struct kvm_stats_desc) + header->name_size;
-	descriptors = read_stats(stats, size * header->num_desc, header->desc_offset);
-	for (uint32_t i = 0; i < header->num_desc; i++) {
-		struct kvm_stats_desc *desc = (void *)(descriptors + i * size);
-		uint64_t *data;
-
-		check((desc->flags & KVM_STATS_TYPE_MASK) <= KVM_STATS_TYPE_MAX);
-		check(desc->size > 0);
-		check(strnlen(desc->name, header->name_size) < header->name_size);
-		data = read_stats(stats, desc->size * 8ul, (long long)header->data_offset + desc->offset);
-		if (!strcmp(desc->name, wanted)) {
-			*found = true;
-			value = data[0];
-		}
-		free(data);
-	}
-	/* At the end there is nothing more to read. */
-	check_eq(kt_pread(stats, id, 1, 1ll << 30), 0);
-	free(descriptors);
-	free(id);
-	free(header);
-	kt_close(stats);
-	return value;
-}
-
 GUEST(many_exits, 64, "mov ecx, 10\n 1: out 0x80, al\n dec ecx\n jnz 1b\n" DONE);
 
 TEST(y2006_exit_counters)
@@ -186,15 +134,15 @@ TEST(y2006_exit_counters)
 	for (int i = 0; i < 10; i++)
 		cpu_run_to_out(cpu, 0x80);
 	cpu_run_to_done(cpu);
-	exits = parse_stats(cpu->kt, "exits", &found);
+	exits = stat_value(cpu->kt, "exits", &found);
 	check(found);
 	check(exits >= 11);
-	io_exits = parse_stats(cpu->kt, "io_exits", &found);
+	io_exits = stat_value(cpu->kt, "io_exits", &found);
 	check(found);
 	check(io_exits >= 11);
-	parse_stats(cpu->kt, "signal_exits", &found);
+	stat_value(cpu->kt, "signal_exits", &found);
 	check(found);
-	parse_stats(cpu->kt, "halt_exits", &found);
+	stat_value(cpu->kt, "halt_exits", &found);
 	check(found);
 }
 
@@ -204,7 +152,7 @@ TEST(stats_of_the_vm)
 	bool found;
 
 	REQUIRE_CAP(machine, KVM_CAP_BINARY_STATS_FD);
-	parse_stats(machine->vm, "remote_tlb_flush", &found);
+	stat_value(machine->vm, "remote_tlb_flush", &found);
 	check(found);
 }
 

@@ -213,3 +213,96 @@ TEST(dirty_log_manual_protect_errors)
 	enable.flags = 1;
 	check_error(kt_ioctl(machine->vm, KVM_ENABLE_CAP, &enable), EINVAL);
 }
+
+/* --- what a change of the slots costs --------------------------------------------------------------------- */
+
+#define TOUCHED_PAGES 250u
+
+/* Reads, then writes, each page of slot 1, with a report after each. */
+GUEST(touch_pages, 64,
+      "1: mov ebx, 0x10000000\n mov ecx, 250\n"
+      "2: mov al, [rbx]\n add ebx, 0x1000\n dec ecx\n jnz 2b\n" DONE "mov ebx, 0x10000000\n mov ecx, 250\n"
+      "3: mov byte ptr [rbx], 1\n add ebx, 0x1000\n dec ecx\n jnz 3b\n" DONE "jmp 1b\n");
+
+struct touching {
+	struct machine *machine;
+	struct cpu *cpu;
+	uint8_t *host, *other;
+};
+
+static struct touching touching(void)
+{
+	struct touching t = { .machine = machine_new(0) };
+
+	REQUIRE_CAP(t.machine, KVM_CAP_BINARY_STATS_FD);
+	/* Small pages: the memory does not hold a large one that slot and process could share. */
+	t.host = host_memory((TOUCHED_PAGES + 1) * PAGE_SIZE);
+	t.other = host_memory(PAGE_SIZE);
+	t.cpu = cpu_new(t.machine, 0);
+	check_ok(memory_slot(t.machine, 1, 0, SLOT_GPA, TOUCHED_PAGES * PAGE_SIZE, t.host));
+	guest_start(t.cpu, GUEST_LONG, touch_pages);
+	cpu_run_to_done(t.cpu);
+	cpu_run_to_done(t.cpu);
+	return t;
+}
+
+static uint64_t exits_of_run(struct touching *t)
+{
+	bool found;
+	uint64_t before = stat_value(t->cpu->kt, "exits", &found);
+
+	check(found);
+	cpu_run_to_done(t->cpu);
+	return stat_value(t->cpu->kt, "exits", &found) - before;
+}
+
+/* Timer interrupts and the like are exits too; all pages anew would be more. */
+#define check_kept(t)                                                                                                  \
+	do {                                                                                                           \
+		check(exits_of_run(t) < TOUCHED_PAGES / 2);                                                            \
+		check(exits_of_run(t) < TOUCHED_PAGES / 2);                                                            \
+	} while (0)
+
+TEST(memslot_add_keeps_the_others_pages)
+{
+	struct touching t = touching();
+
+	check_ok(memory_slot(t.machine, 2, 0, SLOT_GPA * 2, PAGE_SIZE, t.other));
+	check_kept(&t);
+	check_ok(memory_slot(t.machine, 2, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA * 2, PAGE_SIZE, t.other));
+	check_kept(&t);
+	check_ok(memory_slot(t.machine, 2, 0, SLOT_GPA * 2, PAGE_SIZE, t.other));
+	check_kept(&t);
+}
+
+TEST(memslot_delete_keeps_the_others_pages)
+{
+	struct touching t = touching();
+
+	check_ok(memory_slot(t.machine, 2, 0, SLOT_GPA * 2, PAGE_SIZE, t.other));
+	check_ok(memory_slot(t.machine, 2, 0, SLOT_GPA * 3, PAGE_SIZE, t.other));
+	check_kept(&t);
+	check_ok(memory_slot(t.machine, 2, 0, SLOT_GPA * 3, 0, t.other));
+	check_kept(&t);
+}
+
+TEST(dirty_log_start_keeps_pages_for_reading)
+{
+	struct touching t = touching();
+	struct kvm_dirty_log get = { .slot = 1 };
+	uint64_t bitmap[(TOUCHED_PAGES + 63) / 64];
+	unsigned int i;
+
+	check_ok(memory_slot(t.machine, 1, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, TOUCHED_PAGES * PAGE_SIZE, t.host));
+	check(exits_of_run(&t) < TOUCHED_PAGES / 2);
+	cpu_run_to_done(t.cpu);
+	get.dirty_bitmap = bitmap;
+	check_ok(kt_ioctl(t.machine->vm, KVM_GET_DIRTY_LOG, &get));
+	for (i = 0; i < TOUCHED_PAGES; i++)
+		check(bitmap[i / 64] & 1ull << (i % 64));
+	/* The end of the log costs the pages that were written nothing. */
+	cpu_run_to_done(t.cpu);
+	cpu_run_to_done(t.cpu);
+	check_ok(memory_slot(t.machine, 1, 0, SLOT_GPA, TOUCHED_PAGES * PAGE_SIZE, t.host));
+	check_kept(&t);
+}

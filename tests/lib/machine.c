@@ -290,3 +290,56 @@ uint32_t cpu_run_to_out_at(struct cpu *cpu, uint16_t port, const char *file, int
 	memcpy(&value, io_data(cpu), run->io.size);
 	return value;
 }
+
+/* --- statistics ------------------------------------------------------------------------------------- */
+
+static void *read_stats(struct kt *stats, size_t size, long long offset)
+{
+	void *data = calloc(1, size + 1);
+
+	check_eq(kt_pread(stats, data, size, offset), (long)size);
+	return data;
+}
+
+uint64_t stat_value(struct kt *object, const char *wanted, bool *found)
+{
+	struct kvm_stats_header *header;
+	struct kt *stats;
+	uint64_t value = 0;
+	uint8_t *descriptors;
+	char *id;
+	size_t size;
+
+	*found = false;
+	check_ok(kt_make(object, KVM_GET_STATS_FD, NULL, &stats));
+	header = read_stats(stats, sizeof(*header), 0);
+	check_eq(header->flags, 0);
+	check(header->name_size > 0 && header->num_desc > 0);
+	check(header->id_offset >= sizeof(*header));
+	check(header->desc_offset >= header->id_offset + header->name_size);
+	id = read_stats(stats, header->name_size, header->id_offset);
+	check_eq(strncmp(id, "kvm-", 4), 0);
+	size = sizeof(struct kvm_stats_desc) + header->name_size;
+	descriptors = read_stats(stats, size * header->num_desc, header->desc_offset);
+	for (uint32_t i = 0; i < header->num_desc; i++) {
+		struct kvm_stats_desc *desc = (void *)(descriptors + i * size);
+		uint64_t *data;
+
+		check((desc->flags & KVM_STATS_TYPE_MASK) <= KVM_STATS_TYPE_MAX);
+		check(desc->size > 0);
+		check(strnlen(desc->name, header->name_size) < header->name_size);
+		data = read_stats(stats, desc->size * 8ul, (long long)header->data_offset + desc->offset);
+		if (!strcmp(desc->name, wanted)) {
+			*found = true;
+			value = data[0];
+		}
+		free(data);
+	}
+	/* At the end there is nothing more to read. */
+	check_eq(kt_pread(stats, id, 1, 1ll << 30), 0);
+	free(descriptors);
+	free(id);
+	free(header);
+	kt_close(stats);
+	return value;
+}

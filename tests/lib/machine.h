@@ -84,6 +84,9 @@ void cpu_set_events(struct cpu *cpu, const struct kvm_vcpu_events *events);
 int cpu_get_msr(struct cpu *cpu, uint32_t index, uint64_t *value);
 int cpu_set_msr(struct cpu *cpu, uint32_t index, uint64_t value);
 
+/* A counter of a VM or vCPU by KVM_GET_STATS_FD, whose binary format (header, id, descriptors, data) is checked on the way. */
+uint64_t stat_value(struct kt *object, const char *wanted, bool *found);
+
 /* KVM_RUN as it is. */
 int cpu_run(struct cpu *cpu);
 /* KVM_RUN that must end with this exit reason. */

@@ -6,8 +6,7 @@
 #                                               builds first, in DEBUG_KERNEL ($(BUILD)/debug-kernel): slow
 #   MACHINE_PARTS='api boot'         scripts to run instead of all: api (ABI), insn (system
 #                                    instructions, vmx), boot (Linux guests), observe (tracepoints and counters, not for Debian's),
-#                                    compat (a 32-bit program), life (hotplug, suspend; last), pressure (swap, page
-#                                    merging; by hand only, slow)
+#                                    compat (a 32-bit program), pressure (swap, page merging), life (hotplug, suspend; last)
 #   MACHINE_API='--verbose mmio'     arguments for the API tests
 #   MACHINE_ARGS='-c 2 -m 512'       arguments for tests/machine/machine.sh
 
@@ -50,7 +49,7 @@ endef
 
 .PHONY: check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
 check-svm: module $(MACHINE_NEEDS)
-	$(call machine_run,svm,differences-svm,,observe life)
+	$(call machine_run,svm,differences-svm,,observe pressure life)
 check-vmx: module $(MACHINE_NEEDS)
 	$(call machine_run,vmx,differences-vmx,,observe)
 check-svm-reference: $(MACHINE_NEEDS)
