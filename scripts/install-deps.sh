@@ -3,7 +3,7 @@
 #
 # Install the Debian packages that are missing; says nothing if none is.
 #
-# usage: install-deps.sh [build|run|check|lint|bench|clients|selftests]...
+# usage: install-deps.sh [build|run|check|lint|bench|clients|selftests|userland]...
 #	none named: build run check lint
 set -eu
 
@@ -13,6 +13,7 @@ check="nasm libcmocka-dev libzydis-dev bsdutils python3 procps gcc-multilib musl
 lint="clang-format cppcheck"
 clients="qemu-system-x86 qemu-utils gdb stress-ng isolinux syslinux-common xorriso ovmf memtest86+ busybox-static cpio gzip nasm"
 selftests="linux-source-6.1 xz-utils"
+userland="debootstrap cpio"
 bench="qemu-system-x86 gnuplot-nox python3"
 
 [ $# -gt 0 ] || set -- build run check lint
@@ -26,6 +27,7 @@ for group in "$@"; do
 	clients) wanted="$wanted $clients" ;;
 	selftests) wanted="$wanted $selftests" ;;
 	bench) wanted="$wanted $bench" ;;
+	userland) wanted="$wanted $userland" ;;
 	*)
 		sed -n 's/^# usage: /usage: /p' "$0" >&2
 		exit 2
