@@ -94,11 +94,11 @@ static bool measure(unsigned bits, const u8 *code, unsigned len, const u8 *next,
 	ok = b->nr && b->insn[0].len == len && tr_translate(sv, b);
 	if (ok) {
 		t = b->tr;
-		p = t->native + t->offset[0];
-		end = t->native + t->offset[1];
+		p = t->body + t->offset[0];
+		end = t->body + t->offset[1];
 		*own = size_of(p, end);
 		if (slow)
-			*slow = size_of(t->native + t->offset[t->nr], t->end);
+			*slow = size_of(t->body + t->offset[t->nr], t->end);
 		*helper = false;
 		for (; p + 5 <= end; p++)
 			if (*p == 0xe8)

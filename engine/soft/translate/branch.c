@@ -267,22 +267,17 @@ static s64 relative_target(const struct front *f)
 	return (s64)f->offset + f->i->len + f->i->imm;
 }
 
-/* The target of an indirect branch to the cell GEN_TARGET. */
+/* The target of an indirect branch to r13. Keeps flags, but for a memory operand's look-up. */
 static void indirect_target(struct front *f)
 {
 	const struct x86_operand *o = &f->i->opnd[0];
-	u8 r = X86_R12;
 
-	if (o->kind == OPND_MEM) {
-		load_word(f, X86_R12, tr_access(f, f->word, false));
-	} else {
-		r = tr_host_reg(o->reg);
-		if (r == NOREG) {
-			emit_load(&f->e, X86_R12, GS_MEM(GPR(o->reg)));
-			r = X86_R12;
-		}
-	}
-	emit_store(&f->e, r, GS_MEM(GEN(GEN_TARGET)));
+	if (o->kind == OPND_MEM)
+		load_word(f, X86_R13, tr_access(f, f->word, false));
+	else if (tr_host_reg(o->reg) == NOREG)
+		emit_load(&f->e, X86_R13, GS_MEM(GPR(o->reg)));
+	else
+		emit_mov_rr(&f->e, X86_R13, tr_host_reg(o->reg));
 }
 
 static bool call(struct front *f)
@@ -292,8 +287,10 @@ static bool call(struct front *f)
 
 	if (i->opsize != f->word)
 		return false;
-	if (!relative)
+	if (!relative) {
 		indirect_target(f);
+		emit_store(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
+	}
 	push_room(f);
 	tr_linear(f, X86_R12, f->offset + i->len);
 	store_word(f, X86_R12, AT_R13);
@@ -317,8 +314,6 @@ static bool jump(struct front *f)
 		return true;
 	}
 	indirect_target(f);
-	tr_saved_flags(f);
-	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
 	look_up(f, true);
 	return true;
 }

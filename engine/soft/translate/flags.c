@@ -138,6 +138,59 @@ void tr_liveness(struct front *f)
 	}
 }
 
+/* Does the code of an instruction whose effect on the flags says nothing destroy the host's? */
+static bool needs_saved_flags(const struct x86_insn *i)
+{
+	unsigned n;
+
+	switch (i->op) {
+	case X86_OP_LEA:
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH: return false;
+	case X86_OP_PUSH:
+	case X86_OP_POP:
+	case X86_OP_LEAVE:
+	case X86_OP_CALL_NEAR:
+	case X86_OP_RET_NEAR:
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
+	case X86_OP_CLI:
+	case X86_OP_STI:
+	case X86_OP_CLD:
+	case X86_OP_STD:
+	case X86_OP_CLAC:
+	case X86_OP_STAC:
+	case X86_OP_PUSHF:
+	case X86_OP_SWAPGS:
+	case X86_OP_RDFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_WRGSBASE:
+	case X86_OP_MOV_FROM_CR:
+	case X86_OP_RDTSC: return true;
+	case X86_OP_JMP_NEAR: return i->opnd[0].kind != OPND_REL;
+	default: break;
+	}
+	for (n = 0; n < i->nr_operands; n++)
+		if (i->opnd[n].kind == OPND_MEM)
+			return true;
+	return false;
+}
+
+enum flags_at tr_first_form(const struct front *f)
+{
+	unsigned k, effect;
+
+	for (k = 0; k < f->b->nr; k++) {
+		effect = tr_flag_effect(&f->b->insn[k]);
+		if (needs_saved_flags(&f->b->insn[k]))
+			return FLAGS_SAVED;
+		if (effect & (FE_READ | FE_PARTIAL))
+			return FLAGS_NATIVE;
+	}
+	return FLAGS_NATIVE;
+}
+
 /* LAHF takes all flags but OF. r12 is free wherever flags are saved. */
 void tr_emit_save(struct emit *e)
 {

@@ -343,26 +343,32 @@ static void translate_insn(struct front *f)
 
 /*
  * Entries. kick: for backward links, native flags, looks at requests. saved: flags in GEN_FLAGS. native.
- * Where flags are dead at the start all is simple; else they have to be put into the form that each part needs.
+ * Where flags are dead at the start all is simple; else they have to be put into the form that each part needs. A block that
+ * would save them first is entered with saved flags, and the native entry is that at which they are saved.
  */
 static void emit_entries(struct front *f)
 {
 	struct emit *e = &f->e;
-	bool live = f->live & 1;
+	struct tr_block *t = f->tr;
+	bool live = f->live & 1, saved_first = live && tr_first_form(f) == FLAGS_SAVED;
 	u32 site;
 
-	f->tr->kick = emit_here(e);
+	t->kick = emit_here(e);
 	if (live)
 		tr_emit_save(e);
 	f->flags = live ? FLAGS_SAVED : FLAGS_NATIVE;
 	site = tr_new_site(f, SITE_LINK);
 	tr_emit_test_requests(e);
 	tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, true);
-	f->tr->saved = emit_here(e);
-	if (live)
-		tr_emit_restore(e);
-	f->flags = FLAGS_NATIVE;
-	f->tr->native = emit_here(e);
+	t->saved = emit_here(e);
+	if (saved_first) {
+		t->native = t->kick;
+	} else {
+		if (live)
+			tr_emit_restore(e);
+		f->flags = FLAGS_NATIVE;
+		t->native = emit_here(e);
+	}
 }
 
 bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
@@ -395,9 +401,10 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	emit_entries(&f);
 	if (unlikely(tr->lockstep))
 		lockstep_emit_hook(&f);
+	t->body = emit_here(&f.e);
 	for (f.k = 0; f.k < b->nr && !f.ended; f.k++) {
 		f.i = &b->insn[f.k];
-		t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);
+		t->offset[f.k] = (u32)(emit_here(&f.e) - t->body);
 		if (f.flags == FLAGS_SAVED)
 			t->saved_in |= 1u << f.k;
 		translate_insn(&f);
@@ -405,7 +412,7 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 			tr_fall_through(&f);
 		f.offset += f.i->len;
 	}
-	t->offset[f.k] = (u32)(emit_here(&f.e) - t->native);
+	t->offset[f.k] = (u32)(emit_here(&f.e) - t->body);
 	t->nr = (u16)f.k;
 	tr_emit_exits(&f);
 	tr_emit_slow_parts(&f);

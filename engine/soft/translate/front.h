@@ -72,8 +72,10 @@ struct front {
 enum { FE_NONE = 0, FE_READ = 1, FE_KILL = 2, FE_PARTIAL = 4 };
 /* What the instruction does to the arithmetic flags. Whatever is executed by a helper reads them. */
 unsigned tr_flag_effect(const struct x86_insn *i);
-/* Fill f->live. translated: is instruction k emitted as host code? */
+/* Fill f->live. */
 void tr_liveness(struct front *f);
+/* Flags are live at the start of the block: the form that it asks for first. */
+enum flags_at tr_first_form(const struct front *f);
 /* Code is about to destroy the host's flags: save the guest's if they are there and live at instruction k. */
 void tr_free_flags(struct front *f);
 /* Bring the flags to native form (they are live), or to saved form. */

@@ -494,5 +494,5 @@ bool lockstep_check(struct soft_vcpu *sv, const struct soft_block *b, unsigned k
 void lockstep_emit_hook(struct front *f)
 {
 	emit_mov_imm(&f->e, X86_R12, tr_new_site(f, SITE_INSN));
-	emit_call(&f->e, f->sv->tr.thunk_lockstep);
+	emit_call(&f->e, f->flags == FLAGS_SAVED ? f->sv->tr.thunk_lockstep_saved : f->sv->tr.thunk_lockstep);
 }

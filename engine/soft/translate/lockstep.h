@@ -30,7 +30,7 @@ struct lockstep;
 struct lockstep *lockstep_new(void);
 void lockstep_free(struct lockstep *l);
 
-/* Emit the call of tr_helper_block() at a block's entry; the guest's flags are native. */
+/* Emit the call of tr_helper_block() at a block's entry. Flags that were saved still are, afterwards. */
 void lockstep_emit_hook(struct front *f);
 /*
  * The functions below do nothing where sv is not in lockstep (sv->tr.lockstep is NULL). x86_state is exact.

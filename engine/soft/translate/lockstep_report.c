@@ -23,7 +23,7 @@ static const char *hex(char text[2 * STORE_BYTES + 1], const u8 *p, unsigned len
 static void show_code(const struct tr_block *t, unsigned k)
 {
 	char text[2 * STORE_BYTES + 1];
-	const u8 *p = t->native + t->offset[k], *end = t->native + t->offset[k + 1];
+	const u8 *p = t->body + t->offset[k], *end = t->body + t->offset[k + 1];
 
 	for (; p < end; p += STORE_BYTES)
 		SAY("      host %p %s", (const void *)p,

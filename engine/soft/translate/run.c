@@ -530,7 +530,7 @@ static const struct tr_block *block_at(const struct tr_state *tr, const u8 *rip)
 		else
 			high = mid;
 	}
-	return low < tr->nr_blocks && rip >= tr->order[low]->native ? tr->order[low] : NULL;
+	return low < tr->nr_blocks && rip >= tr->order[low]->body ? tr->order[low] : NULL;
 }
 
 /*
@@ -547,9 +547,9 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 	if (!tr->ready || rip < tr->code.rx + tr->stubs_end || rip >= tr->code.rx + tr->used)
 		return false;
 	t = block_at(tr, rip);
-	if (!t || rip >= t->native + t->offset[t->nr])
+	if (!t || rip >= t->body + t->offset[t->nr])
 		return false;
-	for (k = 0; k + 1 < t->nr && rip >= t->native + t->offset[k + 1]; k++)
+	for (k = 0; k + 1 < t->nr && rip >= t->body + t->offset[k + 1]; k++)
 		;
 	/* Whichever exit is taken, it leaves the flags in the cell. */
 	tr->stop_site = (struct tr_site){ .block = t->block, .insn = (u16)k, .kind = SITE_INSN, .flags_saved = true };

@@ -178,13 +178,13 @@ static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
 void tr_make_stubs(struct tr_state *tr)
 {
 	struct emit e = { .p = tr->code.rw, .end = tr->code.rw + tr->code.size, .to_rx = tr->code.rx - tr->code.rw };
-	const u8 *ret = make_return(&e), *unused;
+	const u8 *ret = make_return(&e);
 
 	tr->enter = (u32(*)(void))(unsigned long)emit_here(&e);
 	make_enter(&e);
 	make_exits(&e, tr, ret);
 	tr->thunk_exec = make_exec_thunk(&e, (const void *)tr_helper_exec, ret, &tr->thunk_exec_saved);
-	tr->thunk_lockstep = make_exec_thunk(&e, (const void *)tr_helper_block, ret, &unused);
+	tr->thunk_lockstep = make_exec_thunk(&e, (const void *)tr_helper_block, ret, &tr->thunk_lockstep_saved);
 	make_miss_thunk(&e, tr, ret);
 	tr->stubs_end = (size_t)(e.p - tr->code.rw + 63) & ~(size_t)63;
 }

@@ -45,15 +45,15 @@ static void show_block(const struct soft_block *b, u64 rip)
 	unsigned k;
 
 	host_trace(TRACE_TRANSLATIONS, "B %llx %llx %x %x\n", rip, b->gpa, b->mode, t->nr);
-	show_code('E', t->kick, t->native + t->offset[0]);
+	show_code('E', t->kick, t->body + t->offset[0]);
 	for (k = 0; k < t->nr; k++) {
 		const struct x86_insn *i = &b->insn[k];
 
 		host_trace(TRACE_TRANSLATIONS, "I %llx %s %s\n", rip, hex(text, i->bytes, i->len), x86_op_name(i->op));
-		show_code('H', t->native + t->offset[k], t->native + t->offset[k + 1]);
+		show_code('H', t->body + t->offset[k], t->body + t->offset[k + 1]);
 		rip += i->len;
 	}
-	show_code('S', t->native + t->offset[t->nr], t->end);
+	show_code('S', t->body + t->offset[t->nr], t->end);
 }
 
 void tr_trace_block(struct soft_vcpu *sv, const struct soft_block *b)

@@ -133,13 +133,14 @@ struct tr_block {
 	const u8 *kick;   /* entry for backward links: native flags, looks at requests */
 	const u8 *saved;  /* entry with flags in GEN_FLAGS */
 	const u8 *native; /* entry with flags in the host's */
+	const u8 *body;   /* the first instruction's code, behind all entries */
 	const u8 *end;
 	u64 live;     /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
 	bool slots;              /* more than one entry of the hash tables may lead here */
 	struct hash_entry *slot; /* the one that does, or NULL */
-	u32 offset[];            /* of each guest instruction's host code from native; [nr] is the end */
+	u32 offset[];            /* of each guest instruction's host code from body; [nr] is the end */
 };
 
 enum tr_fpu_level { TR_FPU_NONE, TR_FPU_SSE, TR_FPU_AVX };
@@ -198,7 +199,7 @@ struct tr_state {
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
 	const u8 *exit_native, *exit_saved, *exit_lookup, *exit_string;
-	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_lockstep;
+	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_lockstep, *thunk_lockstep_saved;
 
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
 	struct tr_site stop_site;
