@@ -237,6 +237,84 @@ static void store_displaced(struct front *f, const struct copy *c)
 			emit_store(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
 }
 
+/* Does the instruction mean the same with a memory operand in place of the register that ModRM.rm names? */
+static bool takes_memory(const struct x86_insn *i)
+{
+	switch (i->op) {
+	case X86_OP_ADD:
+	case X86_OP_OR:
+	case X86_OP_ADC:
+	case X86_OP_SBB:
+	case X86_OP_AND:
+	case X86_OP_SUB:
+	case X86_OP_XOR:
+	case X86_OP_CMP:
+	case X86_OP_TEST:
+	case X86_OP_MOV:
+	case X86_OP_MOVZX:
+	case X86_OP_MOVSX:
+	case X86_OP_INC:
+	case X86_OP_DEC:
+	case X86_OP_NEG:
+	case X86_OP_NOT:
+	case X86_OP_MUL:
+	case X86_OP_IMUL:
+	case X86_OP_IMUL1:
+	case X86_OP_SHL:
+	case X86_OP_SHR:
+	case X86_OP_SAR:
+	case X86_OP_ROL:
+	case X86_OP_ROR:
+	case X86_OP_CMOVCC:
+	case X86_OP_POPCNT:
+	case X86_OP_LZCNT:
+	case X86_OP_TZCNT: return i->flags & INSN_HAS_MODRM;
+	default: return false;
+	}
+}
+
+/* Can the register's cell be the operand? A store must not leave half of it, nor be narrower than the loads to come. */
+static bool cell_will_do(const struct gpr_use *u, unsigned size)
+{
+	return u->guest != NOREG && u->host == NOREG && (!u->store || size == 8);
+}
+
+static unsigned operand_size(const struct x86_insn *i, unsigned method)
+{
+	unsigned n;
+
+	for (n = 0; n < i->nr_operands; n++)
+		if (OPSPEC_METHOD(x86_opcodes[i->row].opnd[n]) == method)
+			return i->opnd[n].size;
+	return 0;
+}
+
+/*
+ * A register that lives in memory is used there: as ModRM.rm, into which it is brought by the other direction of the
+ * instruction if it is ModRM.reg (arithmetic, MOV; TEST has one for both). *i is a copy of the instruction.
+ */
+static bool use_cell(struct copy *c, struct x86_insn *i, struct emit_operands *o)
+{
+	bool alu = !i->map && i->opcode < 0x40 && (i->opcode & 7) < 4, mov = !i->map && (i->opcode & ~3) == 0x88;
+	bool test = !i->map && (i->opcode & ~1) == 0x84;
+	struct gpr_use u = c->rm;
+
+	if (c->mem || !takes_memory(i) || has_high_byte(i) || c->reg.guest == c->rm.guest)
+		return false;
+	if (!cell_will_do(&u, operand_size(i, OM_E))) {
+		if (!(alu || mov || test) || u.host == NOREG || !cell_will_do(&c->reg, operand_size(i, OM_G)))
+			return false;
+		u = c->reg;
+		c->reg = c->rm;
+		if (!test)
+			i->opcode ^= 2;
+	}
+	c->rm = (struct gpr_use){ .guest = NOREG };
+	o->mem = true;
+	o->m = GS_MEM(GPR(u.guest));
+	return true;
+}
+
 /* The x87 instruction pointer that FNSTENV and FXSAVE show. */
 static void note_fpu_ip(struct front *f)
 {
@@ -249,6 +327,7 @@ static bool copy_insn(struct front *f)
 	const struct x86_insn *i = f->i;
 	unsigned effect = tr_flag_effect(i);
 	struct emit_operands o = { .reg = NOREG, .rm = NOREG, .vvvv = NOREG };
+	struct x86_insn in_cell;
 	struct copy c;
 
 	if (!can_copy(f, &c))
@@ -262,6 +341,10 @@ static bool copy_insn(struct front *f)
 		}
 		place_displaced(f, &c, X86_R12, X86_R12);
 	} else {
+		if (c.displaced) {
+			in_cell = *i;
+			i = use_cell(&c, &in_cell, &o) ? &in_cell : f->i;
+		}
 		place_displaced(f, &c, X86_R12, X86_R13);
 	}
 	if (effect & FE_READ || (effect & FE_PARTIAL && f->live >> (f->k + 1) & 1))
