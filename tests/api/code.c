@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Code that runs often enough to be translated, and what changes it: instructions across pages, segments, the VMM. */
 #include <string.h>
+#include <sys/mman.h>
 #include "../lib/guest.h"
 
 #define FUNCTION 0x20000u
@@ -176,4 +177,29 @@ TEST(code_at_the_highest_address)
 	guest_idt(machine, GUEST_LONG, 14, GUEST_ADDRESS(wild, wild_handler));
 	cpu_run_to_done(cpu);
 	check_eq((uint32_t)cpu_regs(cpu).rdx, 300);
+}
+
+/* A guest whose addresses are those of its host, as gVisor's. */
+#define SAME_ADDRESS 0x20000000u
+GUEST(same_address, 64,
+      "mov ebx, 0x20000000\n mov ecx, 20000\n"
+      "1: inc dword ptr [rbx + 8]\n mov eax, [rbx + 8]\n add [rbx + 0x1004], eax\n push [rbx + 0x1000]\n pop rdx\n"
+      "lea rdi, [rbx + 0x800]\n mov ecx, ecx\n mov r8, rcx\n mov ecx, 8\n rep stosd\n mov rcx, r8\n"
+      "dec ecx\n jnz 1b\n" DONE);
+
+TEST(code_at_addresses_of_the_host)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint32_t *mem = mmap((void *)(uintptr_t)SAME_ADDRESS, 0x2000, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		skip("this process has something else at address 0x%x", SAME_ADDRESS);
+	check_eq(memory_slot(machine, 1, 0, SAME_ADDRESS, 0x2000, mem), 0);
+	guest_start(cpu, GUEST_LONG, same_address);
+	cpu_run_to_done(cpu);
+	check_eq(mem[2], 20000);
+	check_eq(mem[0x201], 20000);
+	check_eq(mem[0x401], 20000u * 20001u / 2);
 }

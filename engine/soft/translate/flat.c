@@ -133,6 +133,9 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 		if (!host)
 			return false;
 	}
+	/* A guest whose addresses are its host's (gVisor's): no addend is 0, which says that there is none. */
+	if ((u64)(unsigned long)host == lin)
+		return false;
 	t = &sv->tr.flat[mmu][write ? FLAT_WRITE : FLAT_READ];
 	l = &t->list[is_global(s, lin, acc)];
 	if (l->nr == FLAT_LIST)
