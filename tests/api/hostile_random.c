@@ -26,10 +26,10 @@ static uint64_t next_random(uint64_t *state)
 
 static void fill_random(uint64_t *state, void *memory, size_t size)
 {
-	uint8_t *bytes = memory;
+	uint64_t *words = memory;
 
-	for (size_t i = 0; i < size; i++)
-		bytes[i] = (uint8_t)(next_random(state) >> 32);
+	for (size_t i = 0; i < size / 8; i++)
+		words[i] = next_random(state);
 }
 
 /* Small values are more interesting than noise: let each word be one of them half of the time. */

@@ -90,6 +90,8 @@ fi
 	cat "$here/init.sh"
 } >"$root/init"
 chmod +x "$root/init"
+# Debugging information would take longer to unpack than everything else.
+find "$root" -type f -size +64k -exec strip --strip-debug {} + 2>/dev/null || :
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initrd"
 echo "== the $machine machine, ${modules##* }"
 timeout "$limit" sh "$here/$launcher" "$(find "$kernel/boot" -name 'vmlinuz-*' | head -n 1)" "$work/initrd" \
