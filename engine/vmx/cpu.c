@@ -51,7 +51,8 @@ static int choose_controls(void)
 			     ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0, "entry controls", &c->entry);
 	if (!err)
 		err = choose(MSR_VMX_PROC2, PROC2_EPT,
-			     PROC2_RDTSCP | PROC2_VPID | PROC2_WBINVD | PROC2_UNRESTRICTED | PROC2_INVPCID,
+			     PROC2_RDTSCP | PROC2_VPID | PROC2_WBINVD | PROC2_UNRESTRICTED | PROC2_INVPCID |
+				     PROC2_PAUSE_LOOP,
 			     "extended page tables (EPT): secondary controls", &c->proc2);
 	if (err)
 		return err;

@@ -361,13 +361,26 @@ static void init_written(struct vmx_vcpu *vv)
 	vmwrite(CR4_MASK, ~0ull);
 }
 
+/* A kernel that spins by PAUSE, PAUSE_GAP ticks of the TSC apart at most, for longer than PAUSE_WINDOW, leaves guest mode. */
+static void init_pause_loop(const struct vcpu *v, u32 *proc2)
+{
+	if (__atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE) & KVM_X86_DISABLE_EXITS_PAUSE)
+		*proc2 &= ~PROC2_PAUSE_LOOP;
+	if (!(*proc2 & PROC2_PAUSE_LOOP))
+		return;
+	vmwrite(PAUSE_GAP, 128);
+	vmwrite(PAUSE_WINDOW, 4096);
+}
+
 void vmx_vmcs_init(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
+	u32 proc2 = vmx_caps.proc2 | (vv->vpid ? PROC2_VPID : 0);
 
 	init_written(vv);
+	init_pause_loop(v, &proc2);
 	vmwrite(PIN_CONTROLS, vmx_caps.pin);
-	vmwrite(PROC2_CONTROLS, vmx_caps.proc2 | (vv->vpid ? PROC2_VPID : 0));
+	vmwrite(PROC2_CONTROLS, proc2);
 	vmwrite(EXIT_CONTROLS, vmx_caps.exit);
 	vmwrite(PF_ERROR_MASK, 0);
 	vmwrite(PF_ERROR_MATCH, 0);

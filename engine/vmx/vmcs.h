@@ -58,6 +58,8 @@ enum vmcs_field {
 	ENTRY_INSN_LEN = 0x401a,
 	TPR_THRESHOLD = 0x401c,
 	PROC2_CONTROLS = 0x401e,
+	PAUSE_GAP = 0x4020,
+	PAUSE_WINDOW = 0x4022,
 	INSTRUCTION_ERROR = 0x4400,
 	EXIT_REASON = 0x4402,
 	EXIT_INTR_INFO = 0x4404,
@@ -142,6 +144,7 @@ enum vmcs_field {
 #define PROC2_VPID (1u << 5)
 #define PROC2_WBINVD (1u << 6)
 #define PROC2_UNRESTRICTED (1u << 7)
+#define PROC2_PAUSE_LOOP (1u << 10)
 #define PROC2_INVPCID (1u << 12)
 
 #define EXIT_SAVE_DEBUG (1u << 2)
