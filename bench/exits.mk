@@ -5,7 +5,7 @@ EXITS_MACHINES ?= svm vmx
 EXITS := $(BUILD)/bench/exits
 
 $(BUILD)/bench/exits.o: FLAGS = -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread
-$(EXITS): $(BUILD)/bench/exits.o $(patsubst %.c,$(BUILD)/%.o,$(API_LIB_SOURCES))
+$(EXITS): $(BUILD)/bench/exits.o $(API_LIB_OBJECTS) $(API_NAMES)
 	$(Q)$(CC) -static -pthread -o $@ $^
 
 .PHONY: bench-exits

@@ -168,104 +168,94 @@ static u64 host_scas(const u8 *b, u64 val, u64 n, unsigned size, bool down, bool
 	return n;
 }
 
-/* --- movs, stos, lods ------------------------------------------------------------------------------ */
+/* --- movs, stos, lods, cmps, scas ------------------------------------------------------------------ */
 
-enum x86_result x86_exec_movs(struct x86_state *s, const struct x86_insn *i)
+/* Operands in memory: what an instruction does at RSI and RDI. */
+enum { FROM = 1, TO_READ = 2, TO_WRITE = 4 };
+
+/*
+ * Do up to n elements at the host addresses given; returns how many. *more becomes false when a comparison ends the
+ * instruction.
+ */
+typedef u64 string_batch(struct x86_state *s, const struct x86_insn *i, const struct string *t, u8 *from, u8 *to, u64 n,
+			 bool *more);
+
+/* All of it, but for the batch; both are constants. */
+static inline __attribute__((always_inline)) enum x86_result string_run(struct x86_state *s, const struct x86_insn *i,
+									unsigned what, string_batch *batch)
 {
 	unsigned seg = x86_data_seg(i);
-	struct string t;
 	enum x86_result r = X86_REPEAT;
-	u64 left, n, src, dst, val;
-	u8 *from, *to;
+	u64 n, done, src = 0, dst = 0, a, b = 0;
+	u8 *from = NULL, *to = NULL;
+	bool more = true, direct;
+	struct string t;
 
 	string_start(s, i, &t);
 	if (!string_left(s, &t))
 		return X86_OK;
 	while (r == X86_REPEAT && t.limit) {
-		left = string_left(s, &t);
-		src = string_offset(s, &t, X86_RSI);
-		dst = string_offset(s, &t, X86_RDI);
-		n = string_direct(s, &t, seg, src, ACC_READ, string_max(&t, left), &from);
-		if (n)
-			n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, n, &to);
-		if (likely(n)) {
-			host_movs(to, from, n, t.size, t.down);
-		} else {
-			r = x86_load(s, seg, src, t.size, &val);
-			if (r == X86_OK)
-				r = x86_store(s, SEG_ES, dst, t.size, val);
+		n = string_max(&t, string_left(s, &t));
+		if (what & FROM) {
+			src = string_offset(s, &t, X86_RSI);
+			n = string_direct(s, &t, seg, src, ACC_READ, n, &from);
+		}
+		if (what & (TO_READ | TO_WRITE)) {
+			dst = string_offset(s, &t, X86_RDI);
+			if (n)
+				n = string_direct(s, &t, SEG_ES, dst, what & TO_WRITE ? ACC_WRITE : ACC_READ, n, &to);
+		}
+		direct = n;
+		if (unlikely(!direct)) {
+			r = what & FROM ? x86_load(s, seg, src, t.size, &a) : X86_OK;
+			if (r == X86_OK && what & TO_READ)
+				r = x86_load(s, SEG_ES, dst, t.size, &b);
+			if (r != X86_OK)
+				return r;
+			from = (u8 *)&a;
+			to = (u8 *)&b;
+			n = 1;
+		}
+		done = batch(s, i, &t, from, to, n, &more);
+		if (unlikely(!direct) && what & TO_WRITE) {
+			r = x86_store(s, SEG_ES, dst, t.size, b);
 			if (r != X86_OK)
 				return r;
 		}
-		string_advance(s, &t, X86_RSI, n ? n : 1);
-		string_advance(s, &t, X86_RDI, n ? n : 1);
-		r = string_count(s, &t, n ? n : 1, true);
-		if (!n)
+		if (what & FROM)
+			string_advance(s, &t, X86_RSI, done);
+		if (what & (TO_READ | TO_WRITE))
+			string_advance(s, &t, X86_RDI, done);
+		r = string_count(s, &t, done, more);
+		if (unlikely(!direct))
 			break;
 	}
 	return r;
 }
 
-enum x86_result x86_exec_stos(struct x86_state *s, const struct x86_insn *i)
+static u64 movs(struct x86_state *s, const struct x86_insn *i, const struct string *t, u8 *from, u8 *to, u64 n,
+		bool *more)
 {
-	struct string t;
-	enum x86_result r = X86_REPEAT;
-	u64 left, n, dst;
-	u8 *to;
+	host_movs(to, from, n, t->size, t->down);
+	return n;
+}
 
-	string_start(s, i, &t);
-	if (!string_left(s, &t))
-		return X86_OK;
-	while (r == X86_REPEAT && t.limit) {
-		left = string_left(s, &t);
-		dst = string_offset(s, &t, X86_RDI);
-		n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, string_max(&t, left), &to);
-		if (likely(n)) {
-			host_stos(to, s->gpr[X86_RAX], n, t.size, t.down);
-		} else {
-			r = x86_store(s, SEG_ES, dst, t.size, s->gpr[X86_RAX]);
-			if (r != X86_OK)
-				return r;
-		}
-		string_advance(s, &t, X86_RDI, n ? n : 1);
-		r = string_count(s, &t, n ? n : 1, true);
-		if (!n)
-			break;
-	}
-	return r;
+static u64 stos(struct x86_state *s, const struct x86_insn *i, const struct string *t, u8 *from, u8 *to, u64 n,
+		bool *more)
+{
+	host_stos(to, s->gpr[X86_RAX], n, t->size, t->down);
+	return n;
 }
 
 /* Repeated, only the last element of a batch stays. */
-enum x86_result x86_exec_lods(struct x86_state *s, const struct x86_insn *i)
+static u64 lods(struct x86_state *s, const struct x86_insn *i, const struct string *t, u8 *from, u8 *to, u64 n,
+		bool *more)
 {
-	unsigned seg = x86_data_seg(i);
-	struct string t;
-	u64 left, n, src, val;
-	u8 *from;
-	enum x86_result r;
+	u64 last = (n - 1) * t->size;
 
-	string_start(s, i, &t);
-	left = string_left(s, &t);
-	if (!left)
-		return X86_OK;
-	src = string_offset(s, &t, X86_RSI);
-	n = string_direct(s, &t, seg, src, ACC_READ, string_max(&t, left), &from);
-	if (likely(n)) {
-		u64 last = (n - 1) * t.size;
-
-		val = x86_peek(t.down ? from - last : from + last, t.size);
-	} else {
-		r = x86_load(s, seg, src, t.size, &val);
-		if (r != X86_OK)
-			return r;
-		n = 1;
-	}
-	x86_write_gpr(s, X86_RAX, t.size, val);
-	string_advance(s, &t, X86_RSI, n);
-	return string_count(s, &t, n, true);
+	x86_write_gpr(s, X86_RAX, t->size, x86_peek(t->down ? from - last : from + last, t->size));
+	return n;
 }
-
-/* --- cmps, scas ------------------------------------------------------------------------------------ */
 
 /* After a comparison: its flags, and whether REPE or REPNE goes on. */
 static bool compared(struct x86_state *s, const struct x86_insn *i, u32 flags)
@@ -274,79 +264,49 @@ static bool compared(struct x86_state *s, const struct x86_insn *i, u32 flags)
 	return !(s->rflags & RFLAGS_ZF) == (i->rep == REP_REPNE);
 }
 
+static u64 cmps(struct x86_state *s, const struct x86_insn *i, const struct string *t, u8 *from, u8 *to, u64 n,
+		bool *more)
+{
+	u32 flags;
+	u64 left = host_cmps(from, to, n, t->size, t->down, i->rep != REP_REPNE, &flags);
+
+	*more = compared(s, i, flags);
+	return n - left;
+}
+
+static u64 scas(struct x86_state *s, const struct x86_insn *i, const struct string *t, u8 *from, u8 *to, u64 n,
+		bool *more)
+{
+	u32 flags;
+	u64 left = host_scas(to, s->gpr[X86_RAX], n, t->size, t->down, i->rep != REP_REPNE, &flags);
+
+	*more = compared(s, i, flags);
+	return n - left;
+}
+
+enum x86_result x86_exec_movs(struct x86_state *s, const struct x86_insn *i)
+{
+	return string_run(s, i, FROM | TO_WRITE, movs);
+}
+
+enum x86_result x86_exec_stos(struct x86_state *s, const struct x86_insn *i)
+{
+	return string_run(s, i, TO_WRITE, stos);
+}
+
+enum x86_result x86_exec_lods(struct x86_state *s, const struct x86_insn *i)
+{
+	return string_run(s, i, FROM, lods);
+}
+
 enum x86_result x86_exec_cmps(struct x86_state *s, const struct x86_insn *i)
 {
-	unsigned seg = x86_data_seg(i);
-	struct string t;
-	enum x86_result r = X86_REPEAT;
-	u64 left, n, done, src, dst, a, b;
-	u8 *from, *to;
-	u32 flags;
-	bool more;
-
-	string_start(s, i, &t);
-	if (!string_left(s, &t))
-		return X86_OK;
-	while (r == X86_REPEAT && t.limit) {
-		left = string_left(s, &t);
-		src = string_offset(s, &t, X86_RSI);
-		dst = string_offset(s, &t, X86_RDI);
-		n = string_direct(s, &t, seg, src, ACC_READ, string_max(&t, left), &from);
-		if (n)
-			n = string_direct(s, &t, SEG_ES, dst, ACC_READ, n, &to);
-		if (likely(n)) {
-			done = n - host_cmps(from, to, n, t.size, t.down, i->rep != REP_REPNE, &flags);
-		} else {
-			r = x86_load(s, seg, src, t.size, &a);
-			if (r == X86_OK)
-				r = x86_load(s, SEG_ES, dst, t.size, &b);
-			if (r != X86_OK)
-				return r;
-			host_cmps((u8 *)&a, (u8 *)&b, 1, t.size, false, true, &flags);
-			done = 1;
-		}
-		more = compared(s, i, flags);
-		string_advance(s, &t, X86_RSI, done);
-		string_advance(s, &t, X86_RDI, done);
-		r = string_count(s, &t, done, more);
-		if (!n)
-			break;
-	}
-	return r;
+	return string_run(s, i, FROM | TO_READ, cmps);
 }
 
 enum x86_result x86_exec_scas(struct x86_state *s, const struct x86_insn *i)
 {
-	struct string t;
-	enum x86_result r = X86_REPEAT;
-	u64 left, n, done, dst, b;
-	u8 *to;
-	u32 flags;
-	bool more;
-
-	string_start(s, i, &t);
-	if (!string_left(s, &t))
-		return X86_OK;
-	while (r == X86_REPEAT && t.limit) {
-		left = string_left(s, &t);
-		dst = string_offset(s, &t, X86_RDI);
-		n = string_direct(s, &t, SEG_ES, dst, ACC_READ, string_max(&t, left), &to);
-		if (likely(n)) {
-			done = n - host_scas(to, s->gpr[X86_RAX], n, t.size, t.down, i->rep != REP_REPNE, &flags);
-		} else {
-			r = x86_load(s, SEG_ES, dst, t.size, &b);
-			if (r != X86_OK)
-				return r;
-			host_scas((u8 *)&b, s->gpr[X86_RAX], 1, t.size, false, true, &flags);
-			done = 1;
-		}
-		more = compared(s, i, flags);
-		string_advance(s, &t, X86_RDI, done);
-		r = string_count(s, &t, done, more);
-		if (!n)
-			break;
-	}
-	return r;
+	return string_run(s, i, TO_READ, scas);
 }
 
 /* --- ins, outs ------------------------------------------------------------------------------------- */

@@ -7,7 +7,9 @@
 
 API_TEST_SOURCES := $(sort $(wildcard tests/api/*.c))
 API_LIB_SOURCES := $(filter-out tests/lib/kvm_target_library.c,$(sort $(wildcard tests/lib/*.c)))
-API_TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(API_TEST_SOURCES) $(API_LIB_SOURCES))
+API_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(API_LIB_SOURCES))
+API_TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(API_TEST_SOURCES)) $(API_LIB_OBJECTS)
+API_NAMES := $(BUILD)/cli/kvmnames.o
 API_LIBRARY_OBJECT := $(BUILD)/tests/lib/kvm_target_library.o
 API_SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 API_TEST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread $(API_SANITIZE)
@@ -16,11 +18,11 @@ $(API_TEST_OBJECTS) $(API_LIBRARY_OBJECT): $(BUILD)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(API_TEST_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/api/api-tests: $(API_TEST_OBJECTS) $(API_LIBRARY_OBJECT) $(BUILD)/libanykvm.a
+$(BUILD)/tests/api/api-tests: $(API_TEST_OBJECTS) $(API_NAMES) $(API_LIBRARY_OBJECT) $(BUILD)/libanykvm.a
 	$(Q)$(CC) $(API_SANITIZE) -pthread -o $@ $^
 
 # Without the library: for devices, and static, for machines that hold nothing else.
-$(BUILD)/tests/api/api-tests-device: $(API_TEST_OBJECTS)
+$(BUILD)/tests/api/api-tests-device: $(API_TEST_OBJECTS) $(API_NAMES)
 	$(Q)$(CC) -static -pthread -o $@ $^
 
 DEVICE ?= /dev/kvm

@@ -130,71 +130,68 @@ TEST(msr_tsc_adjust)
 	check(after - before >= 0x10000000);
 }
 
-static int translate(struct cpu *cpu, uint64_t address, uint64_t *physical)
+#define NOWHERE ~0ull
+
+static uint64_t translate(struct cpu *cpu, uint64_t address)
 {
 	struct kvm_translation translation = { .linear_address = address };
 
 	check_ok(kt_ioctl(cpu->kt, KVM_TRANSLATE, &translation));
-	*physical = translation.physical_address;
-	return translation.valid;
+	return translation.valid ? translation.physical_address : NOWHERE;
 }
 
 GUEST(stop32, 32, "hlt\n");
+
+static struct cpu *paging_cpu(struct machine *machine, uint64_t cr3, uint64_t cr4)
+{
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct kvm_sregs sregs;
+
+	guest_start(cpu, GUEST_PROT, stop32);
+	sregs = cpu_sregs(cpu);
+	sregs.cr3 = cr3;
+	sregs.cr4 |= cr4;
+	sregs.cr0 |= 0x80000000;
+	cpu_set_sregs(cpu, &sregs);
+	return cpu;
+}
 
 /* 32-bit paging: a 4 MiB page and a 4 KiB page. */
 TEST(translate_32_bit_paging)
 {
 	struct machine *machine = machine_new(0);
-	struct cpu *cpu = cpu_new(machine, 0);
 	uint32_t *directory = (uint32_t *)(machine->mem + 0x30000);
 	uint32_t *table = (uint32_t *)(machine->mem + 0x31000);
-	struct kvm_sregs sregs;
-	uint64_t physical;
+	struct cpu *cpu;
 
 	directory[0] = 0x83;
 	directory[1] = 0x31003;
 	table[2] = 0x5003;
-	guest_start(cpu, GUEST_PROT, stop32);
-	sregs = cpu_sregs(cpu);
-	sregs.cr3 = 0x30000;
-	sregs.cr4 |= 0x10;
-	sregs.cr0 |= 0x80000000;
-	cpu_set_sregs(cpu, &sregs);
-	check_eq(translate(cpu, 0x123456, &physical), 1);
-	check_eq(physical, 0x123456);
-	check_eq(translate(cpu, 0x402abc, &physical), 1);
-	check_eq(physical, 0x5abc);
-	check_eq(translate(cpu, 0x403000, &physical), 0);
-	check_eq(translate(cpu, 0x800000, &physical), 0);
+	cpu = paging_cpu(machine, 0x30000, 0x10);
+	check_eq(translate(cpu, 0x123456), 0x123456);
+	check_eq(translate(cpu, 0x402abc), 0x5abc);
+	check_eq(translate(cpu, 0x403000), NOWHERE);
+	check_eq(translate(cpu, 0x800000), NOWHERE);
 }
 
 /* PAE paging: four directory pointers, a 2 MiB page and a 4 KiB page. */
 TEST(translate_pae_paging)
 {
 	struct machine *machine = machine_new(0);
-	struct cpu *cpu = cpu_new(machine, 0);
 	uint64_t *pointers = (uint64_t *)(machine->mem + 0x30020);
 	uint64_t *directory = (uint64_t *)(machine->mem + 0x31000);
 	uint64_t *table = (uint64_t *)(machine->mem + 0x32000);
-	struct kvm_sregs sregs;
-	uint64_t physical;
+	struct cpu *cpu;
 
 	pointers[0] = 0x31001;
 	directory[0] = 0x83;
 	directory[1] = 0x32003;
 	table[3] = 0x7003;
-	guest_start(cpu, GUEST_PROT, stop32);
-	sregs = cpu_sregs(cpu);
-	sregs.cr3 = 0x30020;
-	sregs.cr4 |= 0x20;
-	sregs.cr0 |= 0x80000000;
-	cpu_set_sregs(cpu, &sregs);
-	check_eq(translate(cpu, 0x123456, &physical), 1);
-	check_eq(physical, 0x123456);
-	check_eq(translate(cpu, 0x203abc, &physical), 1);
-	check_eq(physical, 0x7abc);
-	check_eq(translate(cpu, 0x204000, &physical), 0);
-	check_eq(translate(cpu, 0x40000000, &physical), 0);
+	cpu = paging_cpu(machine, 0x30020, 0x20);
+	check_eq(translate(cpu, 0x123456), 0x123456);
+	check_eq(translate(cpu, 0x203abc), 0x7abc);
+	check_eq(translate(cpu, 0x204000), NOWHERE);
+	check_eq(translate(cpu, 0x40000000), NOWHERE);
 }
 
 GUEST(kick_sender, 64, "mov eax, 5\n xor ebx, ebx\n mov ecx, 1\n vmmcall\n mov [0x9008], rax\n" DONE);

@@ -44,18 +44,8 @@ if ! $default_signals true 2>/dev/null; then
 	interrupts=
 fi
 
-passed=0 failed=0 skipped=0
-reason=
-
-fail()
-{
-	[ -n "$reason" ] || reason=$*
-}
-
-skip()
-{
-	skipped_because=$*
-}
+# shellcheck source=tests/lib/suite.sh
+. "$here/../lib/suite.sh"
 
 # start ARGUMENT...: boot in the background. Files: in (a fifo, our fd 3), out, err, status, pid.
 start()
@@ -505,10 +495,8 @@ test_bad_files()
 		--append "$(head -c 3000 /dev/zero | tr '\0' x)"
 }
 
-run_test()
+one()
 {
-	reason=
-	skipped_because=
 	case $1 in
 	tiny_* | terminal | bad_arguments) "test_$1" ;;
 	linux32*)
@@ -526,16 +514,6 @@ run_test()
 		fi
 		;;
 	esac
-	if [ -n "$reason" ]; then
-		echo "not ok $1: $reason"
-		failed=$((failed + 1))
-	elif [ -n "$skipped_because" ]; then
-		echo "skip $1: $skipped_because"
-		skipped=$((skipped + 1))
-	else
-		echo "ok $1"
-		passed=$((passed + 1))
-	fi
 	if [ -n "${BOOT_KEEP:-}" ]; then
 		mkdir -p "$BOOT_KEEP"
 		cat "$work/out" "$work/err" >"$BOOT_KEEP/$1.log"
@@ -549,7 +527,6 @@ all="bad_arguments bad_files tiny_poweroff tiny_reset tiny_keyboard_reset tiny_p
 	interpreter linux32 linux32_two_cpus"
 [ $# -gt 0 ] || set -- $all
 for name; do
-	run_test "$name"
+	run_test "$name" one "$name"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+suite_end

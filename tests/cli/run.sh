@@ -19,17 +19,8 @@ device=$(realpath "$3")
 mkdir -p "$4"
 work=$(realpath "$4")
 shift 4
-passed=0 failed=0 skipped=0
-
-fail()
-{
-	[ -n "$reason" ] || reason=$*
-}
-
-skip()
-{
-	skipped_because=$*
-}
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "$0")/../lib/suite.sh"
 
 # holds FILE EXPRESSION: of python, with the document as d.
 holds()
@@ -175,19 +166,6 @@ all='check check_limit check_permission stat trace_running trace_program'
 # shellcheck disable=SC2086 # words on purpose
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do
-	reason=
-	skipped_because=
-	test_"$test"
-	if [ -n "$reason" ]; then
-		echo "FAIL $test: $reason"
-		failed=$((failed + 1))
-	elif [ -n "$skipped_because" ]; then
-		echo "skip $test: $skipped_because"
-		skipped=$((skipped + 1))
-	else
-		echo "pass $test"
-		passed=$((passed + 1))
-	fi
+	run_test "$test" "test_$test"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+suite_end

@@ -25,13 +25,8 @@ limit=${CLIENTS_TIMEOUT:-600}
 here=$(dirname "$(realpath "$0")")
 initrd=$work/initrd.gz
 modules=$(dirname "$(dirname "$kernel")")/lib/modules
-passed=0 failed=0
-
-fail()
-{
-	[ -n "$reason" ] || reason=$*
-}
-
+# shellcheck source=tests/lib/suite.sh
+. "$here/../lib/suite.sh"
 # shellcheck source=tests/clients/lib.sh
 . "$here/lib.sh"
 
@@ -41,6 +36,12 @@ command -v qemu-system-x86_64 >/dev/null || {
 	exit 0
 }
 make_initrd || exit 1
+one()
+{
+	direct "$@"
+	wait
+	[ -n "$reason" ] || rm -f "$work/$1.out" "$work/$1.err" "$work/$1.status"
+}
 last=$((boot + count))
 while [ $boot -lt $last ]; do
 	case $((boot % 3)) in
@@ -51,19 +52,7 @@ while [ $boot -lt $last ]; do
 	chips=on
 	[ $((boot / 3 % 2)) -eq 0 ] || chips="split"
 	cpus=$((boot / 6 % 2 + 1))
-	what="$machine, irqchip $chips, $cpus CPU"
-	reason=
-	direct boot$boot cpus:$cpus -M $machine -accel kvm,kernel-irqchip=$chips -smp $cpus
-	wait
-	if [ -n "$reason" ]; then
-		echo "FAIL boot $boot ($what): $reason"
-		failed=$((failed + 1))
-	else
-		rm -f "$work/boot$boot.out" "$work/boot$boot.err" "$work/boot$boot.status"
-		passed=$((passed + 1))
-		[ $((passed % 20)) -ne 0 ] || echo "$passed boots"
-	fi
+	run_test "boot $boot ($machine, irqchip $chips, $cpus CPU)" one boot$boot cpus:$cpus -M $machine -accel kvm,kernel-irqchip=$chips -smp $cpus
 	boot=$((boot + 1))
 done
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed -eq 0 ]
+suite_end

@@ -20,14 +20,8 @@ here=$(dirname "$(realpath "$0")")
 cc=${CC:-gcc}
 flags='-std=gnu11 -D_GNU_SOURCE -O2 -pthread'
 
-passed=0 failed=0 skipped=0
-reason=
-skipped_because=
-
-fail()
-{
-	[ -n "$reason" ] || reason=$*
-}
+# shellcheck source=tests/lib/suite.sh
+. "$here/../lib/suite.sh"
 
 # build COMPILER NAME SOURCE FLAG...
 build()
@@ -151,19 +145,6 @@ test_looks()
 
 [ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded mixed busybox looks
 for test in "$@"; do
-	reason=
-	skipped_because=
-	test_"$test"
-	if [ -n "$reason" ]; then
-		echo "FAIL $test: $reason"
-		failed=$((failed + 1))
-	elif [ -n "$skipped_because" ]; then
-		echo "skip $test: $skipped_because"
-		skipped=$((skipped + 1))
-	else
-		echo "pass $test"
-		passed=$((passed + 1))
-	fi
+	run_test "$test" "test_$test"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+suite_end

@@ -24,19 +24,8 @@ here=$(dirname "$(realpath "$0")")
 initrd=$work/initrd.gz
 modules=$(dirname "$(dirname "$kernel")")/lib/modules
 
-passed=0 failed=0 skipped=0
-reason=
-
-fail()
-{
-	[ -n "$reason" ] || reason=$*
-}
-
-skip()
-{
-	skipped_because=$*
-}
-
+# shellcheck source=tests/lib/suite.sh
+. "$here/../lib/suite.sh"
 # shellcheck source=tests/clients/lib.sh
 . "$here/lib.sh"
 
@@ -303,24 +292,13 @@ make_initrd || exit 1
 all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter injected iso
 	ovmf virtio savevm migrate migrate_live move gdb memtest stress_ng libguestfs'
 [ $# -gt 0 ] || set -- $all
-for test in "$@"; do
-	reason=
-	skipped_because=
-	start=$(date +%s)
-	test_$test
+one()
+{
+	"test_$1"
 	exec 4>&-
 	wait
-	seconds=$(($(date +%s) - start))
-	if [ -n "$reason" ]; then
-		echo "FAIL $test: $reason ($seconds s)"
-		failed=$((failed + 1))
-	elif [ -n "$skipped_because" ]; then
-		echo "skip $test: $skipped_because"
-		skipped=$((skipped + 1))
-	else
-		echo "pass $test ($seconds s)"
-		passed=$((passed + 1))
-	fi
+}
+for test in "$@"; do
+	run_test "$test" one "$test"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+suite_end

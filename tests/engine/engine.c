@@ -524,75 +524,30 @@ static void run_engine(enum anykvm_engine engine, unsigned bits, void (*cases_of
 	anykvm_close(sys);
 }
 
-INSN_TEST(interpreter64, "engine: interpreter, 64-bit code")
-{
-	run_engine(ANYKVM_ENGINE_INTERPRETER, 64, run_rows);
-}
-
-INSN_TEST(interpreter32, "engine: interpreter, 32-bit code")
-{
-	run_engine(ANYKVM_ENGINE_INTERPRETER, 32, run_rows);
-}
-
-INSN_TEST(translator64, "engine: translator, 64-bit code")
-{
-	run_engine(ANYKVM_ENGINE_TRANSLATOR, 64, run_rows);
-}
-
-INSN_TEST(translator32, "engine: translator, 32-bit code")
-{
-	run_engine(ANYKVM_ENGINE_TRANSLATOR, 32, run_rows);
-}
-
-static void run_legacy(enum anykvm_engine engine, void (*cases_of)(unsigned bits, struct random *r))
+static void run_legacy(enum anykvm_engine engine, unsigned bits, void (*cases_of)(unsigned bits, struct random *r))
 {
 	legacy = true;
-	run_engine(engine, 32, cases_of);
+	run_engine(engine, bits, cases_of);
 	legacy = false;
 }
 
-INSN_TEST(interpreter_protected, "engine: interpreter, protected mode")
-{
-	run_legacy(ANYKVM_ENGINE_INTERPRETER, run_rows);
-}
+#define SUITE(name, title, run, engine, bits, cases_of)                                                                \
+	INSN_TEST(name, title)                                                                                         \
+	{                                                                                                              \
+		run(ANYKVM_ENGINE_##engine, bits, cases_of);                                                           \
+	}
 
-INSN_TEST(translator_protected, "engine: translator, protected mode")
-{
-	run_legacy(ANYKVM_ENGINE_TRANSLATOR, run_rows);
-}
-
-INSN_TEST(sequences_interpreter64, "sequences: interpreter, 64-bit code")
-{
-	run_engine(ANYKVM_ENGINE_INTERPRETER, 64, run_sequences);
-}
-
-INSN_TEST(sequences_translator64, "sequences: translator, 64-bit code")
-{
-	run_engine(ANYKVM_ENGINE_TRANSLATOR, 64, run_sequences);
-}
-
-INSN_TEST(sequences_translator32, "sequences: translator, 32-bit code")
-{
-	run_engine(ANYKVM_ENGINE_TRANSLATOR, 32, run_sequences);
-}
-
+SUITE(interpreter64, "engine: interpreter, 64-bit code", run_engine, INTERPRETER, 64, run_rows)
+SUITE(interpreter32, "engine: interpreter, 32-bit code", run_engine, INTERPRETER, 32, run_rows)
+SUITE(translator64, "engine: translator, 64-bit code", run_engine, TRANSLATOR, 64, run_rows)
+SUITE(translator32, "engine: translator, 32-bit code", run_engine, TRANSLATOR, 32, run_rows)
+SUITE(interpreter_protected, "engine: interpreter, protected mode", run_legacy, INTERPRETER, 32, run_rows)
+SUITE(translator_protected, "engine: translator, protected mode", run_legacy, TRANSLATOR, 32, run_rows)
+SUITE(sequences_interpreter64, "sequences: interpreter, 64-bit code", run_engine, INTERPRETER, 64, run_sequences)
+SUITE(sequences_translator64, "sequences: translator, 64-bit code", run_engine, TRANSLATOR, 64, run_sequences)
+SUITE(sequences_translator32, "sequences: translator, 32-bit code", run_engine, TRANSLATOR, 32, run_sequences)
 /* Block by block against the interpreter: also what the case itself does not show. */
-INSN_TEST(lockstep64, "engine: lockstep, 64-bit code")
-{
-	run_engine(ANYKVM_ENGINE_LOCKSTEP, 64, run_rows);
-}
-
-INSN_TEST(sequences_lockstep64, "sequences: lockstep, 64-bit code")
-{
-	run_engine(ANYKVM_ENGINE_LOCKSTEP, 64, run_sequences);
-}
-
-INSN_TEST(sequences_lockstep32, "sequences: lockstep, 32-bit code")
-{
-	run_engine(ANYKVM_ENGINE_LOCKSTEP, 32, run_sequences);
-}
-
-INSN_TEST(lockstep32, "engine: lockstep, 32-bit code")
-{
-	run_engine(ANYKVM_ENGINE_LOCKSTEP, 32, run_rows);
-}
+SUITE(lockstep64, "engine: lockstep, 64-bit code", run_engine, LOCKSTEP, 64, run_rows)
+SUITE(lockstep32, "engine: lockstep, 32-bit code", run_engine, LOCKSTEP, 32, run_rows)
+SUITE(sequences_lockstep64, "sequences: lockstep, 64-bit code", run_engine, LOCKSTEP, 64, run_sequences)
+SUITE(sequences_lockstep32, "sequences: lockstep, 32-bit code", run_engine, LOCKSTEP, 32, run_sequences)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../../cli/kvmnames.h"
+
 #define TSS_ADDRESS 0xfffbd000ul /* for KVM_SET_TSS_ADDR: three pages below 4 GiB */
 #define IDENTITY_MAP_ADDRESS 0xfffbc000ul
 #define MAX_CPUID_ENTRIES 256
@@ -197,33 +199,11 @@ int cpu_set_msr(struct cpu *cpu, uint32_t index, uint64_t value)
 	return kt_ioctl(cpu->kt, KVM_SET_MSRS, &msr);
 }
 
-static const char *const exit_names[] = {
-	[KVM_EXIT_UNKNOWN] = "UNKNOWN",
-	[KVM_EXIT_EXCEPTION] = "EXCEPTION",
-	[KVM_EXIT_IO] = "IO",
-	[KVM_EXIT_HYPERCALL] = "HYPERCALL",
-	[KVM_EXIT_DEBUG] = "DEBUG",
-	[KVM_EXIT_HLT] = "HLT",
-	[KVM_EXIT_MMIO] = "MMIO",
-	[KVM_EXIT_IRQ_WINDOW_OPEN] = "IRQ_WINDOW_OPEN",
-	[KVM_EXIT_SHUTDOWN] = "SHUTDOWN",
-	[KVM_EXIT_FAIL_ENTRY] = "FAIL_ENTRY",
-	[KVM_EXIT_INTR] = "INTR",
-	[KVM_EXIT_SET_TPR] = "SET_TPR",
-	[KVM_EXIT_TPR_ACCESS] = "TPR_ACCESS",
-	[KVM_EXIT_NMI] = "NMI",
-	[KVM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
-	[KVM_EXIT_SYSTEM_EVENT] = "SYSTEM_EVENT",
-	[KVM_EXIT_IOAPIC_EOI] = "IOAPIC_EOI",
-	[KVM_EXIT_X86_RDMSR] = "X86_RDMSR",
-	[KVM_EXIT_X86_WRMSR] = "X86_WRMSR",
-};
-
 const char *exit_name(uint32_t exit_reason)
 {
-	if (exit_reason < sizeof(exit_names) / sizeof(exit_names[0]) && exit_names[exit_reason])
-		return exit_names[exit_reason];
-	return "other";
+	const char *name = kvm_exit_name(exit_reason);
+
+	return name ? name : "other";
 }
 
 /* What an unexpected exit says about itself, in at most size bytes. */
