@@ -7,6 +7,7 @@
  * engine could not deliver comes back by vcpu_events_after_entry() and stays injected.
  */
 #include "irqchip.h"
+#include "parts.h"
 
 /* --- queues ---------------------------------------------------------------------------------------- */
 
@@ -137,6 +138,13 @@ void vcpu_collect_nmis(struct vcpu *v)
 	v->ev.nmi_pending = sum < limit ? sum : limit;
 }
 
+/* Several that come before one is taken are one. */
+void vcpu_collect_smi(struct vcpu *v)
+{
+	if (vcpu_take_request(v, REQ_SMI))
+		v->ev.smi_pending = true;
+}
+
 void vcpu_events_reset(struct vcpu *v)
 {
 	v->ev.exc.pending = v->ev.exc.injected = false;
@@ -144,10 +152,10 @@ void vcpu_events_reset(struct vcpu *v)
 	v->ev.nmi_injected = false;
 	v->ev.nmi_pending = 0;
 	__atomic_store_n(&v->ev.nmi_queued, 0, __ATOMIC_SEQ_CST);
-	v->ev.smi_pending = v->ev.in_smm = v->ev.smm_inside_nmi = false;
+	v->ev.smi_pending = v->ev.smi_from_halt = false;
 	v->ev.ext_vector = -1;
 	v->inject_valid = false;
-	vcpu_take_request(v, REQ_TRIPLE_FAULT);
+	vcpu_take_request(v, REQ_TRIPLE_FAULT | REQ_SMI);
 }
 
 /* The payload becomes visible before delivery: user space has not asked for payloads, or asks for the registers. */
@@ -225,9 +233,10 @@ bool vcpu_runnable(struct vcpu *v)
 
 	if (__atomic_load_n(&v->mp_state, __ATOMIC_RELAXED) == KVM_MP_STATE_RUNNABLE)
 		return true;
-	if (requests & (REQ_NMI | REQ_SMI | REQ_TRIPLE_FAULT | REQ_UNHALT))
+	if (requests & (REQ_NMI | REQ_TRIPLE_FAULT | REQ_UNHALT))
 		return true;
-	if (v->lapic && lapic_has_events(v))
+	/* System management mode blocks SMIs and INIT. */
+	if (!v->state.in_smm && (v->ev.smi_pending || requests & REQ_SMI || (v->lapic && lapic_has_events(v))))
 		return true;
 	if (__atomic_load_n(&v->pv_unhalted, __ATOMIC_RELAXED) || event_in_delivery(v) || v->ev.exc.pending)
 		return true;
@@ -288,7 +297,30 @@ static void resume_delivery(struct vcpu *v)
 		v->want_irq_window = true;
 }
 
-/* Step 2: NMI. */
+/*
+ * Step 2: SMI. What is being delivered comes first, so that the state that is saved is that of an instruction boundary (all of
+ * it: a hardware engine would go on with the guest).
+ */
+static enum run_result take_smi(struct vcpu *v)
+{
+	enum run_result r;
+
+	if (v->inject_valid) {
+		v->ev.smi_from_halt = false;
+		r = vcpu_deliver_chosen(v);
+		vcpu_request(v, REQ_EVENT); /* no entry before the next arbitration */
+		return r;
+	}
+	vcpu_get_state(v, STATE_ALL);
+	if (x86_enter_smm(&v->state, v->ev.smi_from_halt) != X86_OK)
+		return vcpu_error(v, -EFAULT);
+	v->ev.smi_pending = v->ev.smi_from_halt = false;
+	v->msrs->smi_count++;
+	vcpu_write_back(v, STATE_ALL);
+	return RUN_AGAIN;
+}
+
+/* Step 3: NMI. */
 static void consider_nmi(struct vcpu *v)
 {
 	if (!v->ev.nmi_pending)
@@ -301,7 +333,7 @@ static void consider_nmi(struct vcpu *v)
 		v->want_nmi_window = true;
 }
 
-/* Step 3: maskable interrupts of the chips. */
+/* Step 4: maskable interrupts of the chips. */
 static void consider_interrupt(struct vcpu *v)
 {
 	int vector;
@@ -328,6 +360,12 @@ enum run_result vcpu_arbitrate(struct vcpu *v)
 	resume_delivery(v);
 	if (v->debug.control & KVM_GUESTDBG_BLOCKIRQ)
 		return RUN_AGAIN;
+	if (unlikely(v->ev.smi_pending && !v->state.in_smm)) {
+		enum run_result r = take_smi(v);
+
+		if (r != RUN_AGAIN || !v->state.in_smm)
+			return r;
+	}
 	consider_nmi(v);
 	consider_interrupt(v);
 	if (vcpu_wants_user_window(v) && accepts_user_interrupts(v))

@@ -147,16 +147,12 @@ enum run_result vcpu_emulate(struct vcpu *v)
 	return not_retired(v, r);
 }
 
-enum run_result vcpu_deliver(struct vcpu *v)
+enum run_result vcpu_deliver_chosen(struct vcpu *v)
 {
-	struct x86_event ev;
+	struct x86_event ev = v->inject;
 	enum x86_result r;
 
 	vcpu_get_state(v, STATE_ALL);
-	vcpu_arbitrate(v);
-	if (!v->inject_valid)
-		return RUN_AGAIN;
-	ev = v->inject;
 	v->inject_valid = false;
 	r = x86_deliver(&v->state, &ev);
 	v->io.rip = v->state.rip;
@@ -166,6 +162,15 @@ enum run_result vcpu_deliver(struct vcpu *v)
 	else
 		vcpu_requeue_vectoring(v, &ev);
 	return r == X86_OK ? after_ops(v) : not_retired(v, r);
+}
+
+enum run_result vcpu_deliver(struct vcpu *v)
+{
+	enum run_result r;
+
+	vcpu_get_state(v, STATE_ALL);
+	r = vcpu_arbitrate(v);
+	return r == RUN_AGAIN && v->inject_valid ? vcpu_deliver_chosen(v) : r;
 }
 
 /* The mode says where rip wraps; it is asked for only where that could be. */

@@ -208,8 +208,7 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_SET_VAPIC_ADDR: return set_vapic_addr(v, arg);
 	case KVM_INTERRUPT: return interrupt(v, arg);
 	case KVM_NMI: vcpu_queue_nmi(v); return 0;
-	/* No system management mode: as a kernel built without it. */
-	case KVM_SMI: return -ENOTTY;
+	case KVM_SMI: vcpu_request(v, REQ_SMI); return 0;
 	case KVM_X86_SETUP_MCE: return setup_mce(v, arg);
 	case KVM_X86_SET_MCE: return set_mce(v, arg);
 	case KVM_SET_SIGNAL_MASK: return set_signal_mask(v, arg);

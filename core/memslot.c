@@ -153,7 +153,7 @@ static int slots_replace(struct vm *vm, unsigned as_id, struct memslot *old, str
 			goto no_engine;
 	}
 
-	if (!as_id && vm->engine->slots_change)
+	if (vm->engine->slots_change)
 		vm->engine->slots_change(vm, old, add, after->generation);
 	__atomic_store_n(&vm->slots[as_id], after, __ATOMIC_SEQ_CST);
 	vm->nr_slot_pages += (add ? add->npages : 0) - (old ? old->npages : 0);

@@ -332,6 +332,15 @@ static int read_xss(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *va
 	return host || x86_has(&v->state, X86F_XSAVES) ? MSR_OK : MSR_INVALID;
 }
 
+/* The guest may look at it from inside. */
+static int read_smbase(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host)
+{
+	if (!host && !v->state.in_smm)
+		return MSR_INVALID;
+	*val = v->state.smbase;
+	return MSR_OK;
+}
+
 static int read_wall_clock(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host)
 {
 	*val = __atomic_load_n(&v->vm->wall_clock_gpa, __ATOMIC_RELAXED);
@@ -431,7 +440,8 @@ const struct msr_desc msr_table[] = {
 	{ ONE(0x79), .flags = MSR_WRITE_IGNORED },			/* microcode update trigger */
 	{ ONE(0x8b), .flags = MSR_EMULATED | MSR_GUEST_IGNORED, KEPT(ucode_rev), .writable = ANY,
 	  .feature = ucode_feature },
-	{ ONE(0x9e), .flags = MSR_HOST_ONLY, KEPT(smbase), .value = 0x30000, .writable = ANY },
+	{ ONE(0x9e), .flags = MSR_EMULATED | MSR_GUEST_RO, STATE(smbase), .writable = 0xffffffff,
+	  .read = read_smbase },
 	FIXED_IGNORED(0xc1, 0xc2, 0),					/* P6 performance counters */
 	FIXED(0xcd, 3),							/* FSB_FREQ */
 	{ ONE(0xce), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(platform_info), .writable = ANY,

@@ -14,7 +14,7 @@ static struct memslot *slot_of(struct x86_state *s, u64 gpa)
 {
 	struct vcpu *v = state_vcpu(s);
 
-	return memslots_find(vm_slots(v->vm, v->ev.in_smm), gpa);
+	return memslots_find(vm_slots(v->vm, v->state.in_smm), gpa);
 }
 
 static void *host_address(const struct memslot *slot, u64 gpa)
@@ -390,6 +390,13 @@ static void op_events_enabled(struct x86_state *s)
 		s->end_block = true;
 }
 
+/* What system management mode has held back. */
+static void op_smm_changed(struct x86_state *s)
+{
+	if (!s->in_smm)
+		vcpu_request(state_vcpu(s), REQ_EVENT | REQ_APIC);
+}
+
 const struct x86_ops core_x86_ops = {
 	.ram = op_ram,
 	.ram_read = op_ram_read,
@@ -409,4 +416,5 @@ const struct x86_ops core_x86_ops = {
 	.mwait = op_mwait,
 	.hypercall = op_hypercall,
 	.events_enabled = op_events_enabled,
+	.smm_changed = op_smm_changed,
 };

@@ -59,7 +59,7 @@ void vcpu_accept_apic_events(struct vcpu *v)
 	u8 vector = 0;
 	u32 events;
 
-	if (!v->lapic || v->ev.in_smm || !lapic_has_events(v))
+	if (!v->lapic || v->state.in_smm || !lapic_has_events(v))
 		return;
 	events = lapic_take_events(v, &vector);
 	if (events & LAPIC_INIT) {
@@ -83,7 +83,7 @@ static bool wait_is_over(void *arg)
 
 	if (requests & (REQ_DEAD | REQ_SIGNAL))
 		return true;
-	if (v->lapic && lapic_has_events(v))
+	if (v->lapic && !v->state.in_smm && lapic_has_events(v))
 		return true;
 	if (mp_state(v) == KVM_MP_STATE_UNINITIALIZED || mp_state(v) == KVM_MP_STATE_INIT_RECEIVED)
 		return false;
@@ -141,6 +141,8 @@ static enum run_result wait_turn(struct vcpu *v)
 	host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
 	if (woken && (mp_state(v) == KVM_MP_STATE_HALTED || mp_state(v) == KVM_MP_STATE_AP_RESET_HOLD)) {
 		__atomic_store_n(&v->pv_unhalted, 0, __ATOMIC_RELAXED);
+		vcpu_collect_smi(v);
+		v->ev.smi_from_halt = v->ev.smi_pending;
 		set_mp_state(v, KVM_MP_STATE_RUNNABLE);
 		v->stat->halt_wakeup++;
 	}
@@ -185,10 +187,10 @@ static enum run_result serve_requests(struct vcpu *v)
 	v->stat->request_exits++;
 	if (unlikely(host_tsc() >= v->steal_next))
 		vcpu_request(v, REQ_STEAL_UPDATE);
-	/* The signal itself is looked at between turns. Events, NMIs and SMIs are found by arbitration. */
-	__atomic_fetch_and(&v->requests,
-			   ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_SMI | REQ_PAUSE | REQ_USER | REQ_UNHALT),
+	/* The signal itself is looked at between turns. Events and NMIs are found by arbitration. */
+	__atomic_fetch_and(&v->requests, ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_PAUSE | REQ_USER | REQ_UNHALT),
 			   __ATOMIC_SEQ_CST);
+	vcpu_collect_smi(v);
 	if (vcpu_take_request(v, REQ_DEAD))
 		return vcpu_error(v, -EIO);
 	serve_memory_requests(v);
@@ -436,7 +438,7 @@ static void publish(struct vcpu *v)
 	run->cr8 = v->lapic ? lapic_get_tpr(v) : v->state.cr8;
 	run->apic_base = v->apic_base;
 	run->ready_for_interrupt_injection = vm_irqchip_mode(v->vm) == IRQCHIP_KERNEL || vcpu_ready_for_injection(v);
-	if (v->ev.in_smm)
+	if (v->state.in_smm)
 		run->flags |= KVM_RUN_X86_SMM;
 }
 

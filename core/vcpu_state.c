@@ -354,6 +354,11 @@ int vcpu_set_mp_state(struct vcpu *v, u32 mp_state)
 		break;
 	default: return -EINVAL;
 	}
+	/* INIT is held back there: by KVM_SET_VCPU_EVENTS. */
+	vcpu_collect_smi(v);
+	if ((mp_state == KVM_MP_STATE_SIPI_RECEIVED || mp_state == KVM_MP_STATE_INIT_RECEIVED) &&
+	    (v->state.in_smm || v->ev.smi_pending))
+		return -EINVAL;
 	if (mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		mp_state = KVM_MP_STATE_INIT_RECEIVED;
 		lapic_change_events(v, LAPIC_SIPI, 0);

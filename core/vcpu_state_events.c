@@ -44,6 +44,10 @@ void vcpu_get_events(struct vcpu *v, struct kvm_vcpu_events *e)
 	e->nmi.injected = v->ev.nmi_injected;
 	e->nmi.pending = v->ev.nmi_pending != 0;
 	e->nmi.masked = v->state.nmi_blocked;
+	vcpu_collect_smi(v);
+	e->smi.smm = v->state.in_smm;
+	e->smi.pending = v->ev.smi_pending;
+	e->smi.smm_inside_nmi = v->state.smm_inside_nmi;
 	e->smi.latched_init = v->lapic && lapic_events(v) & LAPIC_INIT;
 	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
 	if (v->vm->exception_payload)
@@ -70,8 +74,9 @@ static bool valid_events(const struct vcpu *v, const struct kvm_vcpu_events *e)
 		return false;
 	if ((e->exception.injected || pending) && (e->exception.nr > 31 || e->exception.nr == X86_EXC_NMI))
 		return false;
-	/* There is no system management mode here. */
-	return !(e->flags & KVM_VCPUEVENT_VALID_SMM && (e->smi.smm || e->smi.pending || e->smi.smm_inside_nmi));
+	/* A processor that waits for its start-up message takes no SMI, and has not begun by one. */
+	return !(e->flags & KVM_VCPUEVENT_VALID_SMM && (e->smi.smm || e->smi.pending) &&
+		 __atomic_load_n(&v->mp_state, __ATOMIC_RELAXED) == KVM_MP_STATE_INIT_RECEIVED);
 }
 
 static void set_exception(struct vcpu *v, const struct kvm_vcpu_events *e)
@@ -89,10 +94,15 @@ static void set_exception(struct vcpu *v, const struct kvm_vcpu_events *e)
 	v->ev.exc.payload = e->exception_payload;
 }
 
-static void set_latched_init(struct vcpu *v, bool latched)
+static void set_smm(struct vcpu *v, const struct kvm_vcpu_events *e)
 {
+	x86_set_smm(&v->state, e->smi.smm);
+	vcpu_take_request(v, REQ_SMI);
+	v->ev.smi_pending = e->smi.pending;
+	v->ev.smi_from_halt = false;
+	v->state.smm_inside_nmi = e->smi.smm && e->smi.smm_inside_nmi;
 	if (v->lapic)
-		lapic_change_events(v, latched ? LAPIC_INIT : 0, latched ? 0 : LAPIC_INIT);
+		lapic_change_events(v, e->smi.latched_init ? LAPIC_INIT : 0, e->smi.latched_init ? 0 : LAPIC_INIT);
 }
 
 int vcpu_set_events(struct vcpu *v, const struct kvm_vcpu_events *e)
@@ -114,7 +124,7 @@ int vcpu_set_events(struct vcpu *v, const struct kvm_vcpu_events *e)
 	if (e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR && v->lapic)
 		lapic_set_sipi_vector(v, (u8)e->sipi_vector);
 	if (e->flags & KVM_VCPUEVENT_VALID_SMM)
-		set_latched_init(v, e->smi.latched_init);
+		set_smm(v, e);
 	if (e->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (e->triple_fault.pending)
 			vcpu_request(v, REQ_TRIPLE_FAULT);

@@ -83,7 +83,7 @@ struct engine_ops {
 	int (*slot_create)(struct vm *vm, struct memslot *slot); /* 0 or -ENOMEM */
 	void (*slot_free)(struct vm *vm, struct memslot *slot);
 	/*
-	 * The normal address space (not SMM's) is about to lose the slot old and to get add; either may be NULL, both are the
+	 * The address space of their as_id is about to lose the slot old and to get add; either may be NULL, both are the
 	 * same memory with other flags or in another place. Under vm->slots_lock, before the new snapshot, which will have this
 	 * generation, is published; cannot fail. An engine that has it forgets what it must here: REQ_TLB_FLUSH does not follow.
 	 */

@@ -114,9 +114,10 @@ struct vcpu_events {
 	} irq;
 	s32 ext_vector; /* split irqchip: vector of the user-space PIC (KVM_INTERRUPT), -1: none */
 	bool nmi_injected;
-	u8 nmi_pending; /* 0..2, taken from nmi_queued */
-	u32 nmi_queued; /* a  NMIs by KVM_NMI, LAPIC, other threads */
-	bool smi_pending, in_smm, smm_inside_nmi, latched_init;
+	u8 nmi_pending;     /* 0..2, taken from nmi_queued */
+	u32 nmi_queued;     /* a  NMIs by KVM_NMI, LAPIC, other threads */
+	bool smi_pending;   /* REQ_SMI has been taken over; delivered when not in SMM */
+	bool smi_from_halt; /* it has woken the vCPU from HLT */
 	bool triple_fault_pending;
 	u32 sipi_vector;
 };
@@ -239,6 +240,7 @@ bool vcpu_ready_for_injection(struct vcpu *v); /* kvm_run.ready_for_interrupt_in
 bool vcpu_wants_user_window(struct vcpu *v);   /* user space has asked for KVM_EXIT_IRQ_WINDOW_OPEN */
 void vcpu_queue_nmi(struct vcpu *v);           /* any thread */
 void vcpu_collect_nmis(struct vcpu *v);        /* nmi_queued -> nmi_pending */
+void vcpu_collect_smi(struct vcpu *v);         /* REQ_SMI -> smi_pending */
 void vcpu_deliver_payload(struct vcpu *v);     /* the pending exception's payload into CR2 or DR6 now */
 void vcpu_events_after_entry(struct vcpu *v, const struct vm_exit *exit); /* what was not delivered waits again */
 void vcpu_events_reset(struct vcpu *v); /* RESET, INIT: forget everything that waits */
@@ -246,6 +248,7 @@ void vcpu_events_reset(struct vcpu *v); /* RESET, INIT: forget everything that w
 /* exit.c: one instruction by the library, with the traps after it; also the end of the replay of one. */
 enum run_result vcpu_emulate(struct vcpu *v);
 enum run_result vcpu_deliver(struct vcpu *v);              /* the waiting event, by the library */
+enum run_result vcpu_deliver_chosen(struct vcpu *v);       /* v->inject, which is valid, likewise */
 enum run_result vcpu_retire(struct vcpu *v, u32 insn_len); /* rip past an instruction that core did itself, traps */
 /* IN or OUT of one item as exit->u.io says: the bus or, at the second time, user space's answer. */
 enum run_result vcpu_port_access(struct vcpu *v, const struct vm_exit *exit);

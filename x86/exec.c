@@ -275,6 +275,7 @@ static void reset_msrs(struct x86_state *s)
 	s->sysenter_cs = s->sysenter_esp = s->sysenter_eip = 0;
 	s->pat = 0x0007040600070406ull;
 	s->tsc_aux = 0;
+	s->smbase = 0x30000;
 	s->xcr0 = 1;
 }
 
@@ -306,7 +307,8 @@ void x86_reset(struct x86_state *s, bool init)
 	s->dr7 = DR7_FIXED1;
 	s->dr6_pending = 0;
 	s->shadow = 0;
-	s->nmi_blocked = s->halted = s->keep_rf = false;
+	s->nmi_blocked = s->halted = s->keep_rf = s->smm_inside_nmi = false;
+	s->in_smm = false; /* everything is flushed below */
 	/* INIT leaves the FPU and the MSRs alone (SDM, "Processor State After Reset"). */
 	if (!init) {
 		reset_msrs(s);

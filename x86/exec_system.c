@@ -548,9 +548,3 @@ enum x86_result x86_exec_ud(struct x86_state *s, const struct x86_insn *i)
 {
 	return x86_raise(s, X86_EXC_UD);
 }
-
-/* There is no system management mode to return from. */
-enum x86_result x86_exec_rsm(struct x86_state *s, const struct x86_insn *i)
-{
-	return x86_raise(s, X86_EXC_UD);
-}

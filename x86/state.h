@@ -87,17 +87,19 @@ struct x86_state {
 	const struct x86_ops *ops;
 	struct x86_tlb *tlb; /* NULL: every access goes through ops (hardware engines) */
 
-	u8 cpl;            /* current privilege level; equals SS.DPL in protected mode */
-	u8 mode;           /* enum x86_mode; kept by x86_update_mode() */
-	u8 shadow;         /* X86_SHADOW_*; cleared when the next instruction retires */
-	u8 mmu_index;      /* enum x86_mmu_index of ordinary data accesses; x86_update_mode() */
-	bool nmi_blocked;  /* set by NMI delivery, cleared by IRET */
-	bool halted;       /* set by HLT, cleared by the loop when an event wakes */
-	bool keep_rf;      /* this instruction has loaded RF: x86_retire() leaves it (IRET, task switch) */
-	bool end_block;    /* soft engine: leave the block after this instruction (a store hit translated
+	u8 cpl;              /* current privilege level; equals SS.DPL in protected mode */
+	u8 mode;             /* enum x86_mode; kept by x86_update_mode() */
+	u8 shadow;           /* X86_SHADOW_*; cleared when the next instruction retires */
+	u8 mmu_index;        /* enum x86_mmu_index of ordinary data accesses; x86_update_mode() */
+	bool nmi_blocked;    /* set by NMI delivery, cleared by IRET */
+	bool halted;         /* set by HLT, cleared by the loop when an event wakes */
+	bool keep_rf;        /* this instruction has loaded RF: x86_retire() leaves it (IRET, task switch) */
+	bool end_block;      /* soft engine: leave the block after this instruction (a store hit translated
 				 * code, a write to user space was queued, events may be deliverable) */
-	bool trap_dr;      /* a debugger wants accesses to debug registers: #DB as by the guest's own DR7.GD */
-	bool step_strings; /* string instructions do one iteration, then X86_REPEAT (single step) */
+	bool trap_dr;        /* a debugger wants accesses to debug registers: #DB as by the guest's own DR7.GD */
+	bool in_smm;         /* system management mode; changed by x86_set_smm() */
+	bool smm_inside_nmi; /* in it: NMIs were blocked before */
+	bool step_strings;   /* string instructions do one iteration, then X86_REPEAT (single step) */
 
 	struct x86_event fault; /* valid after a routine returned X86_FAULT */
 	u64 dr6_pending;        /* DR6 bits of data/IO breakpoints hit by the current instruction */
@@ -123,6 +125,7 @@ struct x86_state {
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat;
 	u64 tsc_aux;
+	u64 smbase; /* 32 bits */
 
 	/*
 	 * What the guest's CPUID offers, as a bit set (enum x86_feature), recomputed by core when

@@ -78,6 +78,8 @@ struct x86_ops {
 	void (*tlb_flushed)(struct x86_state *s, enum x86_flush what, u64 lin);
 	/* Something that decides translation of code has changed: mode, CPL, paging. Optional. */
 	void (*mode_changed)(struct x86_state *s);
+	/* s->in_smm has changed: other memory may be seen. tlb_flushed has been called. Optional. */
+	void (*smm_changed)(struct x86_state *s);
 	/* Interrupts may have become deliverable (IF set, CR8 lowered, IRET, NMI unblocked). Optional. */
 	void (*events_enabled)(struct x86_state *s);
 
@@ -94,10 +96,11 @@ static inline u64 x86_next_rip(const struct x86_state *s, unsigned len)
 {
 	u64 next = s->rip + len;
 
-	/* 16-bit code wraps at 64 KiB, 32-bit code at 4 GiB (compatibility mode too). */
-	if (likely(s->mode == X86_MODE_LONG))
-		return next;
-	return s->mode == X86_MODE_PROT32 ? (u32)next : next & 0xffff;
+	/*
+	 * 16-bit code too goes on behind 64 KiB where the segment does (firmware's "big real mode", SMM); elsewhere the fetch
+	 * faults (SDM, "Segment Wraparound"). Only its branches cut eip, to the operand size.
+	 */
+	return likely(s->mode == X86_MODE_LONG) ? next : (u32)next;
 }
 
 /* The one place where an instruction ends. old_shadow: the shadow before the instruction. */
@@ -145,6 +148,16 @@ enum x86_result x86_deliver(struct x86_state *s, const struct x86_event *ev);
  */
 enum x86_result x86_combine_events(const struct x86_event *first, const struct x86_event *second,
 				   struct x86_event *out);
+
+/* --- system management mode (smm.c) --------------------------------------------------------------- */
+
+/*
+ * Take an SMI: save the state at SMBASE + 0xfe00 and begin at SMBASE + 0x8000 (SDM, "System Management Mode"). from_halt: the
+ * processor was in HLT, and goes back there by RSM unless the handler wants otherwise. X86_OK; X86_HOST_FAULT: nothing has changed.
+ */
+enum x86_result x86_enter_smm(struct x86_state *s, bool from_halt);
+/* For state ioctls: s->in_smm and what depends on it. */
+void x86_set_smm(struct x86_state *s, bool in_smm);
 
 /* --- privileged state (system.c, segment.c) ------------------------------------------------------ */
 

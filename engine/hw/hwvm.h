@@ -43,7 +43,8 @@ static inline struct hwvm_vcpu *hwvm_of(const struct vcpu *v)
  */
 int nested_create(struct vm *vm, u64 leaf, bool large); /* 0, -ENOMEM */
 void nested_destroy(struct vm *vm);
-u64 nested_root(const struct vm *vm); /* physical address of the top table, which has four levels */
+/* Physical address of the top table of the address space that the vCPU is in (system management mode has its own): four levels. */
+u64 nested_root(const struct vcpu *v);
 enum nested_result { NESTED_OK, NESTED_MMIO, NESTED_FAULT, NESTED_AGAIN };
 /* Map the page. NESTED_AGAIN: let the guest fault again. In a srcu section. */
 enum nested_result nested_fault(struct vcpu *v, u64 gpa, bool write);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Second-level page tables (NPT, EPT): guest-physical to host-physical, one set for each VM, built from the memory slots as the
- * guest touches its memory (APM volume 2, "Nested Paging"; SDM, "The Extended Page Table Mechanism (EPT)"). Four levels; pages of
+ * Second-level page tables (NPT, EPT): guest-physical to host-physical, one set for each address space of a VM, built from
+ * its memory slots as the guest touches its memory (APM volume 2, "Nested Paging"; SDM, "The Extended Page Table Mechanism (EPT)"). Four levels; pages of
  * 2 MiB where the host maps the memory so and no dirty log wants to know more, else of 4 KiB.
  *
  * Pages are not pinned. What the address space takes back is announced by unmap_hva: the entries go, every CPU in guest mode is made
@@ -43,10 +43,10 @@ struct nested {
 	u64 leaf;             /* I  bits of the format in entries that map a page */
 	bool large;           /* I */
 	struct hw_lock *lock; /* I  protects the rest: */
-	u64 *root;
+	u64 *root[VM_ADDRESS_SPACES];
 	u64 *dead; /* tables that were taken out: free after a flush; linked by their first entry, which is not present */
-	u64 slots_generation; /* of the memory slots that the tables are made from */
-	u64 nr_logged;        /* writable pages of slots with a dirty log (at most: some may be gone) */
+	u64 slots_generation[VM_ADDRESS_SPACES]; /* of the memory slots that the tables are made from */
+	u64 nr_logged; /* writable pages of slots with a dirty log (at most: some may be gone) */
 	/* Between unmap_hva and unmap_hva_done; if they are too many, the rest are those within more. */
 	struct hva_range going[MAX_GOING], more;
 	u32 nr_going, nr_more;
@@ -57,9 +57,9 @@ static struct nested *nested_of(const struct vm *vm)
 	return vm->engine_vm;
 }
 
-u64 nested_root(const struct vm *vm)
+u64 nested_root(const struct vcpu *v)
 {
-	return hw_pa(nested_of(vm)->root);
+	return hw_pa(nested_of(v->vm)->root[v->state.in_smm]);
 }
 
 static unsigned index_at(u64 gpa, unsigned level)
@@ -154,9 +154,9 @@ static bool change_range(struct nested *n, u64 *table, unsigned level, u64 first
 	return changed;
 }
 
-static bool change_all(struct nested *n, enum range_op op)
+static bool change_all(struct nested *n, unsigned space, enum range_op op)
 {
-	return change_range(n, n->root, LEVELS - 1, 0, MAX_GPA - 1, op);
+	return change_range(n, n->root[space], LEVELS - 1, 0, MAX_GPA - 1, op);
 }
 
 static bool change_slot(struct nested *n, const struct memslot *slot, enum range_op op)
@@ -165,7 +165,7 @@ static bool change_slot(struct nested *n, const struct memslot *slot, enum range
 
 	if (slot->gpa >= MAX_GPA)
 		return false;
-	return change_range(n, n->root, LEVELS - 1, slot->gpa, (to < MAX_GPA ? to : MAX_GPA) - 1, op);
+	return change_range(n, n->root[slot->as_id], LEVELS - 1, slot->gpa, (to < MAX_GPA ? to : MAX_GPA) - 1, op);
 }
 
 /* Every vCPU takes a new ASID before its next entry, and none is in guest mode with the old one on return. */
@@ -216,7 +216,7 @@ void nested_slots_change(struct vm *vm, const struct memslot *old, const struct 
 	u64 *dead;
 
 	hw_lock(n->lock);
-	n->slots_generation = generation;
+	n->slots_generation[(add ? add : old)->as_id] = generation;
 	if (old)
 		flush = slot_changes(n, old, add);
 	dead = dead_tables(n);
@@ -229,10 +229,12 @@ void nested_slots_change(struct vm *vm, const struct memslot *old, const struct 
 void nested_write_protect(struct vm *vm)
 {
 	struct nested *n = nested_of(vm);
+	unsigned space;
 
 	hw_lock(n->lock);
 	if (n->nr_logged)
-		change_all(n, OP_PROTECT_LOGGED);
+		for (space = 0; space < VM_ADDRESS_SPACES; space++)
+			change_all(n, space, OP_PROTECT_LOGGED);
 	n->nr_logged = 0;
 	hw_unlock(n->lock);
 }
@@ -248,7 +250,8 @@ static bool clear_hva(struct nested *n, const struct memslot *slot, u64 hva, u64
 	if (slot->gpa + from >= MAX_GPA)
 		return false;
 	to += slot->gpa;
-	return change_range(n, n->root, LEVELS - 1, slot->gpa + from, (to < MAX_GPA ? to : MAX_GPA) - 1, OP_CLEAR);
+	return change_range(n, n->root[slot->as_id], LEVELS - 1, slot->gpa + from, (to < MAX_GPA ? to : MAX_GPA) - 1,
+			    OP_CLEAR);
 }
 
 /* --- what the address space takes back ------------------------------------------------------------------- */
@@ -317,6 +320,7 @@ void nested_unmap_hva(struct vm *vm, u64 hva, u64 size)
 	int idx = host_srcu_read_lock(&vm->srcu);
 	struct memslots *slots;
 	bool flush = false;
+	unsigned space;
 	u64 *dead;
 	u32 i;
 
@@ -324,9 +328,11 @@ void nested_unmap_hva(struct vm *vm, u64 hva, u64 size)
 	going_add(n, &r);
 	void_lookups(vm, &r);
 	/* Not before: slots that are published later have no entries yet. */
-	slots = vm_slots(vm, 0);
-	for (i = 0; i < slots->nr; i++)
-		flush |= clear_hva(n, slots->slot[i], hva, size);
+	for (space = 0; space < VM_ADDRESS_SPACES; space++) {
+		slots = vm_slots(vm, space);
+		for (i = 0; i < slots->nr; i++)
+			flush |= clear_hva(n, slots->slot[i], hva, size);
+	}
 	dead = dead_tables(n);
 	hw_unlock(n->lock);
 	host_srcu_read_unlock(&vm->srcu, idx);
@@ -385,9 +391,9 @@ static void split(u64 *entry, u64 *table)
  * The entry for gpa at this level or, where smaller pages are in use already, at the lowest; with tables from the cache on the way.
  * mark: bits for the entry of the lowest table. Under lock.
  */
-static u64 *entry_for(struct nested *n, struct hwvm_vcpu *v, u64 gpa, unsigned *level, u64 mark)
+static u64 *entry_for(struct nested *n, struct hwvm_vcpu *v, unsigned space, u64 gpa, unsigned *level, u64 mark)
 {
-	u64 *table = n->root, *e;
+	u64 *table = n->root[space], *e;
 	unsigned at;
 
 	for (at = LEVELS - 1;; at--) {
@@ -421,7 +427,7 @@ static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *sl
 {
 	bool logged = slot->dirty, large = fits_large(n, slot, gpa, page);
 	unsigned level = large && !logged;
-	u64 *pte = entry_for(n, v, gpa, &level, large && logged ? PTE_LOGGED : 0);
+	u64 *pte = entry_for(n, v, slot->as_id, gpa, &level, large && logged ? PTE_LOGGED : 0);
 	u64 val = page->pa | PTE_P | PTE_U | n->leaf;
 
 	if (level)
@@ -458,7 +464,7 @@ static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, str
 	lookup_begin(n, v, hva);
 	err = hw_user_page_get(hva, write, &page);
 	hw_lock(n->lock);
-	valid = !err && !v->lookup_void && slots->generation == n->slots_generation;
+	valid = !err && !v->lookup_void && slots->generation == n->slots_generation[slot->as_id];
 	if (valid)
 		enter_page(n, v, slot, gpa, &page, write);
 	v->lookup_hva = NESTED_NO_HVA;
@@ -472,7 +478,7 @@ static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, str
 
 enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
 {
-	struct memslots *slots = vm_slots(vcpu->vm, 0);
+	struct memslots *slots = vm_slots(vcpu->vm, vcpu->state.in_smm);
 	struct memslot *slot = memslots_find(slots, gpa);
 	enum nested_result r = NESTED_AGAIN;
 	unsigned tries;
@@ -496,6 +502,7 @@ enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
 int nested_create(struct vm *vm, u64 leaf, bool large)
 {
 	struct nested *n = host_alloc(sizeof(*n));
+	unsigned space;
 
 	if (!n)
 		return -ENOMEM;
@@ -503,9 +510,13 @@ int nested_create(struct vm *vm, u64 leaf, bool large)
 	n->leaf = leaf;
 	n->large = large;
 	n->lock = hw_lock_create();
-	n->root = hw_page_alloc();
-	n->slots_generation = vm_slots(vm, 0)->generation;
-	if (n->lock && n->root)
+	for (space = 0; space < VM_ADDRESS_SPACES; space++) {
+		n->root[space] = hw_page_alloc();
+		n->slots_generation[space] = vm_slots(vm, space)->generation;
+		if (!n->root[space])
+			break;
+	}
+	if (n->lock && space == VM_ADDRESS_SPACES)
 		return 0;
 	nested_destroy(vm);
 	return -ENOMEM;
@@ -524,9 +535,11 @@ static void free_tables(u64 *table, unsigned level)
 void nested_destroy(struct vm *vm)
 {
 	struct nested *n = nested_of(vm);
+	unsigned space;
 
-	if (n->root)
-		free_tables(n->root, LEVELS - 1);
+	for (space = 0; space < VM_ADDRESS_SPACES; space++)
+		if (n->root[space])
+			free_tables(n->root[space], LEVELS - 1);
 	hw_lock_destroy(n->lock);
 	host_free(n);
 	vm->engine_vm = NULL;

@@ -30,9 +30,15 @@ void soft_flush_blocks(struct soft_vcpu *sv)
 	sv->stat.blocks_flushed++;
 }
 
-static u32 hash_gpa(u64 gpa, u8 mode)
+/* How code is decoded, and in which address space it stands: what else than its address tells blocks apart. */
+static u8 block_kind(const struct x86_state *s)
 {
-	return (u32)((gpa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15ull >> (64 - BLOCK_HASH_BITS));
+	return s->mode | (s->in_smm ? BLOCK_SMM : 0);
+}
+
+static u32 hash_gpa(u64 gpa, u8 kind)
+{
+	return (u32)((gpa ^ (u64)kind << 40) * 0x9e3779b97f4a7c15ull >> (64 - BLOCK_HASH_BITS));
 }
 
 /* --- pages ------------------------------------------------------------------------------------------- */
@@ -116,7 +122,7 @@ static struct soft_page *find_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 
 	gpa &= X86_PAGE_MASK;
 	host -= (unsigned long)host & ~X86_PAGE_MASK;
-	while (p && (p->gpa != gpa || p->host != host))
+	while (p && (p->gpa != gpa || p->host != host || p->in_smm != sv->vcpu->state.in_smm))
 		p = p->next;
 	return p;
 }
@@ -127,6 +133,7 @@ static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 
 	p->gpa = gpa & X86_PAGE_MASK;
 	p->host = host - ((unsigned long)host & ~X86_PAGE_MASK);
+	p->in_smm = sv->vcpu->state.in_smm;
 	p->lines = 0;
 	p->blocks = NULL;
 	p->generation = 0;
@@ -150,7 +157,7 @@ static void read_lines(struct soft_page *p, unsigned offset, unsigned len)
 
 static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 {
-	struct soft_block **p = &sv->bucket[hash_gpa(b->gpa, b->mode)];
+	struct soft_block **p = &sv->bucket[hash_gpa(b->gpa, b->kind)];
 
 	while (*p && *p != b)
 		p = &(*p)->next;
@@ -211,12 +218,14 @@ static struct soft_page *begin_page(struct soft_vcpu *sv, u64 gpa, const u8 *hos
 /* The block of what b->insn has been decoded to is in the arena's free part: keep it. */
 static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, struct soft_page *p)
 {
-	u32 bucket = hash_gpa(gpa, sv->vcpu->state.mode);
+	u8 kind = block_kind(&sv->vcpu->state);
+	u32 bucket = hash_gpa(gpa, kind);
 
 	p->lines |= soft_line_mask(gpa, first_part(gpa, b->len));
 	b->gpa = gpa;
 	b->page = p;
 	b->mode = sv->vcpu->state.mode;
+	b->kind = kind;
 	b->tr = NULL;
 	b->heat = 0;
 	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
@@ -328,12 +337,12 @@ static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 
 	return b;
 }
 
-static struct soft_block *lookup(struct soft_vcpu *sv, u64 gpa, const u8 *host, u8 mode)
+static struct soft_block *lookup(struct soft_vcpu *sv, u64 gpa, const u8 *host, u8 kind)
 {
 	struct soft_block *b;
 
-	for (b = sv->bucket[hash_gpa(gpa, mode)]; b; b = b->next)
-		if (b->gpa == gpa && b->mode == mode)
+	for (b = sv->bucket[hash_gpa(gpa, kind)]; b; b = b->next)
+		if (b->gpa == gpa && b->kind == kind)
 			break;
 	if (b && (b->page->host + (gpa & ~X86_PAGE_MASK) != host || !block_valid(sv, b))) {
 		unlink_block(sv, b);
@@ -406,7 +415,7 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 	r = fetch_page(s, lin, &gpa, &host);
 	if (r != X86_OK)
 		return r;
-	b = lookup(sv, gpa, host, s->mode);
+	b = lookup(sv, gpa, host, block_kind(s));
 	if (!b)
 		b = make_block(sv, gpa, host, &crosses);
 	else

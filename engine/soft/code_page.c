@@ -44,7 +44,7 @@ void soft_slot_free(struct vm *vm, struct memslot *slot)
 
 static struct memslot *slot_at(struct vcpu *v, u64 gpa)
 {
-	return memslots_find(vm_slots(v->vm, v->ev.in_smm), gpa);
+	return memslots_find(vm_slots(v->vm, v->state.in_smm), gpa);
 }
 
 static struct code_page *page_of(struct memslot *slot, u64 gpa)

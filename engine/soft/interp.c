@@ -15,10 +15,8 @@ static u64 code_linear(const struct x86_state *s)
 
 static void wrap_rip(struct x86_state *s)
 {
-	if (s->mode == X86_MODE_PROT32)
+	if (s->mode != X86_MODE_LONG)
 		s->rip = (u32)s->rip;
-	else if (s->mode != X86_MODE_LONG)
-		s->rip &= 0xffff;
 }
 
 static bool exit_with(struct vm_exit *exit, enum vm_exit_code code)
@@ -166,7 +164,7 @@ static bool block_in_segment(const struct x86_state *s, const struct soft_block 
 {
 	u64 last = s->rip + b->len - 1;
 
-	return last <= s->seg[SEG_CS].limit && last <= (s->mode == X86_MODE_PROT32 ? 0xffffffffull : 0xffff);
+	return last <= s->seg[SEG_CS].limit;
 }
 
 static bool run_block(struct vcpu *v, const struct soft_block *b, struct vm_exit *exit)

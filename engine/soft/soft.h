@@ -78,6 +78,7 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
 /* --- blocks ---------------------------------------------------------------------------------------- */
 
 #define BLOCK_MAX_INSNS 32
+#define BLOCK_SMM 0x80 /* in the address space of system management mode */
 
 /*
  * A page of guest code as this vCPU has decoded it: its blocks, and a copy of the 64-byte lines they lie in, to compare with
@@ -87,6 +88,7 @@ struct soft_page {
 	u64 gpa;
 	const u8 *host;
 	struct code_page *page;
+	bool in_smm;               /* of which address space gpa is */
 	u32 generation;            /* of page, for the lines in the copy */
 	u32 epoch;                 /* when the copy was last compared */
 	u64 lines;                 /* that are in the copy */
@@ -107,6 +109,7 @@ struct soft_block {
 	u16 nr;
 	u16 len; /* bytes of guest code */
 	u8 mode;
+	u8 kind;                 /* mode | BLOCK_SMM */
 	bool before_crossing;    /* the instruction behind the block crosses the page's end */
 	u8 heat;                 /* executions by the interpreter */
 	struct soft_block *next; /* same bucket */

@@ -97,6 +97,7 @@ static void prepare_controls(struct vcpu *v, struct vmcb *c)
 		c->vint |= VINT_IRQ | VINT_PRIO_MAX | VINT_IGNORE_TPR;
 	c->tsc_offset = (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
 	c->msrpm_pa = hw_pa(__atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE) ? svm_msrpm_all : svm_msrpm_open);
+	c->nested_cr3 = nested_root(v);
 	c->clean = 0;
 }
 

@@ -181,8 +181,8 @@ static void decode_code(struct vcpu *v, struct vm_exit *exit, u32 code)
 	case X_POPF:
 	case X_INTN:
 	case X_RDTSCP:
-	case X_RDPMC: exit->code = VM_EXIT_EMULATE; break;
-	case X_RSM:
+	case X_RDPMC:
+	case X_RSM: exit->code = VM_EXIT_EMULATE; break;
 	case X_INVLPGA:
 	case X_VMRUN:
 	case X_VMLOAD:

@@ -209,5 +209,4 @@ void svm_vmcb_init(struct vcpu *v)
 	c->iopm_pa = hw_pa(svm_iopm);
 	c->vint = VINT_MASKING;
 	c->nested_control = NESTED_PAGING;
-	c->nested_cr3 = nested_root(v->vm);
 }

@@ -66,6 +66,11 @@ static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 /* #DB and #AC could be raised for ever inside their own delivery; #MC is the host's; #UD may be a foreign hypercall. */
 #define EXCEPTIONS (BIT(X86_EXC_DB) | BIT(X86_EXC_AC) | BIT(X86_EXC_MC) | BIT(X86_EXC_UD))
 
+static u64 ept_pointer(const struct vcpu *v)
+{
+	return nested_root(v) | EPTP_WB | EPTP_WALK_4;
+}
+
 static void prepare_controls(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
@@ -75,6 +80,7 @@ static void prepare_controls(struct vcpu *v)
 	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
 	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, EXCEPTIONS | v->exc_intercept);
 	vmwrite_new(TSC_OFFSET, &vv->w.tsc_offset, (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED));
+	vmwrite_new(EPT_POINTER, &vv->w.ept_pointer, ept_pointer(v));
 	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, hw_pa(filtered ? vmx_msr_bitmap_all : vmx_msr_bitmap_open));
 	if (!vv->apic_page)
 		return;
@@ -86,9 +92,11 @@ static void forget_translations(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 
+	/* Once it has been in system management mode there are two roots to forget. */
+	if (v->state.in_smm)
+		vv->two_roots = true;
 	if (vv->hw.flush_nested)
-		invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_ONE ? INV_ONE : INV_ALL,
-		       nested_root(v->vm) | EPTP_WB | EPTP_WALK_4);
+		invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_ONE && !vv->two_roots ? INV_ONE : INV_ALL, ept_pointer(v));
 	if (vv->hw.flush && vv->vpid)
 		invvpid(vmx_caps.ept_vpid & VPID_CAP_INVVPID_ONE ? INV_ONE : INV_ALL, vv->vpid);
 	vv->hw.flush = vv->hw.flush_nested = false;

@@ -172,7 +172,8 @@ static void exception(struct vcpu *v, struct vm_exit *exit)
 	if (!(x->intr & INTR_VALID) || INTR_TYPE(x->intr) == X86_EVENT_NMI || vector == X86_EXC_MC)
 		return;
 	block_nmis_again(v, x->intr & INTR_NMI_UNBLOCKED && vector != X86_EXC_DF);
-	if (vector == X86_EXC_UD && foreign_hypercall(v)) {
+	/* RSM is no instruction of a guest. */
+	if (vector == X86_EXC_UD && (v->state.in_smm || foreign_hypercall(v))) {
 		exit->code = VM_EXIT_EMULATE;
 		return;
 	}

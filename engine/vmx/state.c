@@ -386,7 +386,6 @@ void vmx_vmcs_init(struct vcpu *v)
 	vmwrite(PF_ERROR_MATCH, 0);
 	vmwrite(CR3_TARGET_COUNT, 0);
 	vmwrite(CR0_MASK, ~CR0_OWNED);
-	vmwrite(EPT_POINTER, nested_root(v->vm) | EPTP_WB | EPTP_WALK_4);
 	if (vv->vpid)
 		vmwrite(VPID, vv->vpid);
 	vmwrite(VMCS_LINK, ~0ull);

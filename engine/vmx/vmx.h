@@ -46,7 +46,7 @@ struct vmx_exit_info {
 /* Fields as the VMCS has them: a VMWRITE that changes nothing is saved. */
 struct vmx_written {
 	u64 rip, rsp, rflags, cr0, cr3, cr4, cr4_owned, dr7, pending_debug;
-	u64 host_cr3, host_cr4, host_fs_base, tsc_offset, msr_bitmap;
+	u64 host_cr3, host_cr4, host_fs_base, tsc_offset, msr_bitmap, ept_pointer;
 	u64 proc, entry, exceptions, interruptibility, tpr_threshold;
 };
 
@@ -59,6 +59,7 @@ struct vmx_vcpu {
 	struct vmx_vcpu *next, **link; /* in that CPU's list */
 	bool launched;                 /* since it was last cleared */
 	bool ready;                    /* its fields have been filled */
+	bool two_roots;                /* it has used the EPT of system management mode too */
 	u16 vpid;                      /* 0: none */
 	u64 host_rsp;
 	struct vmx_exit_info exit;

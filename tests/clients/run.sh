@@ -89,6 +89,21 @@ test_ovmf()
 	grep -a -q 'efi: EFI v' "$work/ovmf.out" || fail "the kernel was not started by the firmware"
 }
 
+# Firmware that keeps its variables in system management mode, on all processors.
+test_ovmf_smm()
+{
+	code=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
+	[ -r $code ] || {
+		skip "$code: apt-get install ovmf"
+		return
+	}
+	cp /usr/share/OVMF/OVMF_VARS_4M.fd "$work/vars.fd"
+	direct ovmf_smm cpus:2 -M q35,smm=on -accel kvm -smp 2 -global driver=cfi.pflash01,property=secure,value=on \
+		-global ICH9-LPC.disable_s3=1 -drive if=pflash,format=raw,unit=0,readonly=on,file=$code \
+		-drive if=pflash,format=raw,unit=1,file="$work/vars.fd"
+	grep -a -q 'efi: EFI v' "$work/ovmf_smm.out" || fail "the kernel was not started by the firmware"
+}
+
 # Disk, network (a download by TFTP) and random numbers. The disk comes back changed.
 test_virtio()
 {
@@ -290,7 +305,7 @@ command -v qemu-system-x86_64 >/dev/null || {
 }
 make_initrd || exit 1
 all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter injected iso
-	ovmf virtio savevm migrate migrate_live move gdb memtest stress_ng libguestfs'
+	ovmf ovmf_smm virtio savevm migrate migrate_live move gdb memtest stress_ng libguestfs'
 [ $# -gt 0 ] || set -- $all
 one()
 {

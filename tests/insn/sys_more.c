@@ -71,7 +71,7 @@ SYS_TEST(frame_wraps, "sys: exception frame on a 16-bit stack that wraps")
 
 SYS_CODE_DEF(m_wrap, 16, "nop");
 
-SYS_TEST(ip_wraps, "sys: IP wraps at 64 KiB, the limit is checked for each byte")
+SYS_TEST(ip_limit, "sys: real mode: IP does not wrap at 64 KiB, the limit is checked for each byte")
 {
 	struct sys_env *e = sys_real();
 	struct x86_state *s = &e->s;
@@ -82,7 +82,18 @@ SYS_TEST(ip_wraps, "sys: IP wraps at 64 KiB, the limit is checked for each byte"
 	s->rip = 0xfffd;
 	sys_run(e, 1);
 	EXPECT_EQ(s->gpr[X86_RAX], 0x1234);
-	EXPECT_EQ(s->rip, 0);
+	EXPECT_EQ(s->rip, 0x10000);
+	sys_run(e, 2);
+	EXPECT_VECTOR(e, 13);
+	/* With a larger segment the code goes on there, and only branches with 16-bit operands cut eip. */
+	e = sys_real();
+	s->seg[SEG_CS].limit = 0xffffffff;
+	memcpy(e->ram + SYS_CODE + 0xfffd, "\xb8\x34\x12\x90\x66\xe9\x00\x00\x00\x00\xe9\x00\x00", 13);
+	s->rip = 0xfffd;
+	sys_run(e, 3);
+	EXPECT_EQ(s->rip, 0x10007);
+	sys_run(e, 1);
+	EXPECT_EQ(s->rip, 0xa);
 	/* One byte further: #GP. */
 	e = sys_real();
 	memcpy(e->ram + SYS_CODE + 0xfffe, "\xb8\x34\x12", 3);

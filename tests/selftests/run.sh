@@ -102,8 +102,6 @@ not_run()
 		echo "needs nested virtualization" ;;
 	hyperv_*)
 		echo "needs Hyper-V's interface, which is not offered" ;;
-	smm_test)
-		echo "no system management mode yet (docs/status.md)" ;;
 	emulator_error_test)
 		# Its page has a reserved bit set, and it wants Linux's emulator to fail at an x87 instruction. Here the guest
 		# gets the page fault that the manual asks for.
