@@ -83,6 +83,7 @@ enum run_result vcpu_report_debug(struct vcpu *v, unsigned vector, u64 dr6)
 {
 	struct kvm_run *run = v->run;
 
+	vcpu_get_state(v, STATE_SEG);
 	if (v->io.pending != IO_NONE || v->io.nr_writes) {
 		v->debug.deferred = true;
 		v->debug.deferred_dr6 = dr6;

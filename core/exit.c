@@ -121,26 +121,49 @@ static void put_fpu_away(struct x86_state *s)
 		s->ops->fpu_save(s);
 }
 
+/* The instruction at rip, with no more of the state brought in than it takes. *changed: what it may change. */
+static enum x86_result step(struct vcpu *v, u32 *changed)
+{
+	struct x86_state *s = &v->state;
+	struct x86_insn i;
+	enum x86_result r;
+
+	*changed = STATE_GPR | STATE_INTR;
+	vcpu_get_state(v, STATE_GPR | STATE_INTR | STATE_CR);
+	if (s->mode != X86_MODE_LONG)
+		vcpu_get_state(v, STATE_SEG);
+	r = x86_fetch_decode(s, &i);
+	if (unlikely(r != X86_OK))
+		return r;
+	if (!(i.flags & INSN_PLAIN)) {
+		*changed = STATE_ALL;
+		vcpu_get_state(v, STATE_ALL);
+	} else if (i.seg >= SEG_FS) {
+		vcpu_get_state(v, STATE_SEG);
+	}
+	return x86_execute(s, &i);
+}
+
 enum run_result vcpu_emulate(struct vcpu *v)
 {
 	struct x86_state *s = &v->state;
 	unsigned tries = 100;
-	struct x86_insn i;
 	enum x86_result r;
+	u32 changed;
 	bool tf;
 
-	vcpu_get_state(v, STATE_ALL);
+	vcpu_get_state(v, STATE_GPR);
 	tf = s->rflags & RFLAGS_TF;
 	v->stat->insn_emulation++;
 	s->step_strings = tf || v->single_step;
 	do
-		r = x86_step(s, &i);
+		r = step(v, &changed);
 	while (r == X86_RETRY && --tries);
 	s->step_strings = false;
 	put_fpu_away(s);
 	v->io.rip = s->rip;
 	v->io.delivery = false;
-	vcpu_write_back(v, STATE_ALL);
+	vcpu_write_back(v, changed);
 	if (r == X86_OK || r == X86_EXIT || r == X86_REPEAT)
 		return retired(v, tf);
 	s->dr6_pending = 0;
@@ -342,9 +365,10 @@ static enum run_result exit_wrmsr(struct vcpu *v, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
 
-	vcpu_get_state(v, STATE_ALL);
-	return finish_all(v, exit,
-			  s->ops->wrmsr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
+	/* As for reads. */
+	vcpu_get_state(v, STATE_GPR | STATE_CR);
+	return finish(v, exit,
+		      s->ops->wrmsr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
 
 static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
@@ -399,8 +423,8 @@ static enum run_result exit_rdtsc(struct vcpu *v, struct vm_exit *exit)
 
 static enum run_result exit_hypercall(struct vcpu *v, struct vm_exit *exit)
 {
-	vcpu_get_state(v, STATE_ALL);
-	return finish_all(v, exit, vcpu_hypercall(v));
+	vcpu_get_state(v, STATE_GPR | STATE_CR);
+	return finish(v, exit, vcpu_hypercall(v));
 }
 
 static enum run_result exit_xsetbv(struct vcpu *v, struct vm_exit *exit)

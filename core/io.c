@@ -89,6 +89,7 @@ static enum run_result complete_hypercall(struct vcpu *v)
 {
 	u64 ret = v->run->hypercall.ret;
 
+	vcpu_get_state(v, STATE_GPR | STATE_CR);
 	v->state.gpr[X86_RAX] = v->state.mode == X86_MODE_LONG ? ret : (u32)ret;
 	vcpu_write_back(v, STATE_GPR);
 	v->stat->hypercalls++;
@@ -126,8 +127,6 @@ enum run_result io_complete(struct vcpu *v)
 
 	if (likely(v->io.pending == IO_NONE && !v->io.nr_writes && !v->debug.deferred))
 		return RUN_AGAIN;
-	if (!v->io.insn_len)
-		vcpu_get_state(v, STATE_ALL);
 	r = complete_access(v);
 	if (r == RUN_AGAIN)
 		r = io_send_writes(v);

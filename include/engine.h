@@ -30,7 +30,7 @@ struct memslot;
 enum {
 	STATE_GPR = 1 << 0, /* general registers, rip, rflags */
 	STATE_SEG = 1 << 1, /* segments, ldt, tr, gdt, idt, cpl */
-	STATE_CR = 1 << 2,  /* cr0-4, cr8, efer, xcr0, pdpte */
+	STATE_CR = 1 << 2,  /* cr0-4, cr8, efer, xcr0, pdpte; with it come mode, mmu_index and cpl */
 	STATE_DR = 1 << 3,
 	STATE_MSR = 1 << 4, /* MSRs with a field in x86_state */
 	STATE_FPU = 1 << 5,

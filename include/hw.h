@@ -30,6 +30,13 @@ struct hw_user_page {
 int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out);
 void hw_user_page_put(struct hw_user_page *p);
 
+/* Do these words of the calling thread's memory, at aligned addresses in memory slots, have these values? False also if one faults. */
+struct hw_word {
+	u64 user;
+	u64 val;
+};
+bool hw_words_same(const struct hw_word *w, unsigned nr);
+
 /* A lock that is held for a bounded walk over page tables; not from interrupt context. */
 struct hw_lock;
 struct hw_lock *hw_lock_create(void);

@@ -144,7 +144,7 @@ static enum x86_result fetch_page(struct x86_state *s, u64 lin, u8 *buf, unsigne
 	enum x86_result r;
 	u8 *p = x86_tlb_probe(s, mmu, lin, 1, ACC_EXEC);
 
-	if (unlikely(!p)) {
+	if (unlikely(!p && s->tlb)) {
 		r = x86_probe_linear(s, mmu, SEG_CS, lin, 1, ACC_EXEC);
 		if (r != X86_OK)
 			return r;
@@ -176,6 +176,40 @@ static u64 room_in_cs(const struct x86_state *s)
 	return s->rip > cs->limit ? 0 : cs->limit - s->rip + 1;
 }
 
+/* The bytes of an instruction of len bytes, in a buffer of 16 that begins with it, alone. */
+static void own_bytes(const u8 *buf, unsigned len, u64 own[2])
+{
+	memcpy(own, buf, 16);
+	if (len < 8) {
+		own[0] &= (1ull << 8 * len) - 1;
+		own[1] = 0;
+	} else {
+		own[1] &= (1ull << 8 * (len - 8)) - 1;
+	}
+}
+
+static enum x86_decode_result decode_recent(struct x86_state *s, struct x86_insn *i, const u8 *buf, unsigned have)
+{
+	unsigned at = (s->rip ^ s->rip >> 4) % X86_RECENT;
+	enum x86_decode_result d;
+	u64 own[2];
+
+	if (s->recent->slot[at].mode == s->mode + 1 && have >= s->recent->slot[at].insn.len) {
+		own_bytes(buf, s->recent->slot[at].insn.len, own);
+		if (own[0] == s->recent->slot[at].bytes[0] && own[1] == s->recent->slot[at].bytes[1]) {
+			*i = s->recent->slot[at].insn;
+			return X86_DECODE_OK;
+		}
+	}
+	d = x86_decode(i, buf, have, s->mode, s);
+	if (d != X86_DECODE_OK)
+		return d;
+	own_bytes(buf, i->len, s->recent->slot[at].bytes);
+	s->recent->slot[at].mode = s->mode + 1;
+	s->recent->slot[at].insn = *i;
+	return X86_DECODE_OK;
+}
+
 enum x86_result x86_fetch_decode(struct x86_state *s, struct x86_insn *i)
 {
 	u64 lin = s->mode == X86_MODE_LONG ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip);
@@ -183,7 +217,7 @@ enum x86_result x86_fetch_decode(struct x86_state *s, struct x86_insn *i)
 	enum x86_decode_result d = X86_DECODE_MORE;
 	unsigned have = 0;
 	enum x86_result r;
-	u8 buf[16];
+	u8 buf[16] = { 0 };
 
 	/* The second page is touched only by an instruction that reaches into it: at most two turns. */
 	while (d == X86_DECODE_MORE && have < X86_MAX_INSN_LEN && have < room) {
@@ -202,7 +236,7 @@ enum x86_result x86_fetch_decode(struct x86_state *s, struct x86_insn *i)
 		if (unlikely(r != X86_OK))
 			return r;
 		have += n;
-		d = x86_decode(i, buf, have, s->mode, s);
+		d = s->recent ? decode_recent(s, i, buf, have) : x86_decode(i, buf, have, s->mode, s);
 	}
 	if (likely(d == X86_DECODE_OK))
 		return X86_OK;
@@ -210,14 +244,12 @@ enum x86_result x86_fetch_decode(struct x86_state *s, struct x86_insn *i)
 	return d == X86_DECODE_UD ? x86_raise(s, X86_EXC_UD) : x86_raise_error(s, X86_EXC_GP, 0);
 }
 
-enum x86_result x86_step(struct x86_state *s, struct x86_insn *i)
+enum x86_result x86_execute(struct x86_state *s, const struct x86_insn *i)
 {
 	u8 shadow = s->shadow;
 	u64 rip = s->rip;
-	enum x86_result r = x86_fetch_decode(s, i);
+	enum x86_result r;
 
-	if (unlikely(r != X86_OK))
-		return r;
 	/* Engines that do not retire one by one leave it behind. */
 	s->keep_rf = false;
 	s->rip = x86_next_rip(s, i->len);
@@ -227,6 +259,13 @@ enum x86_result x86_step(struct x86_state *s, struct x86_insn *i)
 	else
 		s->rip = rip;
 	return r;
+}
+
+enum x86_result x86_step(struct x86_state *s, struct x86_insn *i)
+{
+	enum x86_result r = x86_fetch_decode(s, i);
+
+	return likely(r == X86_OK) ? x86_execute(s, i) : r;
 }
 
 /* --- RESET and INIT ------------------------------------------------------------------------------------ */

@@ -84,6 +84,11 @@ enum x86_rep { REP_NONE, REP_REPE, REP_REPNE }; /* F3, F2 (as prefixes of string
 #define INSN_MMX BIT(18)
 #define INSN_SSE BIT(19)
 #define INSN_FLAGS BIT(20) /* native: reads or writes arithmetic flags */
+/*
+ * Of the state the routine itself touches only general registers, rip, rflags and what a memory access needs: the
+ * mode, segment bases where the mode has them, paging. The routines behind ops (MSRs, hypercalls) see to the rest.
+ */
+#define INSN_PLAIN BIT(21)
 
 struct x86_insn;
 typedef enum x86_result x86_exec_fn(struct x86_state *s, const struct x86_insn *i);

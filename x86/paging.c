@@ -264,8 +264,12 @@ enum x86_result x86_translate(struct x86_state *s, unsigned mmu, u64 lin, enum x
 					       .dirty = true };
 		return X86_OK;
 	}
+	if (s->ops->recall && s->ops->recall(s, mmu, lin, acc, t))
+		return X86_OK;
 	do {
 		r = walk_once(&w); /* again if an entry changed while its bits were being set */
 	} while (r == X86_RETRY);
+	if (s->ops->remember && r == X86_OK && flags & WALK_SET_BITS)
+		s->ops->remember(s, mmu, lin, acc, t);
 	return r == X86_UNHANDLED ? page_fault(&w, 0) : r;
 }

@@ -85,7 +85,8 @@ struct x86_state {
 	u64 rip;
 	u64 rflags; /* always exact, bit 1 set */
 	const struct x86_ops *ops;
-	struct x86_tlb *tlb; /* NULL: every access goes through ops (hardware engines) */
+	struct x86_tlb *tlb;       /* NULL: every access goes through ops (hardware engines) */
+	struct x86_recent *recent; /* x86.h; NULL: every instruction is decoded anew */
 
 	u8 cpl;              /* current privilege level; equals SS.DPL in protected mode */
 	u8 mode;             /* enum x86_mode; kept by x86_update_mode() */

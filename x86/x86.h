@@ -37,6 +37,14 @@ struct x86_ops {
 	 * (not RAM or read-only: it stays). NULL is allowed with ram: then the library does it.
 	 */
 	enum x86_result (*ram_cmpxchg)(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size);
+	/*
+	 * Walks done lately (optional; both or none). recall: true and *t if the same walk by x86_translate() would end as it did
+	 * when it was remembered: same control registers, and every entry of the tables is still what it was, which recall has
+	 * to look up, since nobody tells it of changes. After false the walk is done; remember follows if it has succeeded.
+	 */
+	bool (*recall)(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc, struct x86_translation *t);
+	void (*remember)(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc,
+			 const struct x86_translation *t);
 	/* size bytes at gpa of a RAM_NOTIFY page have been written. */
 	void (*ram_written)(struct x86_state *s, u64 gpa, unsigned size);
 	/* size 1 to 8 (odd sizes at page ends), within one page. Read: X86_OK or X86_PENDING. Write: X86_OK (done or queued), X86_PENDING. */
@@ -122,8 +130,22 @@ static inline void x86_retire(struct x86_state *s, u8 old_shadow)
  */
 enum x86_result x86_step(struct x86_state *s, struct x86_insn *i);
 
-/* Fetch at rip and decode, without executing. X86_FAULT: fetch fault or #UD in s->fault. */
+/* Its two halves. Fetch at rip and decode, without executing. X86_FAULT: fetch fault or #UD in s->fault. */
 enum x86_result x86_fetch_decode(struct x86_state *s, struct x86_insn *i);
+enum x86_result x86_execute(struct x86_state *s, const struct x86_insn *i);
+
+/*
+ * Instructions that x86_fetch_decode() has decoded lately, for who executes one now and then (s->recent; NULL: none). An entry
+ * counts only if the bytes in memory are its own; it must be forgotten (zeroed) when s->features or the vendor change.
+ */
+#define X86_RECENT 16
+struct x86_recent {
+	struct {
+		u64 bytes[2]; /* those of the instruction, then zeros */
+		u8 mode;      /* enum x86_mode + 1; 0: unused */
+		struct x86_insn insn;
+	} slot[X86_RECENT];
+};
 
 /* Leave an exception in s->fault and return X86_FAULT. */
 enum x86_result x86_raise(struct x86_state *s, unsigned vector);

@@ -12,6 +12,28 @@
 #define NESTED_NO_HVA (~0ull)
 #define NESTED_CACHE 3 /* a walk needs at most a page for each level below the root */
 
+/* A walk of the guest's tables (walks.c): what it was asked, what it has read, what it gave. */
+struct hwvm_walk_key {
+	u64 page;  /* linear; in its low bits the access, the rights and the address space */
+	u64 slots; /* generation of the memory slots */
+	u64 cr0, cr3, cr4, efer;
+};
+#define HWVM_WALK_WORDS 5
+struct hwvm_walk {
+	u32 nr; /* 0: none is remembered here */
+	struct hwvm_walk_key key;
+	struct hw_word word[HWVM_WALK_WORDS];
+	struct x86_translation t; /* gpa: of the page */
+};
+#define HWVM_WALKS 16
+struct hwvm_walks {
+	bool reading; /* a walk is being done: its question, and the entries that it has read */
+	u32 nr;
+	struct hwvm_walk_key key;
+	struct hw_word word[HWVM_WALK_WORDS];
+	struct hwvm_walk at[HWVM_WALKS];
+};
+
 /* vcpu->engine_vcpu. What has no letter belongs to the vCPU's thread. N: the lock of the nested tables. */
 struct hwvm_vcpu {
 	u32 stale;         /* parts of vcpu->state (STATE_*) that only the engine's control block has */
@@ -28,6 +50,8 @@ struct hwvm_vcpu {
 	bool lookup_void; /* N  it has gone meanwhile */
 	void *cache[NESTED_CACHE];
 	u32 nr_cache;
+	struct hwvm_walks walks;
+	struct x86_recent recent;
 };
 
 static inline struct hwvm_vcpu *hwvm_of(const struct vcpu *v)
@@ -51,6 +75,15 @@ enum nested_result nested_fault(struct vcpu *v, u64 gpa, bool write);
 void nested_write_protect(struct vm *vm); /* pages of slots with a dirty log */
 void nested_cache_free(struct hwvm_vcpu *hv);
 
+/* --- walks.c: members of hwvm_x86_ops ------------------------------------------------------------------------------ */
+
+bool hwvm_recall(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc, struct x86_translation *t);
+void hwvm_remember(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc, const struct x86_translation *t);
+enum x86_result hwvm_ram_read(struct x86_state *s, u64 gpa, void *buf, unsigned size);
+enum x86_result hwvm_ram_cmpxchg(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size);
+/* What a walk gives has come to depend on something else (CPUID). */
+void hwvm_forget_walks(struct hwvm_vcpu *hv);
+
 /* --- vcpu.c ------------------------------------------------------------------------------------------------------ */
 
 /* core_x86_ops as hardware engines have them. */
@@ -73,6 +106,7 @@ void hwvm_write_flush(struct vcpu *v);
 void nested_slots_change(struct vm *vm, const struct memslot *old, const struct memslot *add, u64 generation);
 void nested_unmap_hva(struct vm *vm, u64 hva, u64 size);
 void nested_unmap_hva_done(struct vm *vm, u64 hva, u64 size);
+void hwvm_settings_changed(struct vcpu *v);
 void hwvm_load(struct vcpu *v);
 void hwvm_put(struct vcpu *v);
 

@@ -27,6 +27,10 @@ int hwvm_init(void)
 	hwvm_x86_ops = core_x86_ops;
 	/* Guest memory has no address here but through the process. */
 	hwvm_x86_ops.ram = NULL;
+	hwvm_x86_ops.ram_read = hwvm_ram_read;
+	hwvm_x86_ops.ram_cmpxchg = hwvm_ram_cmpxchg;
+	hwvm_x86_ops.recall = hwvm_recall;
+	hwvm_x86_ops.remember = hwvm_remember;
 	hwvm_x86_ops.tlb_flushed = tlb_flushed;
 	host_tsc_aux = host_alloc(hw_nr_cpus() * sizeof(*host_tsc_aux));
 	last_guest = host_alloc(hw_nr_cpus() * sizeof(*last_guest));
@@ -118,6 +122,7 @@ int hwvm_vcpu_create(struct vcpu *v, size_t size)
 	hv->dirty = STATE_ALL;
 	v->engine_vcpu = hv;
 	v->state.ops = &hwvm_x86_ops;
+	v->state.recent = &hv->recent;
 	return 0;
 }
 
@@ -129,6 +134,7 @@ void hwvm_vcpu_destroy(struct vcpu *v)
 	hw_fpu_destroy(hv->fpu);
 	host_free(hv);
 	v->engine_vcpu = NULL;
+	v->state.recent = NULL;
 }
 
 /* --- hooks ------------------------------------------------------------------------------------------------------------ */
@@ -150,6 +156,12 @@ void hwvm_write_flush(struct vcpu *v)
 {
 	nested_write_protect(v->vm);
 	hwvm_of(v)->flush_nested = true;
+}
+
+void hwvm_settings_changed(struct vcpu *v)
+{
+	hwvm_forget_walks(hwvm_of(v));
+	memset(v->state.recent, 0, sizeof(*v->state.recent));
 }
 
 void hwvm_load(struct vcpu *v)
@@ -202,9 +214,9 @@ u32 hwvm_wanted(struct vcpu *v, u32 mask)
 		hw_fpu_store(hv->fpu, v->state.xsave, XSAVE_MAX_SIZE);
 		hv->fpu_in_area = true;
 	}
-	/* Segments and control registers decide the mode together. */
-	if (want & (STATE_SEG | STATE_CR))
-		want |= hv->stale & (STATE_SEG | STATE_CR);
+	/* They decide the mode together; of the segments' part what decides is there since the exit (hwvm_set_rflags). */
+	if (want & STATE_SEG)
+		want |= hv->stale & STATE_CR;
 	hv->stale &= ~want;
 	return want;
 }

@@ -48,6 +48,7 @@ const struct engine_ops svm_engine = {
 	.slots_change = nested_slots_change,
 	.unmap_hva = nested_unmap_hva,
 	.unmap_hva_done = nested_unmap_hva_done,
+	.settings_changed = hwvm_settings_changed,
 	.load = hwvm_load,
 	.put = hwvm_put,
 };

@@ -261,6 +261,8 @@ void vmx_get_state(struct vcpu *v, u32 mask)
 		return;
 	if (want & STATE_SEG)
 		get_segments(s);
+	else if (want & STATE_CR && vv->hw.stale & STATE_SEG)
+		s->cpl = SEG_DPL(vmread(SEG_FIELD(GUEST_ES_ATTR, SEG_SS)));
 	if (want & STATE_CR)
 		get_control(vv, s);
 	if (want & STATE_MSR)

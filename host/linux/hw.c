@@ -153,6 +153,25 @@ void hw_user_page_put(struct hw_user_page *p)
 		put_page(p->ref);
 }
 
+/* Slots lie in the address space of the process (host_user_range_ok): one check opens the way to all. */
+bool hw_words_same(const struct hw_word *w, unsigned int nr)
+{
+	u64 val, differs = 0;
+	unsigned int i;
+
+	if (!user_access_begin((void __user *)w->user, sizeof(val)))
+		return false;
+	for (i = 0; i < nr; i++) {
+		unsafe_get_user(val, (const u64 __user *)w[i].user, fault);
+		differs |= val ^ w[i].val;
+	}
+	user_access_end();
+	return !differs;
+fault:
+	user_access_end();
+	return false;
+}
+
 struct hw_lock {
 	spinlock_t l;
 };

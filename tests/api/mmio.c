@@ -397,3 +397,81 @@ TEST(mmio_through_paging)
 	expect_read(cpu, 0xd0000000, 4, 0x77);
 	cpu_run_to_done(cpu);
 }
+
+/* The same access again and again, while what leads to it changes without an exit: the page tables, the bytes of the instruction. */
+GUEST(remapped_data, 64,
+      "mov ebx, 0xd0000000\n mov ecx, 4\n"
+      "1: mov [rbx], ecx\n xor qword ptr [rsi], 0x200000\n invlpg [rbx]\n dec ecx\n jnz 1b\n" DONE);
+
+static void point_rsi_to_pde(struct cpu *cpu, uint64_t address)
+{
+	struct kvm_regs regs = cpu_regs(cpu);
+
+	regs.rsi = (uint64_t)((uint8_t *)guest_pde(cpu->machine, address) - cpu->machine->mem);
+	cpu_set_regs(cpu, &regs);
+}
+
+TEST(mmio_after_a_change_of_its_mapping)
+{
+	struct cpu *cpu = start(GUEST_LONG, remapped_data);
+
+	point_rsi_to_pde(cpu, GUEST_HOLE);
+	for (unsigned int n = 4; n; n--)
+		expect_write(cpu, GUEST_HOLE + (n % 2 ? 0x200000 : 0), 4, n);
+	cpu_run_to_done(cpu);
+}
+
+GUEST(made_read_only, 64,
+      "mov ebx, 0xd0000000\n mov rax, cr0\n bts rax, 16\n mov cr0, rax\n"
+      "mov [rbx], ecx\n mov [rbx], ecx\n and qword ptr [rsi], ~2\n invlpg [rbx]\n"
+      "made_read_only_fault: mov [rbx], ecx\n" DONE);
+GUEST_LABEL(made_read_only_fault);
+
+TEST(mmio_after_its_page_became_read_only)
+{
+	struct cpu *cpu = start(GUEST_LONG, made_read_only);
+	struct guest_event_log *log = guest_log(cpu->machine);
+
+	log->skip = 2;
+	log->silent = 1;
+	point_rsi_to_pde(cpu, GUEST_HOLE);
+	expect_write(cpu, GUEST_HOLE, 4, 0);
+	expect_write(cpu, GUEST_HOLE, 4, 0);
+	cpu_run_to_done(cpu);
+	check_eq(log->count, 1);
+	check_eq(log->event[0].vector, 14);
+	check_eq(log->event[0].error, 3);
+	check_eq(log->event[0].cr2, GUEST_HOLE);
+	check_eq(log->event[0].rip, GUEST_ADDRESS(made_read_only, made_read_only_fault));
+}
+
+/* mov [rbx], ecx and mov [rbx], edx in turn, in place; ebx stays. */
+GUEST(rewritten, 64,
+      "mov ebx, 0xd0000000\n mov ecx, 4\n mov edx, 100\n"
+      "1: mov [rbx], ecx\n xor byte ptr [rip + 1b + 1], 0x18\n dec ecx\n jnz 1b\n" DONE);
+
+TEST(mmio_by_rewritten_code)
+{
+	struct cpu *cpu = start(GUEST_LONG, rewritten);
+
+	for (unsigned int n = 4; n; n--)
+		expect_write(cpu, GUEST_HOLE, 4, n % 2 ? 100 : n);
+	cpu_run_to_done(cpu);
+}
+
+/* The page that the code is in becomes another: mov [rbx], ecx; ret; and the longer mov [rbx+4], edx; ret. */
+GUEST(remapped_code, 64,
+      "mov ebx, 0xd0000000\n mov ecx, 4\n mov edx, 100\n"
+      "1: mov eax, 0x200000\n call rax\n xor qword ptr [rsi], 0x200000\n invlpg [0x200000]\n dec ecx\n jnz 1b\n" DONE);
+
+TEST(mmio_by_remapped_code)
+{
+	struct cpu *cpu = start(GUEST_LONG, remapped_code);
+
+	memcpy(cpu->machine->mem + 0x200000, "\x89\x0b\xc3", 3);
+	memcpy(cpu->machine->mem, "\x89\x53\x04\xc3", 4);
+	point_rsi_to_pde(cpu, 0x200000);
+	for (unsigned int n = 4; n; n--)
+		expect_write(cpu, GUEST_HOLE + (n % 2 ? 4 : 0), 4, n % 2 ? 100 : n);
+	cpu_run_to_done(cpu);
+}
