@@ -16,8 +16,8 @@ static struct hwvm_walk_key make_key(struct x86_state *s, unsigned mmu, u64 lin,
 	struct vcpu *v = state_vcpu(s);
 
 	return (struct hwvm_walk_key){
-		.page = (lin & X86_PAGE_MASK) | (u64)v->ev.in_smm << 8 | mmu << 4 | acc,
-		.slots = vm_slots(v->vm, v->ev.in_smm)->generation,
+		.page = (lin & X86_PAGE_MASK) | (u64)v->state.in_smm << 8 | mmu << 4 | acc,
+		.slots = vm_slots(v->vm, v->state.in_smm)->generation,
 		.cr0 = s->cr0,
 		.cr3 = s->cr3,
 		.cr4 = s->cr4,
@@ -77,7 +77,7 @@ void hwvm_forget_walks(struct hwvm_vcpu *hv)
 static void note_entry(struct vcpu *v, u64 gpa, u64 val)
 {
 	struct hwvm_walks *all = &hwvm_of(v)->walks;
-	struct memslot *slot = memslots_find(vm_slots(v->vm, v->ev.in_smm), gpa);
+	struct memslot *slot = memslots_find(vm_slots(v->vm, v->state.in_smm), gpa);
 
 	if (!slot || all->nr == HWVM_WALK_WORDS) {
 		all->reading = false;
