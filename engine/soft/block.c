@@ -433,3 +433,15 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 	*out = b;
 	return X86_OK;
 }
+
+struct soft_block *soft_neighbour(struct soft_vcpu *sv, const struct soft_block *b, unsigned offset)
+{
+	u64 gpa = (b->gpa & X86_PAGE_MASK) + offset;
+	struct soft_block *n;
+
+	for (n = sv->bucket[hash_gpa(gpa, b->mode)]; n; n = n->next)
+		if (n->gpa == gpa && n->mode == b->mode && n->page == b->page && n->generation == b->generation &&
+		    !n->page2)
+			return n;
+	return NULL;
+}

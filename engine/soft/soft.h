@@ -174,6 +174,8 @@ static inline struct soft_vcpu *soft_of(struct x86_state *s)
  * X86_UNHANDLED: no block can be made here (MMIO, #UD): take a single step.
  */
 enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **b);
+/* The decoded block at that offset in b's page that is good while b is, or NULL. */
+struct soft_block *soft_neighbour(struct soft_vcpu *sv, const struct soft_block *b, unsigned offset);
 void soft_flush_blocks(struct soft_vcpu *sv);
 /* The blocks that begin in page p, which gpa is in, are invalid: take them and their generated code out of all tables. */
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *p);

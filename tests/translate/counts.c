@@ -98,7 +98,7 @@ static bool measure(unsigned bits, const u8 *code, unsigned len, const u8 *next,
 		end = t->body + t->offset[1];
 		*own = size_of(p, end);
 		if (slow)
-			*slow = size_of(t->body + t->offset[t->nr], t->end);
+			*slow = size_of(t->cold, t->cold_end);
 		*helper = false;
 		for (; p + 5 <= end; p++)
 			if (*p == 0xe8)

@@ -126,6 +126,24 @@ void tr_emit_indirect_exit(struct front *f)
 	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
 }
 
+/*
+ * Let the code of the block at that offset follow, if it has none yet, so that control falls into it. Not where control would go
+ * backward past the look at requests.
+ */
+static bool chain(struct front *f, unsigned target)
+{
+	struct soft_block *b;
+
+	if (f->last)
+		return false;
+	b = soft_neighbour(f->sv, f->b, target);
+	if (!b || b->tr || (target <= f->offset && tr_live_at_start(b)))
+		return false;
+	f->next = b;
+	f->ended = true;
+	return true;
+}
+
 /* Control goes to that offset from the page's start, in it or elsewhere. */
 static void go_to(struct front *f, s64 target)
 {
@@ -139,9 +157,16 @@ static void go_to(struct front *f, s64 target)
 	f->ended = true;
 }
 
+/* The same at the end of the block's code. */
+static void finally_go_to(struct front *f, s64 target)
+{
+	if (!linkable(f, target) || !chain(f, (unsigned)target))
+		go_to(f, target);
+}
+
 void tr_fall_through(struct front *f)
 {
-	go_to(f, f->offset + f->i->len);
+	finally_go_to(f, f->offset + f->i->len);
 }
 
 /* --- the stack ---------------------------------------------------------------------------------------------------- */
@@ -296,7 +321,7 @@ static bool call(struct front *f)
 	store_word(f, X86_R12, AT_R13);
 	move_rsp(f, -f->word);
 	if (relative) {
-		go_to(f, relative_target(f));
+		finally_go_to(f, relative_target(f));
 		return true;
 	}
 	tr_saved_flags(f);
@@ -310,7 +335,7 @@ static bool jump(struct front *f)
 	if (f->i->opsize != f->word)
 		return false;
 	if (f->i->opnd[0].kind == OPND_REL) {
-		go_to(f, relative_target(f));
+		finally_go_to(f, relative_target(f));
 		return true;
 	}
 	indirect_target(f);
@@ -347,10 +372,10 @@ static bool conditional(struct front *f)
 	}
 	taken = emit_jcc(&f->e, f->i->cond, emit_here(&f->e));
 	flags = f->flags;
-	tr_fall_through(f);
+	go_to(f, f->offset + f->i->len);
 	f->flags = flags;
 	emit_patch(&f->e, taken, emit_here(&f->e));
-	go_to(f, relative_target(f));
+	finally_go_to(f, relative_target(f));
 	return true;
 }
 

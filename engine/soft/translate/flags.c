@@ -177,18 +177,31 @@ static bool needs_saved_flags(const struct x86_insn *i)
 	return false;
 }
 
-enum flags_at tr_first_form(const struct front *f)
+enum flags_at tr_first_form(const struct soft_block *b)
 {
-	unsigned k, effect;
+	unsigned k;
 
-	for (k = 0; k < f->b->nr; k++) {
-		effect = tr_flag_effect(&f->b->insn[k]);
-		if (needs_saved_flags(&f->b->insn[k]))
+	for (k = 0; k < b->nr; k++) {
+		if (needs_saved_flags(&b->insn[k]))
 			return FLAGS_SAVED;
-		if (effect & (FE_READ | FE_PARTIAL))
+		if (tr_flag_effect(&b->insn[k]) & (FE_READ | FE_PARTIAL))
 			return FLAGS_NATIVE;
 	}
 	return FLAGS_NATIVE;
+}
+
+bool tr_live_at_start(const struct soft_block *b)
+{
+	unsigned k, effect;
+
+	for (k = 0; k < b->nr; k++) {
+		effect = tr_flag_effect(&b->insn[k]);
+		if (effect & FE_READ)
+			return true;
+		if (effect & FE_KILL)
+			return false;
+	}
+	return true;
 }
 
 /* LAHF takes all flags but OF. r12 is free wherever flags are saved. */

@@ -424,6 +424,21 @@ static void translate_insn(struct front *f)
 
 /* --- the block -------------------------------------------------------------------------------------------------- */
 
+static void emit_kick(struct front *f)
+{
+	struct emit *e = &f->e;
+	bool live = f->live & 1;
+	u32 site;
+
+	f->tr->kick = emit_here(e);
+	if (live)
+		tr_emit_save(e);
+	f->flags = live ? FLAGS_SAVED : FLAGS_NATIVE;
+	site = tr_new_site(f, SITE_LINK);
+	tr_emit_test_requests(e);
+	tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, true);
+}
+
 /*
  * Entries. kick: for backward links, native flags, looks at requests. saved: flags in GEN_FLAGS. native.
  * Where flags are dead at the start all is simple; else they have to be put into the form that each part needs. A block that
@@ -433,18 +448,11 @@ static void emit_entries(struct front *f)
 {
 	struct emit *e = &f->e;
 	struct tr_block *t = f->tr;
-	bool live = f->live & 1, saved_first = live && tr_first_form(f) == FLAGS_SAVED;
-	u32 site;
+	bool live = f->live & 1;
 
-	t->kick = emit_here(e);
-	if (live)
-		tr_emit_save(e);
-	f->flags = live ? FLAGS_SAVED : FLAGS_NATIVE;
-	site = tr_new_site(f, SITE_LINK);
-	tr_emit_test_requests(e);
-	tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, true);
+	emit_kick(f);
 	t->saved = emit_here(e);
-	if (saved_first) {
+	if (live && tr_first_form(f->b) == FLAGS_SAVED) {
 		t->native = t->kick;
 	} else {
 		if (live)
@@ -454,67 +462,164 @@ static void emit_entries(struct front *f)
 	}
 }
 
-bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
+/* Entries of a block that control falls into; what would stand in the way is emitted behind the chain (emit_far_entries). */
+static void emit_chained_entries(struct front *f, enum flags_at from)
+{
+	struct emit *e = &f->e;
+	struct tr_block *t = f->tr;
+	bool saved_first = tr_first_form(f->b) == FLAGS_SAVED;
+
+	if (!(f->live & 1) || (from == FLAGS_NATIVE && saved_first)) {
+		emit_entries(f);
+		return;
+	}
+	f->flags = from;
+	if (!saved_first && from == FLAGS_SAVED) {
+		t->saved = emit_here(e);
+		tr_native_flags(f);
+	}
+	if (saved_first)
+		t->saved = emit_here(e);
+	else
+		t->native = emit_here(e);
+}
+
+static void emit_far_entries(struct front *f)
+{
+	struct tr_block *t = f->tr;
+
+	if (t->kick)
+		return;
+	f->k = 0;
+	f->offset = f->b->gpa & ~X86_PAGE_MASK;
+	emit_kick(f);
+	if (!t->saved) {
+		t->saved = emit_here(&f->e);
+		tr_emit_restore(&f->e);
+		emit_jmp(&f->e, t->native);
+	} else {
+		emit_jmp(&f->e, t->saved);
+	}
+	if (!t->native)
+		t->native = t->kick;
+}
+
+/* --- chains -------------------------------------------------------------------------------------------------------- */
+
+static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block *b, const struct emit *e)
 {
 	struct tr_state *tr = &sv->tr;
 	struct tr_block *t = (void *)(tr->meta + tr->meta_used);
 	size_t meta = (sizeof(*t) + (b->nr + 1u) * sizeof(t->offset[0]) + 15) & ~(size_t)15;
-	u32 sites = tr->nr_sites;
-	bool m32 = b->mode == X86_MODE_PROT32;
-	struct front f;
 
-	memset(&f, 0, offsetof(struct front, slow));
-	f.sv = sv;
-	f.b = b;
-	f.tr = t;
-	f.m32 = m32;
-	f.word = m32 ? 4 : 8;
-	if (tr->meta_used + meta > TR_META_SIZE) {
-		tr->full = true;
+	if (tr->meta_used + meta > TR_META_SIZE)
 		return false;
-	}
-	f.e = (struct emit){ .p = tr->code.rw + tr->used,
-			     .end = tr->code.rw + tr->code.size,
-			     .to_rx = tr->code.rx - tr->code.rw };
-	f.offset = b->gpa & ~X86_PAGE_MASK;
-	f.i = b->insn;
+	memset(f, 0, offsetof(struct front, slow));
+	f->e = *e;
+	f->sv = sv;
+	f->b = b;
+	f->tr = t;
+	f->m32 = b->mode == X86_MODE_PROT32;
+	f->word = f->m32 ? 4 : 8;
+	f->offset = b->gpa & ~X86_PAGE_MASK;
+	f->i = b->insn;
 	*t = (struct tr_block){ .block = b };
-	tr_liveness(&f);
-	t->live = f.live;
-	emit_entries(&f);
-	if (unlikely(tr->lockstep))
-		lockstep_emit_hook(&f);
-	t->body = emit_here(&f.e);
-	for (f.k = 0; f.k < b->nr && !f.ended; f.k++) {
-		f.i = &b->insn[f.k];
-		t->offset[f.k] = (u32)(emit_here(&f.e) - t->body);
-		if (f.flags == FLAGS_SAVED)
-			t->saved_in |= 1u << f.k;
-		translate_insn(&f);
-		if (f.k + 1 == b->nr && !f.ended)
-			tr_fall_through(&f);
-		f.offset += f.i->len;
-	}
-	t->offset[f.k] = (u32)(emit_here(&f.e) - t->body);
-	t->nr = (u16)f.k;
-	tr_emit_exits(&f);
-	tr_emit_slow_parts(&f);
-	tr_emit_indirect_exit(&f);
-	tr_emit_asides(&f);
-	if (f.e.overflow) {
-		tr->nr_sites = sites;
-		tr->full = true;
-		return false;
-	}
-	t->end = emit_here(&f.e);
-	tr->used = (size_t)(f.e.p - tr->code.rw);
-	tr->used = (tr->used + 15) & ~(size_t)15;
+	tr_liveness(f);
+	t->live = f->live;
 	tr->meta_used += meta;
 	tr->order[tr->nr_blocks++] = t;
 	b->tr = t;
-	tr->stat.blocks++;
+	return true;
+}
+
+static void emit_block(struct front *f)
+{
+	struct soft_block *b = f->b;
+	struct tr_block *t = f->tr;
+
+	if (unlikely(f->sv->tr.lockstep))
+		lockstep_emit_hook(f);
+	t->body = emit_here(&f->e);
+	for (f->k = 0; f->k < b->nr && !f->ended; f->k++) {
+		f->i = &b->insn[f->k];
+		t->offset[f->k] = (u32)(emit_here(&f->e) - t->body);
+		if (f->flags == FLAGS_SAVED)
+			t->saved_in |= 1u << f->k;
+		translate_insn(f);
+		if (f->k + 1 == b->nr && !f->ended)
+			tr_fall_through(f);
+		f->offset += f->i->len;
+	}
+	t->offset[f->k] = (u32)(emit_here(&f->e) - t->body);
+	t->nr = (u16)f->k;
+	t->end = emit_here(&f->e);
+}
+
+static void emit_cold_parts(struct front *f)
+{
+	f->tr->cold = emit_here(&f->e);
+	emit_far_entries(f);
+	tr_emit_exits(f);
+	tr_emit_slow_parts(f);
+	tr_emit_indirect_exit(f);
+	tr_emit_asides(f);
+	f->tr->cold_end = emit_here(&f->e);
+}
+
+/* Nothing of the chain has been emitted. */
+static void give_up(struct tr_state *tr, struct front *chain, unsigned n)
+{
+	while (n-- > 0) {
+		chain[n].b->tr = NULL;
+		tr->meta_used = (size_t)((u8 *)chain[n].tr - tr->meta);
+		tr->nr_blocks--;
+	}
+	tr->full = true;
+}
+
+#define CHAIN_MAX 4
+
+/* Blocks that control falls into are translated along, their code follows directly. */
+bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
+{
+	struct tr_state *tr = &sv->tr;
+	struct front chain[CHAIN_MAX];
+	struct emit e = { .p = tr->code.rw + tr->used,
+			  .end = tr->code.rw + tr->code.size,
+			  .to_rx = tr->code.rx - tr->code.rw };
+	u32 sites = tr->nr_sites;
+	unsigned n = 0, k;
+
+	do {
+		struct front *f = &chain[n];
+
+		if (!begin_block(f, sv, b, &e)) {
+			e.overflow = true;
+			break;
+		}
+		f->last = ++n == CHAIN_MAX;
+		if (n == 1)
+			emit_entries(f);
+		else
+			emit_chained_entries(f, f[-1].flags);
+		emit_block(f);
+		e = f->e;
+		b = f->next;
+	} while (b);
+	for (k = 0; k < n; k++) {
+		chain[k].e = e;
+		emit_cold_parts(&chain[k]);
+		e = chain[k].e;
+	}
+	if (e.overflow) {
+		tr->nr_sites = sites;
+		give_up(tr, chain, n);
+		return false;
+	}
+	tr->used = ((size_t)(e.p - tr->code.rw) + 15) & ~(size_t)15;
+	tr->stat.blocks += n;
 	tr->stat.bytes = tr->used;
-	if (unlikely(tr->traces))
-		tr_trace_block(sv, b);
+	for (k = 0; unlikely(tr->traces) && k < n; k++)
+		tr_trace_block(sv, chain[k].b);
 	return true;
 }

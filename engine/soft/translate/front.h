@@ -60,7 +60,9 @@ struct front {
 	unsigned nr_slow, nr_aside, nr_exits;
 	u8 *indirect[2]; /* branches to the way out of an indirect branch, which ends the block, or NULL */
 	u32 indirect_site;
-	bool ended; /* control has left the block for good */
+	bool ended;              /* control has left the block for good */
+	bool last;               /* of the chain: another block must not be let follow */
+	struct soft_block *next; /* control falls into this block, whose code follows, or NULL */
 	/* Parts out of line; from here on memory is as it was, clearing it would take longer than small blocks do. */
 	struct slow_part slow[3 * BLOCK_MAX_INSNS];
 	struct aside aside[4 * BLOCK_MAX_INSNS];
@@ -75,7 +77,9 @@ unsigned tr_flag_effect(const struct x86_insn *i);
 /* Fill f->live. */
 void tr_liveness(struct front *f);
 /* Flags are live at the start of the block: the form that it asks for first. */
-enum flags_at tr_first_form(const struct front *f);
+enum flags_at tr_first_form(const struct soft_block *b);
+/* Are the flags live at the start of block b? */
+bool tr_live_at_start(const struct soft_block *b);
 /* Code is about to destroy the host's flags: save the guest's if they are there and live at instruction k. */
 void tr_free_flags(struct front *f);
 /* Bring the flags to native form (they are live), or to saved form. */

@@ -38,6 +38,18 @@ static void show_code(char kind, const u8 *from, const u8 *to)
 	}
 }
 
+/* Entries may stand among the parts out of line. */
+static const u8 *first_entry(const struct tr_block *t)
+{
+	const u8 *p = t->body;
+
+	if (t->native < p)
+		p = t->native;
+	if (t->saved < p)
+		p = t->saved;
+	return t->kick < p ? t->kick : p;
+}
+
 static void show_block(const struct soft_block *b, u64 rip)
 {
 	const struct tr_block *t = b->tr;
@@ -45,7 +57,7 @@ static void show_block(const struct soft_block *b, u64 rip)
 	unsigned k;
 
 	host_trace(TRACE_TRANSLATIONS, "B %llx %llx %x %x\n", rip, b->gpa, b->mode, t->nr);
-	show_code('E', t->kick, t->body + t->offset[0]);
+	show_code('E', first_entry(t), t->body);
 	for (k = 0; k < t->nr; k++) {
 		const struct x86_insn *i = &b->insn[k];
 
@@ -53,18 +65,25 @@ static void show_block(const struct soft_block *b, u64 rip)
 		show_code('H', t->body + t->offset[k], t->body + t->offset[k + 1]);
 		rip += i->len;
 	}
-	show_code('S', t->body + t->offset[t->nr], t->end);
+	show_code('S', t->cold, t->cold_end);
+}
+
+static void perf_name(const u8 *from, const u8 *to, u64 rip)
+{
+	host_trace(TRACE_PERF_MAP, "%llx %llx guest:%llx\n", address(from), (u64)(to - from), rip);
 }
 
 void tr_trace_block(struct soft_vcpu *sv, const struct soft_block *b)
 {
 	const struct tr_block *t = b->tr;
-	u64 rip = sv->vcpu->state.rip;
+	u64 rip = (sv->vcpu->state.rip & X86_PAGE_MASK) | (b->gpa & ~X86_PAGE_MASK);
 
 	if (sv->tr.traces & BIT(TRACE_TRANSLATIONS))
 		show_block(b, rip);
-	if (sv->tr.traces & BIT(TRACE_PERF_MAP))
-		host_trace(TRACE_PERF_MAP, "%llx %llx guest:%llx\n", address(t->kick), (u64)(t->end - t->kick), rip);
+	if (sv->tr.traces & BIT(TRACE_PERF_MAP)) {
+		perf_name(first_entry(t), t->end, rip);
+		perf_name(t->cold, t->cold_end, rip);
+	}
 }
 
 void tr_trace_stubs(struct soft_vcpu *sv)

@@ -130,12 +130,13 @@ struct tr_targets {
 /* The translation of a block: soft_block.tr. All code addresses are executable ones. */
 struct tr_block {
 	struct soft_block *block;
-	const u8 *kick;   /* entry for backward links: native flags, looks at requests */
-	const u8 *saved;  /* entry with flags in GEN_FLAGS */
-	const u8 *native; /* entry with flags in the host's */
-	const u8 *body;   /* the first instruction's code, behind all entries */
-	const u8 *end;
-	u64 live;     /* bit k: the arithmetic flags mean something in front of instruction k */
+	const u8 *kick;            /* entry for backward links: native flags, looks at requests */
+	const u8 *saved;           /* entry with flags in GEN_FLAGS */
+	const u8 *native;          /* entry with flags in the host's */
+	const u8 *body;            /* the first instruction's code, behind all entries */
+	const u8 *end;             /* of what is executed in order; the next block's code may follow */
+	const u8 *cold, *cold_end; /* parts out of line, behind the chain that the block is in (front.c) */
+	u64 live;                  /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
 	bool slots;              /* more than one entry of the hash tables may lead here */
