@@ -110,6 +110,8 @@ struct soft_block {
 	u16 len; /* bytes of guest code */
 	u8 mode;
 	u8 kind;                 /* mode | BLOCK_SMM */
+	bool careful;            /* translated without groups of accesses (group.c): they were lost too often */
+	u8 lost;                 /* how often */
 	bool before_crossing;    /* the instruction behind the block crosses the page's end */
 	u8 heat;                 /* executions by the interpreter */
 	struct soft_block *next; /* same bucket */

@@ -124,13 +124,33 @@ static void check_crossing(struct front *f, struct slow_part *p)
 	p->to_cross = emit_jcc(e, 5, emit_here(e));
 }
 
-static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size, bool write, bool inside)
+/* The look-up itself: the operand is at [ea + r12]. */
+static struct emit_mem look_up(struct front *f, struct slow_part *p, bool write)
 {
 	struct emit *e = &f->e;
 	struct emit_mem table = { .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 };
+
+	p->retry = emit_here(e);
+	/* sarx r12, ea, r15 */
+	emit8(e, 0xc4);
+	emit8(e, (u8)(p->ea & 8 ? 0x42 : 0x62));
+	emit8(e, 0x82);
+	emit8(e, 0xf7);
+	emit8(e, (u8)(0xe0 | (p->ea & 7)));
+	if (write)
+		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
+	emit_load(e, X86_R12, table);
+	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
+	p->to_miss = emit_jcc(e, 4, emit_here(e));
+	return (struct emit_mem){ .base = p->ea, .index = X86_R12 };
+}
+
+static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size, bool write, bool inside)
+{
 	struct slow_part *p = &f->slow[f->nr_slow++];
 
 	tr_free_flags(f);
+	f->held = 0;
 	*p = (struct slow_part){ .ea = (u8)ea, .size = (u8)size, .aligned_only = f->i->flags & INSN_ALIGNED };
 	/* The offset could pass the limit of 4 GiB without crossing a page. Bases are aligned (tr_context_ok). */
 	p->aligned_only |= f->m32 && f->i->seg >= SEG_FS;
@@ -138,19 +158,25 @@ static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size,
 	f->sv->tr.site[p->site].write = write;
 	if (size > 1 && !inside)
 		check_crossing(f, p);
-	p->retry = emit_here(e);
-	/* sarx r12, ea, r15 */
-	emit8(e, 0xc4);
-	emit8(e, (u8)(ea & 8 ? 0x42 : 0x62));
-	emit8(e, 0x82);
-	emit8(e, 0xf7);
-	emit8(e, (u8)(0xe0 | (ea & 7)));
-	if (write)
-		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
-	emit_load(e, X86_R12, table);
-	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
-	p->to_miss = emit_jcc(e, 4, emit_here(e));
-	return (struct emit_mem){ .base = (u8)ea, .index = X86_R12 };
+	return look_up(f, p, write);
+}
+
+struct emit_mem tr_access_span(struct front *f, unsigned ea, unsigned span, bool write)
+{
+	struct emit *e = &f->e;
+	struct slow_part *p = &f->slow[f->nr_slow++];
+
+	*p = (struct slow_part){ .ea = (u8)ea, .group = true, .site = tr_new_site(f, SITE_INSN) };
+	f->sv->tr.site[p->site].write = write;
+	f->sv->tr.site[p->site].group = true;
+	if (span) {
+		/* The offset in the page, at the top of 32 bits. */
+		emit_rr(e, false, 0x89, ea, X86_R12);
+		emit_shift(e, false, SHIFT_SHL, X86_R12, 20);
+		emit_alu_imm(e, ALU_CMP, X86_R12, (X86_PAGE_SIZE - span) << 20);
+		p->to_cross = emit_jcc(e, 7, emit_here(e));
+	}
+	return look_up(f, p, write);
 }
 
 struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool write)
@@ -173,7 +199,10 @@ struct emit_mem tr_access(struct front *f, unsigned size, bool write)
 {
 	const struct x86_insn *i = f->i;
 	unsigned ea = X86_R13;
+	struct emit_mem m;
 
+	if (tr_group_access(f, OPERAND, &m))
+		return m;
 	tr_free_flags(f);
 	if (!plain_register(f, &ea)) {
 		tr_address(f, X86_R13);
@@ -195,7 +224,7 @@ static void cross_part(struct front *f, const struct slow_part *p)
 	struct emit *e = &f->e;
 
 	emit_patch(e, p->to_cross, emit_here(e));
-	if (!p->aligned_only && !p->page_checked) {
+	if (!p->aligned_only && !p->page_checked && !p->group) {
 		compare_with_end(e, p->ea, p->size);
 		emit_jcc(e, 6, p->retry);
 	}

@@ -208,11 +208,34 @@ static void move_rsp(struct front *f, s32 delta)
 
 #define AT_R13 ((struct emit_mem){ .base = X86_R13, .index = NOREG })
 
+/* The slot that a push writes, and in *scratch the register of r12 and r13 that is free then. */
+static struct emit_mem pushed_slot(struct front *f, u8 *scratch)
+{
+	struct emit_mem m;
+
+	*scratch = X86_R13;
+	if (tr_group_access(f, STACK, &m))
+		return m;
+	push_room(f);
+	*scratch = X86_R12;
+	return AT_R13;
+}
+
+/* The slot that the stack pointer, or another one in that host register, points to. */
+static struct emit_mem top_slot(struct front *f, unsigned host)
+{
+	struct emit_mem m;
+
+	return tr_group_access(f, STACK, &m) ? m : tr_access_at(f, host, f->word, false);
+}
+
 void tr_push_cell(struct front *f, enum gen_cell cell)
 {
-	push_room(f);
-	emit_load(&f->e, X86_R12, GS_MEM(GEN(cell)));
-	store_word(f, X86_R12, AT_R13);
+	u8 scratch;
+	struct emit_mem m = pushed_slot(f, &scratch);
+
+	emit_load(&f->e, scratch, GS_MEM(GEN(cell)));
+	store_word(f, scratch, m);
 	move_rsp(f, -f->word);
 }
 
@@ -221,31 +244,32 @@ static bool push(struct front *f)
 	const struct x86_insn *i = f->i;
 	const struct x86_operand *o = &i->opnd[0];
 	struct emit *e = &f->e;
+	struct emit_mem m;
+	u8 scratch, r;
 
 	if (i->opsize != f->word)
 		return false;
 	if (o->kind == OPND_MEM) {
-		struct emit_mem m = tr_access(f, f->word, false);
-
-		load_word(f, X86_R12, m);
-		emit_store(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
+		m = tr_access(f, f->word, false);
+		load_word(f, X86_R13, m);
+		emit_store(e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
 		tr_push_cell(f, GEN_TARGET);
 		return true;
-	} else if (o->kind == OPND_IMM) {
-		push_room(f);
-		emit_rm(e, !f->m32, 0xc7, 0, AT_R13);
+	}
+	m = pushed_slot(f, &scratch);
+	if (o->kind == OPND_IMM) {
+		emit_rm(e, !f->m32, 0xc7, 0, m);
 		emit32(e, (u32)i->imm);
 	} else {
-		u8 r = tr_host_reg(o->reg);
-
-		push_room(f);
+		r = tr_host_reg(o->reg);
 		if (r == NOREG) {
-			emit_load(e, X86_R12, GS_MEM(GPR(o->reg)));
-			r = X86_R12;
+			emit_load(e, scratch, GS_MEM(GPR(o->reg)));
+			r = scratch;
 		}
-		store_word(f, r, AT_R13);
+		store_word(f, r, m);
 	}
 	move_rsp(f, -f->word);
+	f->keeps = true;
 	return true;
 }
 
@@ -259,28 +283,27 @@ static bool pop(struct front *f)
 	if (i->opsize != f->word || o->kind != OPND_GPR)
 		return false;
 	r = tr_host_reg(o->reg);
-	m = tr_access_at(f, X86_R14, f->word, false);
+	m = top_slot(f, X86_R14);
 	if (r == NOREG) {
-		emit_load(&f->e, X86_R12, m);
-		emit_store(&f->e, X86_R12, GS_MEM(GPR(o->reg)));
+		emit_load(&f->e, X86_R13, m);
+		emit_store(&f->e, X86_R13, GS_MEM(GPR(o->reg)));
 	} else {
 		load_word(f, r, m);
 	}
 	if (o->reg != X86_RSP)
 		move_rsp(f, f->word);
+	f->keeps = true;
 	return true;
 }
 
 static bool leave(struct front *f)
 {
-	struct emit_mem m;
-
 	if (f->i->opsize != f->word)
 		return false;
-	m = tr_access_at(f, X86_RBP, f->word, false);
-	load_word(f, X86_R12, m);
+	load_word(f, X86_R13, top_slot(f, X86_RBP));
 	lea_word(f, X86_R14, X86_RBP, f->word);
-	emit_mov_rr(&f->e, X86_RBP, X86_R12);
+	emit_mov_rr(&f->e, X86_RBP, X86_R13);
+	f->keeps = true;
 	return true;
 }
 
@@ -309,6 +332,8 @@ static bool call(struct front *f)
 {
 	const struct x86_insn *i = f->i;
 	bool relative = i->opnd[0].kind == OPND_REL;
+	struct emit_mem m;
+	u8 scratch;
 
 	if (i->opsize != f->word)
 		return false;
@@ -316,9 +341,9 @@ static bool call(struct front *f)
 		indirect_target(f);
 		emit_store(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
 	}
-	push_room(f);
-	tr_linear(f, X86_R12, f->offset + i->len);
-	store_word(f, X86_R12, AT_R13);
+	m = pushed_slot(f, &scratch);
+	tr_linear(f, scratch, f->offset + i->len);
+	store_word(f, scratch, m);
 	move_rsp(f, -f->word);
 	if (relative) {
 		finally_go_to(f, relative_target(f));
@@ -345,13 +370,9 @@ static bool jump(struct front *f)
 
 static bool ret(struct front *f)
 {
-	struct emit_mem m;
-
 	if (f->i->opsize != f->word)
 		return false;
-	tr_saved_flags(f);
-	m = tr_access_at(f, X86_R14, f->word, false);
-	load_word(f, X86_R13, m);
+	load_word(f, X86_R13, top_slot(f, X86_R14));
 	move_rsp(f, f->word + (s32)(f->i->nr_operands ? (u16)f->i->imm : 0));
 	look_up(f, true);
 	return true;

@@ -226,8 +226,10 @@ void tr_emit_restore(struct emit *e)
 
 void tr_saved_flags(struct front *f)
 {
-	if (f->flags == FLAGS_NATIVE)
+	if (f->flags == FLAGS_NATIVE) {
 		tr_emit_save(&f->e);
+		f->held = 0; /* r12 was used */
+	}
 	f->flags = FLAGS_SAVED;
 	f->tr->saved_in |= 1u << f->k; /* and nothing that faults comes before */
 }

@@ -318,8 +318,15 @@ static bool use_cell(struct copy *c, struct x86_insn *i, struct emit_operands *o
 /* The x87 instruction pointer that FNSTENV and FXSAVE show. */
 static void note_fpu_ip(struct front *f)
 {
-	tr_linear(f, X86_R12, f->offset);
-	emit_store(&f->e, X86_R12, GS_MEM(offsetof(struct x86_state, fpu_ip)));
+	tr_linear(f, X86_R13, f->offset);
+	emit_store(&f->e, X86_R13, GS_MEM(offsetof(struct x86_state, fpu_ip)));
+}
+
+bool tr_copyable(struct front *f)
+{
+	struct copy c;
+
+	return can_copy(f, &c);
 }
 
 static bool copy_insn(struct front *f)
@@ -335,17 +342,23 @@ static bool copy_insn(struct front *f)
 	if (c.mem) {
 		o.mem = true;
 		o.m = tr_access(f, c.mem->size, c.mem->access & OPACC_W);
-		if (c.displaced) {
-			emit_lea(&f->e, X86_R13, o.m);
-			o.m = (struct emit_mem){ .base = X86_R13, .index = NOREG };
+		if (o.m.index == NOREG) {
+			place_displaced(f, &c, X86_R13, X86_R13);
+			f->keeps = true;
+		} else {
+			if (c.displaced) {
+				emit_lea(&f->e, X86_R13, o.m);
+				o.m = (struct emit_mem){ .base = X86_R13, .index = NOREG };
+			}
+			place_displaced(f, &c, X86_R12, X86_R12);
 		}
-		place_displaced(f, &c, X86_R12, X86_R12);
 	} else {
 		if (c.displaced) {
 			in_cell = *i;
 			i = use_cell(&c, &in_cell, &o) ? &in_cell : f->i;
 		}
-		place_displaced(f, &c, X86_R12, X86_R13);
+		place_displaced(f, &c, X86_R13, X86_R12);
+		f->keeps = c.displaced < 2;
 	}
 	if (effect & FE_READ || (effect & FE_PARTIAL && f->live >> (f->k + 1) & 1))
 		tr_native_flags(f);
@@ -370,14 +383,18 @@ static bool lea(struct front *f)
 
 	if (i->opsize < 4)
 		return false;
-	tr_address(f, X86_R13);
-	if (dst == NOREG) {
-		if (i->opsize == 4)
-			emit_rr(&f->e, false, 0x89, X86_R13, X86_R13);
-		emit_store(&f->e, X86_R13, GS_MEM(GPR(i->opnd[0].reg)));
+	if (dst != NOREG && i->opsize >= i->adsize) {
+		tr_address(f, dst);
 	} else {
-		emit_rr(&f->e, i->opsize == 8, 0x89, X86_R13, dst);
+		tr_address(f, X86_R13);
+		if (dst == NOREG && i->opsize == 4)
+			emit_rr(&f->e, false, 0x89, X86_R13, X86_R13);
+		if (dst == NOREG)
+			emit_store(&f->e, X86_R13, GS_MEM(GPR(i->opnd[0].reg)));
+		else
+			emit_rr(&f->e, i->opsize == 8, 0x89, X86_R13, dst);
 	}
+	f->keeps = tr_host_reg(i->index) != NOREG || i->index == X86_REG_NONE;
 	return true;
 }
 
@@ -410,7 +427,7 @@ static void translate_insn(struct front *f)
 			return;
 		break;
 	case X86_OP_NOP:
-	case X86_OP_PREFETCH: return;
+	case X86_OP_PREFETCH: f->keeps = true; return;
 	case X86_OP_LEA:
 		if (lea(f))
 			return;
@@ -526,6 +543,7 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	*t = (struct tr_block){ .block = b };
 	tr_liveness(f);
 	t->live = f->live;
+	tr_make_groups(f);
 	tr->meta_used += meta;
 	tr->order[tr->nr_blocks++] = t;
 	b->tr = t;
@@ -545,7 +563,11 @@ static void emit_block(struct front *f)
 		t->offset[f->k] = (u32)(emit_here(&f->e) - t->body);
 		if (f->flags == FLAGS_SAVED)
 			t->saved_in |= 1u << f->k;
+		tr_look_up_groups(f);
+		f->keeps = false;
 		translate_insn(f);
+		if (!f->keeps)
+			f->held = 0;
 		if (f->k + 1 == b->nr && !f->ended)
 			tr_fall_through(f);
 		f->offset += f->i->len;

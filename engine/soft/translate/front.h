@@ -4,6 +4,7 @@
  *
  *	flags.c		which guest flags live where, and which are dead
  *	access.c	memory operands: address, checks, look-up, out-of-line parts
+ *	group.c		accesses that share a look-up
  *	branch.c	calls, returns, jumps, the ends of blocks
  *	string.c	REP MOVS, REP STOS
  *	system.c	system instructions that kernels run all the time
@@ -27,6 +28,7 @@ struct slow_part {
 	u8 size;
 	bool aligned_only; /* unaligned is #GP: the interpreter raises it */
 	bool page_checked; /* what comes by to_cross does cross */
+	bool group;        /* what comes by to_cross crosses: a group of accesses */
 };
 
 /* A place where the instruction's routine may take over, out of line; control comes back behind the instruction. */
@@ -45,6 +47,36 @@ struct exit_part {
 	bool saved; /* flags there */
 };
 
+/* --- group.c ------------------------------------------------------------------------------------------------ */
+
+/* What a register holds: a root, which is some value unknown now, plus a constant. */
+struct tracked {
+	u16 root;
+	s32 adjust;
+};
+enum { TRACK_PAGE = 16, TRACKED }; /* behind the registers: the linear address of the code page */
+
+/* An instruction has at most two accesses: its memory operand, and the stack's top. */
+enum access_slot { OPERAND, STACK, SLOTS };
+struct member {
+	u8 group; /* number + 1; 0: none */
+	s32 from; /* from the root */
+};
+
+#define NO_CELL 0xff
+#define NO_ROOT 0xffff
+struct group {
+	u16 root, index_root; /* index_root: of an index register times 1 << scale, or NO_ROOT */
+	u8 scale;
+	bool page, write, use; /* page: off the code page, all in one page */
+	s32 lo, hi;            /* from the root(s): the bytes that are accessed */
+	u8 nr, writes;         /* accesses */
+	u8 first, last, at;    /* instructions: of the first and last access, and of the look-up */
+	u8 reg, index;         /* at the look-up: guest registers that are the roots but for constants, */
+	s32 adjust;            /* which make this together */
+	u8 cell;               /* GEN_HOST + cell, or NO_CELL: the address is in r12 only */
+};
+
 struct front {
 	struct emit e;
 	struct soft_vcpu *sv;
@@ -56,6 +88,10 @@ struct front {
 	bool m32;                 /* 32-bit code, else 64-bit */
 	u8 word;                  /* bytes of addresses and stack slots: 4 or 8 */
 	enum flags_at flags;
+	u8 held;    /* the group whose host address is in r12, + 1, or 0 */
+	bool keeps; /* the instruction at hand has left r12 to held */
+	u8 nr_groups;
+	u16 next_root;
 	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
 	unsigned nr_slow, nr_aside, nr_exits;
 	u8 *indirect[2]; /* branches to the way out of an indirect branch, which ends the block, or NULL */
@@ -67,6 +103,9 @@ struct front {
 	struct slow_part slow[3 * BLOCK_MAX_INSNS];
 	struct aside aside[4 * BLOCK_MAX_INSNS];
 	struct exit_part exit[8];
+	struct group group[BLOCK_MAX_INSNS];
+	struct member member[BLOCK_MAX_INSNS][SLOTS];
+	struct tracked track[BLOCK_MAX_INSNS + 1][TRACKED]; /* in front of each instruction */
 };
 
 /* --- flags.c ------------------------------------------------------------------------------------------------ */
@@ -105,9 +144,23 @@ void tr_address(struct front *f, unsigned dst);
  */
 struct emit_mem tr_access(struct front *f, unsigned size, bool write);
 struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool write);
+/*
+ * Likewise for the bytes from the address in ea on, span of them, of a group (group.c); span 0: they are known to lie in one
+ * page.
+ */
+struct emit_mem tr_access_span(struct front *f, unsigned ea, unsigned span, bool write);
 void tr_emit_slow_parts(struct front *f);
 
 u32 tr_new_site(struct front *f, enum tr_site_kind kind);
+
+/* --- group.c ---------------------------------------------------------------------------------------------------- */
+
+/* Find the groups of the block. Needs f->live. */
+void tr_make_groups(struct front *f);
+/* The look-ups that stand in front of the instruction at hand. */
+void tr_look_up_groups(struct front *f);
+/* The access, if it is a group's: at *m, which is r12 and a constant. Keeps flags and r13. */
+bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m);
 
 /* --- branch.c --------------------------------------------------------------------------------------------------- */
 
@@ -145,6 +198,8 @@ bool tr_string(struct front *f);
 
 /* --- front.c ------------------------------------------------------------------------------------------------------ */
 
+/* Will the instruction at hand be copied, with operands redirected? */
+bool tr_copyable(struct front *f);
 /* Let the interpreter's routine execute the instruction, in line. */
 void tr_helper(struct front *f);
 

@@ -456,6 +456,36 @@ static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
 	return next_code(sv);
 }
 
+static void jump_there(struct tr_state *tr, const u8 *from, const u8 *to)
+{
+	u8 *at = tr->code.rw + (from - tr->code.rx);
+
+	*at = 0xe9;
+	*(x86_mem32 *)(at + 1) = (u32)(to - from - 5);
+}
+
+#define LOST_MAX 4
+
+/*
+ * A group of accesses has been lost (group.c). When that is no exception, the block is translated without groups; what is
+ * linked to the old code comes to the new one by jumps at its entries.
+ */
+static void note_lost_group(struct soft_vcpu *sv, struct soft_block *b)
+{
+	struct tr_block *old = b->tr;
+
+	if (b->careful || !old || ++b->lost < LOST_MAX)
+		return;
+	b->careful = true;
+	tr_forget_block(sv, old);
+	b->tr = NULL;
+	if (!tr_translate(sv, b))
+		return;
+	jump_there(&sv->tr, old->native, b->tr->native);
+	jump_there(&sv->tr, old->saved, b->tr->saved);
+	jump_there(&sv->tr, old->kick, b->tr->kick);
+}
+
 /* Generated code left at a site. */
 static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result *r)
 {
@@ -472,6 +502,8 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 		s->rip = insn_rip(s, site);
 		if (!agreed(sv, site->block, site->insn, RFLAGS_ARITH, r))
 			return NULL;
+		if (site->group)
+			note_lost_group(sv, site->block);
 		*r = interpret(sv, &site->block->insn[site->insn]);
 		return *r == X86_OK ? go_on(sv) : NULL;
 	}

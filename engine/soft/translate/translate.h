@@ -79,8 +79,11 @@ enum gen_cell {
 	GEN_CLAC_TABLE,
 	GEN_CLAC_DELTA,
 	GEN_CLAC_INDEX,
-	GEN_CELLS
+	GEN_HOST, /* host addresses of groups of accesses (group.c) */
+	GEN_CELLS = GEN_HOST + 4
 };
+
+#define GEN_HOSTS (GEN_CELLS - GEN_HOST)
 
 /* --- flat tables (flat.c) --------------------------------------------------------------------------------- */
 
@@ -160,6 +163,7 @@ struct tr_site {
 	u8 kind;
 	bool flags_saved; /* the guest's flags are in GEN_FLAGS here */
 	bool write;       /* SITE_INSN of an access */
+	bool group;       /* likewise: of a group of accesses, which may be lost (group.c) */
 	bool backward;    /* SITE_LINK: the way must pass a look at requests */
 };
 

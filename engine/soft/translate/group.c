@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Accesses that share one look-up: runs of pushes and pops, fields off one register, variables of one page.
+ *
+ * Before a block is translated its registers are followed as sums of a root (some value that a register had) and a constant.
+ * Accesses off one root that lie close together form a group. At one place, no later than the first of them and if possible
+ * where the flags are dead, one check shows that all lie in one page, one look-up finds the page, and the host address of the
+ * group's lowest byte goes into r12 and a cell: every access is [r12 + constant] then, without a word to the flags.
+ *
+ * That is a bet on the block as it mostly runs. Where the group does cross a page, or its page cannot be had (a fault, MMIO,
+ * code), the interpreter executes the instruction at that place, and execution goes on behind it; a block that loses often is
+ * translated again without groups (soft_block.careful). A group that also writes is looked up for writing from the start, so
+ * dirty bits (the guest's and the log's) may be set a few instructions, but never a block, before the store.
+ */
+#include "front.h"
+
+#define SPAN_MAX 256
+#define ADJUST_MAX (1 << 20)
+
+/* --- what registers are ------------------------------------------------------------------------------------------ */
+
+static void new_root(struct front *f, struct tracked *regs, unsigned reg)
+{
+	regs[reg] = (struct tracked){ .root = f->next_root++ };
+}
+
+static void forget_all(struct front *f, struct tracked *regs)
+{
+	unsigned r;
+
+	for (r = 0; r <= TRACK_PAGE; r++)
+		new_root(f, regs, r);
+}
+
+static void becomes(struct front *f, struct tracked *regs, unsigned reg, struct tracked value, s64 plus)
+{
+	s64 adjust = value.adjust + plus;
+
+	if (adjust > ADJUST_MAX || adjust < -ADJUST_MAX)
+		new_root(f, regs, reg);
+	else
+		regs[reg] = (struct tracked){ .root = value.root, .adjust = (s32)adjust };
+}
+
+/* Registers that are written without being operands; and, of instructions that are not known here, all that could be. */
+static void forget_implicit(struct front *f, struct tracked *regs)
+{
+	const struct x86_insn *i = f->i;
+
+	switch (i->op) {
+	case X86_OP_MUL:
+	case X86_OP_IMUL1:
+	case X86_OP_DIV:
+	case X86_OP_IDIV:
+	case X86_OP_CWD:
+	case X86_OP_CBW:
+	case X86_OP_LAHF:
+	case X86_OP_CMPXCHG:
+	case X86_OP_CMPXCHG8B:
+	case X86_OP_CMPXCHG16B: break;
+	default:
+		if (!(i->flags & INSN_NATIVE))
+			return;
+	}
+	new_root(f, regs, X86_RAX);
+	new_root(f, regs, X86_RCX);
+	new_root(f, regs, X86_RDX);
+}
+
+static void forget_written(struct front *f, struct tracked *regs)
+{
+	const struct x86_insn *i = f->i;
+	unsigned n;
+
+	for (n = 0; n < i->nr_operands; n++) {
+		const struct x86_operand *o = &i->opnd[n];
+
+		if (o->kind == OPND_GPR && o->access & OPACC_W)
+			new_root(f, regs, o->reg < 16 ? o->reg : o->reg - 16u);
+	}
+	forget_implicit(f, regs);
+}
+
+/* LEA of a constant distance. */
+static bool track_lea(struct front *f, struct tracked *regs)
+{
+	const struct x86_insn *i = f->i;
+
+	if (i->opsize != f->word || i->adsize != f->word || i->index != X86_REG_NONE)
+		return false;
+	if (i->base == X86_REG_RIP)
+		becomes(f, regs, i->opnd[0].reg, regs[TRACK_PAGE], (s64)f->offset + i->len + i->disp);
+	else if (i->base < 16)
+		becomes(f, regs, i->opnd[0].reg, regs[i->base], i->disp);
+	else
+		return false;
+	return true;
+}
+
+/* Moves and sums whose result is still so far from a root. False: not one of them. */
+static bool track_sum(struct front *f, struct tracked *regs)
+{
+	const struct x86_insn *i = f->i;
+	const struct x86_operand *dst = &i->opnd[0], *src = &i->opnd[1];
+
+	if (i->op == X86_OP_LEA)
+		return track_lea(f, regs);
+	if (!i->nr_operands || dst->kind != OPND_GPR || i->opsize != f->word || dst->size != f->word)
+		return false;
+	switch (i->op) {
+	case X86_OP_MOV:
+		if (src->kind != OPND_GPR)
+			return false;
+		becomes(f, regs, dst->reg, regs[src->reg], 0);
+		return true;
+	case X86_OP_ADD:
+	case X86_OP_SUB:
+		if (src->kind != OPND_IMM)
+			return false;
+		becomes(f, regs, dst->reg, regs[dst->reg], i->op == X86_OP_ADD ? i->imm : -i->imm);
+		return true;
+	case X86_OP_INC:
+	case X86_OP_DEC: becomes(f, regs, dst->reg, regs[dst->reg], i->op == X86_OP_INC ? 1 : -1); return true;
+	default: return false;
+	}
+}
+
+static bool stack_op(const struct x86_insn *i)
+{
+	return i->op == X86_OP_PUSH || i->op == X86_OP_POP || i->op == X86_OP_LEAVE || i->op == X86_OP_CALL_NEAR ||
+	       i->op == X86_OP_RET_NEAR;
+}
+
+static void track_stack_op(struct front *f, struct tracked *regs)
+{
+	const struct x86_insn *i = f->i;
+
+	switch (i->op) {
+	case X86_OP_PUSH: becomes(f, regs, X86_RSP, regs[X86_RSP], -f->word); break;
+	case X86_OP_POP:
+		becomes(f, regs, X86_RSP, regs[X86_RSP], f->word);
+		if (i->opnd[0].kind == OPND_GPR)
+			new_root(f, regs, i->opnd[0].reg);
+		break;
+	case X86_OP_LEAVE:
+		becomes(f, regs, X86_RSP, regs[X86_RBP], f->word);
+		new_root(f, regs, X86_RBP);
+		break;
+	default: break; /* the block ends */
+	}
+}
+
+/* Is the instruction translated in line, by a way that changes no mapping and no other register than its operands say? */
+static bool understood(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+
+	if (stack_op(i))
+		return i->opsize == f->word;
+	switch (i->op) {
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH:
+	case X86_OP_JMP_NEAR:
+	case X86_OP_JCC: return true;
+	case X86_OP_LEA: return i->opsize >= 4;
+	default: return tr_copyable(f);
+	}
+}
+
+static void track(struct front *f, struct tracked *regs)
+{
+	if (!understood(f))
+		forget_all(f, regs);
+	else if (stack_op(f->i))
+		track_stack_op(f, regs);
+	else if (!track_sum(f, regs))
+		forget_written(f, regs);
+}
+
+/* --- groups ---------------------------------------------------------------------------------------------------------- */
+
+static bool same_base(const struct group *a, const struct group *b)
+{
+	return a->root == b->root && a->index_root == b->index_root && a->scale == b->scale;
+}
+
+/* The group that an access of size bytes, from on off such a base, can join, or a new one, or NULL. */
+static struct group *group_for(struct front *f, const struct group *base, s32 from, unsigned size)
+{
+	bool page = base->page;
+	struct group *g;
+	unsigned n;
+
+	for (n = f->nr_groups; n-- > 0;) {
+		s32 lo, hi;
+
+		g = &f->group[n];
+		lo = from < g->lo ? from : g->lo;
+		hi = from + (s32)size > g->hi ? from + (s32)size : g->hi;
+		if (same_base(g, base) && (page ? lo >> 12 == (hi - 1) >> 12 : hi - lo <= SPAN_MAX))
+			return g;
+	}
+	if (f->nr_groups == ARRAY_SIZE(f->group) || (page && from >> 12 != (from + (s32)size - 1) >> 12))
+		return NULL;
+	g = &f->group[f->nr_groups++];
+	*g = *base;
+	g->lo = g->hi = from;
+	g->first = (u8)f->k;
+	g->cell = NO_CELL;
+	return g;
+}
+
+static void join(struct front *f, enum access_slot slot, const struct group *base, s64 from, unsigned size, bool write)
+{
+	struct group *g;
+
+	if (from > ADJUST_MAX || from < -ADJUST_MAX)
+		return;
+	g = group_for(f, base, (s32)from, size);
+	if (!g)
+		return;
+	g->lo = (s32)from < g->lo ? (s32)from : g->lo;
+	g->hi = (s32)from + (s32)size > g->hi ? (s32)from + (s32)size : g->hi;
+	g->write |= write;
+	g->writes += write;
+	g->nr++;
+	g->last = (u8)f->k;
+	f->member[f->k][slot] = (struct member){ .group = (u8)(g - f->group + 1), .from = (s32)from };
+}
+
+static void join_registers(struct front *f, const struct tracked *regs, const struct x86_operand *o)
+{
+	const struct x86_insn *i = f->i;
+	struct group base = { .root = regs[i->base].root, .index_root = NO_ROOT };
+	s64 from = regs[i->base].adjust + i->disp;
+
+	base.page = i->index == X86_REG_NONE && base.root == regs[TRACK_PAGE].root;
+	if (i->index < 16) {
+		base.index_root = regs[i->index].root;
+		base.scale = i->scale;
+		from += (s64)regs[i->index].adjust << i->scale;
+	}
+	join(f, OPERAND, &base, from, o->size, o->access & OPACC_W);
+}
+
+static void join_operand(struct front *f, const struct tracked *regs)
+{
+	const struct x86_insn *i = f->i;
+	const struct x86_operand *o = NULL;
+	unsigned n;
+
+	for (n = 0; n < i->nr_operands; n++)
+		if (i->opnd[n].kind == OPND_MEM)
+			o = &i->opnd[n];
+	if (!o || !o->size || o->size > 64 || i->op == X86_OP_LEA || i->op == X86_OP_NOP || i->op == X86_OP_PREFETCH ||
+	    (i->index >= 16 && i->index != X86_REG_NONE) || i->seg >= SEG_FS || i->adsize != f->word)
+		return;
+	if (f->m32 && i->seg == SEG_CS)
+		return;
+	if (i->base == X86_REG_RIP)
+		join(f, OPERAND, &(struct group){ .root = regs[TRACK_PAGE].root, .page = true, .index_root = NO_ROOT },
+		     (s64)f->offset + i->len + i->disp, o->size, o->access & OPACC_W);
+	else if (i->base < 16)
+		join_registers(f, regs, o);
+}
+
+static void join_stack(struct front *f, const struct tracked *regs)
+{
+	unsigned reg = f->i->op == X86_OP_LEAVE ? X86_RBP : X86_RSP;
+	struct group base = { .root = regs[reg].root, .index_root = NO_ROOT };
+	s64 from = regs[reg].adjust;
+
+	if (!stack_op(f->i))
+		return;
+	if (f->i->op == X86_OP_PUSH || f->i->op == X86_OP_CALL_NEAR)
+		join(f, STACK, &base, from - f->word, f->word, true);
+	else if (f->i->op != X86_OP_POP || f->i->opnd[0].kind == OPND_GPR)
+		join(f, STACK, &base, from, f->word, false);
+}
+
+/* A register that is the root plus something in front of instruction k, best one that the host has in a register. */
+static bool find_root(struct front *f, u16 root, unsigned k, u8 *reg)
+{
+	const struct tracked *regs = f->track[k];
+	unsigned r;
+	bool found = false;
+
+	for (r = 0; r < 16; r++) {
+		if (regs[r].root != root || (found && tr_host_reg(r) == NOREG))
+			continue;
+		*reg = (u8)r;
+		found = true;
+		if (tr_host_reg(r) != NOREG)
+			break;
+	}
+	return found;
+}
+
+static bool find_registers(struct front *f, struct group *g, unsigned k)
+{
+	const struct tracked *regs = f->track[k];
+	u8 reg = X86_REG_NONE, index = X86_REG_NONE;
+
+	if (g->page)
+		return regs[TRACK_PAGE].root == g->root;
+	if (!find_root(f, g->root, k, &reg) || (g->index_root != NO_ROOT && !find_root(f, g->index_root, k, &index)))
+		return false;
+	g->reg = reg;
+	g->index = index;
+	g->adjust = regs[reg].adjust;
+	if (index != X86_REG_NONE)
+		g->adjust += (s32)((u32)regs[index].adjust << g->scale);
+	return true;
+}
+
+/* Where to look up: at the first access, or before it where no flags have to be saved. */
+static bool place(struct front *f, struct group *g)
+{
+	unsigned k = g->first;
+
+	g->at = g->first;
+	while (f->live >> k & 1 && k > 0 && find_registers(f, g, k - 1))
+		k--;
+	if (!(f->live >> k & 1))
+		g->at = (u8)k;
+	return find_registers(f, g, g->at);
+}
+
+/* Does the block end by a look-up of code, for which flags are saved whatever is done here? */
+static bool saves_at_end(const struct front *f)
+{
+	const struct x86_insn *last = &f->b->insn[f->b->nr - 1];
+
+	return last->op == X86_OP_RET_NEAR ||
+	       ((last->op == X86_OP_CALL_NEAR || last->op == X86_OP_JMP_NEAR) && last->opnd[0].kind != OPND_REL);
+}
+
+/* Is one look-up with its check of the whole cheaper than one for each? */
+static bool pays(const struct front *f, const struct group *g)
+{
+	if (g->at != g->first && !saves_at_end(f))
+		return true;
+	if (g->page)
+		return g->nr >= 2;
+	return g->nr >= 3 || (g->nr == 2 && g->writes);
+}
+
+/* Does the instruction leave r12 alone, the accesses of groups apart? */
+static bool keeps_r12(struct front *f, unsigned k)
+{
+	const struct x86_insn *i = &f->b->insn[k];
+	unsigned n, displaced = 0;
+
+	if (i->op == X86_OP_PUSH || i->op == X86_OP_POP)
+		return i->opnd[0].kind != OPND_MEM;
+	if (i->op == X86_OP_LEA)
+		return i->index == X86_REG_NONE || tr_host_reg(i->index) != NOREG;
+	for (n = 0; n < i->nr_operands; n++)
+		displaced += i->opnd[n].kind == OPND_GPR && i->opnd[n].reg < 16 && tr_host_reg(i->opnd[n].reg) == NOREG;
+	return displaced < 2 && (f->member[k][OPERAND].group || !(i->flags & (INSN_LOAD | INSN_STORE)));
+}
+
+/* Groups whose accesses follow each other need no cell; whether r12 is really kept is seen while the code is made. */
+static bool needs_cell(struct front *f, const struct group *g)
+{
+	unsigned k, other;
+
+	for (other = 0; other < f->nr_groups; other++)
+		if (&f->group[other] != g && f->group[other].use && f->group[other].at >= g->at &&
+		    f->group[other].at <= g->last)
+			return true;
+	for (k = g->at; k < g->last; k++) {
+		unsigned n = (unsigned)(g - f->group + 1), operand = f->member[k][OPERAND].group,
+			 stack = f->member[k][STACK].group;
+
+		if (!keeps_r12(f, k) || (operand && operand != n) || (stack && stack != n))
+			return true;
+	}
+	return false;
+}
+
+static bool assign_cell(struct front *f, struct group *g, u8 *busy_until)
+{
+	unsigned c;
+
+	if (!needs_cell(f, g))
+		return true;
+	for (c = 0; c < GEN_HOSTS; c++) {
+		if (busy_until[c] <= g->at) {
+			busy_until[c] = g->last + 1;
+			g->cell = (u8)c;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void choose(struct front *f)
+{
+	u8 busy_until[GEN_HOSTS] = { 0 };
+	unsigned n, k;
+
+	for (k = 0; k < f->b->nr; k++)
+		for (n = 0; n < f->nr_groups; n++)
+			if (f->group[n].nr && f->group[n].first == k)
+				f->group[n].use = place(f, &f->group[n]) && pays(f, &f->group[n]);
+	for (k = 0; k < f->b->nr; k++)
+		for (n = 0; n < f->nr_groups; n++)
+			if (f->group[n].use && f->group[n].at == k)
+				f->group[n].use = assign_cell(f, &f->group[n], busy_until);
+}
+
+void tr_make_groups(struct front *f)
+{
+	unsigned offset = f->offset, k;
+
+	f->nr_groups = 0;
+	f->held = 0;
+	memset(f->member, 0, f->b->nr * sizeof(f->member[0]));
+	if (f->b->careful)
+		return;
+	f->next_root = 0;
+	forget_all(f, f->track[0]);
+	for (k = 0; k < f->b->nr; k++) {
+		f->k = k;
+		f->i = &f->b->insn[k];
+		if (understood(f)) {
+			join_operand(f, f->track[k]);
+			join_stack(f, f->track[k]);
+		}
+		memcpy(f->track[k + 1], f->track[k], sizeof(f->track[k]));
+		track(f, f->track[k + 1]);
+		f->offset += f->i->len;
+	}
+	f->offset = offset;
+	f->k = 0;
+	f->i = f->b->insn;
+	choose(f);
+}
+
+/* --- code ----------------------------------------------------------------------------------------------------------------- */
+
+static u8 in_register(struct front *f, unsigned guest, u8 scratch)
+{
+	u8 reg = tr_host_reg(guest);
+
+	if (reg != NOREG)
+		return reg;
+	emit_load(&f->e, scratch, GS_MEM(GPR(guest)));
+	return scratch;
+}
+
+/* The linear address of the group's lowest byte, in a register. */
+static unsigned lowest(struct front *f, const struct group *g)
+{
+	struct emit_mem m = { .index = NOREG, .scale = g->scale, .disp = g->lo - g->adjust };
+
+	if (g->page) {
+		tr_linear(f, X86_R13, g->lo);
+		return X86_R13;
+	}
+	m.base = in_register(f, g->reg, X86_R13);
+	if (g->index != X86_REG_NONE)
+		m.index = in_register(f, g->index, X86_R12);
+	else if (!m.disp)
+		return m.base;
+	emit_rm(&f->e, !f->m32, 0x8d, X86_R13, m);
+	return X86_R13;
+}
+
+void tr_look_up_groups(struct front *f)
+{
+	unsigned n, ea;
+
+	for (n = 0; n < f->nr_groups; n++) {
+		struct group *g = &f->group[n];
+
+		if (!g->use || g->at != f->k)
+			continue;
+		tr_free_flags(f);
+		ea = lowest(f, g);
+		emit_lea(&f->e, X86_R12, tr_access_span(f, ea, g->page ? 0 : (unsigned)(g->hi - g->lo), g->write));
+		if (g->cell != NO_CELL)
+			emit_store(&f->e, X86_R12, GS_MEM(GEN(GEN_HOST + g->cell)));
+		f->held = (u8)(n + 1);
+	}
+}
+
+bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m)
+{
+	const struct member *member = &f->member[f->k][slot];
+	const struct group *g = &f->group[member->group - 1];
+
+	if (!member->group || !g->use)
+		return false;
+	if (f->held != member->group) {
+		if (g->cell == NO_CELL)
+			return false;
+		emit_load(&f->e, X86_R12, GS_MEM(GEN(GEN_HOST + g->cell)));
+		f->held = member->group;
+	}
+	*m = (struct emit_mem){ .base = X86_R12, .index = NOREG, .disp = member->from - g->lo };
+	return true;
+}
