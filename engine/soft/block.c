@@ -8,7 +8,7 @@ int soft_blocks_init(struct soft_vcpu *sv)
 {
 	sv->arena_size = ARENA_SIZE;
 	sv->arena = host_alloc_pages(sv->arena_size);
-	sv->context = 1;
+	sv->context = sv->global_context = 1;
 	sv->epoch = 1;
 	return sv->arena ? 0 : -ENOMEM;
 }
@@ -24,7 +24,7 @@ void soft_flush_blocks(struct soft_vcpu *sv)
 	memset(sv->page_bucket, 0, sizeof(sv->page_bucket));
 	sv->arena_used = 0;
 	sv->flush_wanted = false;
-	sv->context++;
+	soft_new_context(sv, true);
 	soft_stubs_reset(sv);
 	tr_reset(sv);
 	sv->stat.blocks_flushed++;
@@ -136,6 +136,7 @@ static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 	p->in_smm = sv->vcpu->state.in_smm;
 	p->lines = 0;
 	p->blocks = NULL;
+	p->nr_targets = p->max_targets = 0;
 	p->generation = 0;
 	p->epoch = sv->epoch;
 	p->next = *bucket;
@@ -180,7 +181,29 @@ void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
 				tr_forget_block(sv, b->tr);
 		}
 		p->blocks = NULL;
+		p->nr_targets = 0;
 	}
+}
+
+/* In a list of the page, which moves to twice the room when it is full. */
+void soft_note_target(struct soft_vcpu *sv, struct soft_block *b)
+{
+	struct soft_page *p = b->page;
+	u16 room = p->max_targets ? (u16)(2 * p->max_targets) : 8;
+	struct tr_block **more;
+
+	if (b->tr->noted || b->page2 || b->generation != p->generation)
+		return;
+	if (p->nr_targets == p->max_targets) {
+		more = arena_take(sv, room * sizeof(*more));
+		if (!more)
+			return;
+		memcpy(more, p->target, p->nr_targets * sizeof(*more));
+		p->target = more;
+		p->max_targets = room;
+	}
+	p->target[p->nr_targets++] = b->tr;
+	b->tr->noted = true;
 }
 
 #define BLOCK_ROOM                                                                                                     \
@@ -209,6 +232,7 @@ static struct soft_page *begin_page(struct soft_vcpu *sv, u64 gpa, const u8 *hos
 	if (p->generation != *generation || !p->lines) {
 		p->lines = 0;
 		p->blocks = NULL;
+		p->nr_targets = 0;
 		p->generation = *generation;
 		p->epoch = sv->epoch;
 	}
@@ -351,9 +375,41 @@ static struct soft_block *lookup(struct soft_vcpu *sv, u64 gpa, const u8 *host, 
 	return b;
 }
 
-/* Translate for fetching; fills the exec side of the TLB by the way the data side is filled. */
-static enum x86_result fetch_page(struct x86_state *s, u64 lin, u64 *gpa, const u8 **host)
+/* --- where linear addresses lead ---------------------------------------------------------------------- */
+
+void soft_new_context(struct soft_vcpu *sv, bool all)
 {
+	sv->context++;
+	sv->global_context += all;
+}
+
+/* What decides where a linear address leads: TLB state, mode, user or supervisor. */
+static u64 context_key(const struct soft_vcpu *sv)
+{
+	const struct x86_state *s = &sv->vcpu->state;
+
+	return sv->context << 10 | (u64)block_kind(s) << 2 | (s->cpl == 3);
+}
+
+#define KEY_GLOBAL 2u
+
+/* The same for a global page, which survives a change of CR3. */
+static u64 global_key(const struct soft_vcpu *sv)
+{
+	const struct x86_state *s = &sv->vcpu->state;
+
+	return sv->global_context << 10 | (u64)block_kind(s) << 2 | KEY_GLOBAL | (s->cpl == 3);
+}
+
+static bool key_valid(const struct soft_vcpu *sv, u64 key)
+{
+	return key == (key & KEY_GLOBAL ? global_key(sv) : context_key(sv));
+}
+
+/* The page walk of a fetch; it sets accessed bits. */
+static enum x86_result walk_for_fetch(struct soft_vcpu *sv, u64 lin, struct fetch_entry *e)
+{
+	struct x86_state *s = &sv->vcpu->state;
 	struct x86_translation t;
 	struct x86_ram ram;
 	enum x86_result r;
@@ -365,36 +421,49 @@ static enum x86_result fetch_page(struct x86_state *s, u64 lin, u64 *gpa, const 
 		return r;
 	if (!s->ops->ram(s, t.gpa, false, &ram))
 		return X86_UNHANDLED;
-	tr_note_page(soft_of(s), lin);
-	*gpa = t.gpa;
-	*host = ram.host + (t.gpa & ~X86_PAGE_MASK);
+	tr_note_page(sv, lin);
+	/* Only the upper half's pages are looked for among the global ones when a page is flushed (tr_flush_targets). */
+	*e = (struct fetch_entry){ .lin = lin & X86_PAGE_MASK,
+				   .key = t.global && lin >> 63 ? global_key(sv) : context_key(sv),
+				   .gpa = t.gpa & X86_PAGE_MASK,
+				   .host = ram.host,
+				   .global = t.global };
 	return X86_OK;
 }
 
-/* What decides where a linear address leads: TLB state, mode, user or supervisor. */
-static u64 context_key(const struct soft_vcpu *sv)
+static enum x86_result fetch_entry(struct soft_vcpu *sv, u64 lin, struct fetch_entry **entry)
 {
-	const struct x86_state *s = &sv->vcpu->state;
+	struct fetch_entry *e = &sv->fetch[(lin >> 12 ^ lin >> 24) & ((1 << FETCH_BITS) - 1)];
 
-	return sv->context << 8 | (u64)s->mode << 1 | (s->cpl == 3);
+	*entry = e;
+	if (likely(e->lin == (lin & X86_PAGE_MASK) && key_valid(sv, e->key)))
+		return X86_OK;
+	return walk_for_fetch(sv, lin, e);
+}
+
+struct fetch_entry *soft_fetched(struct soft_vcpu *sv, u64 lin)
+{
+	struct fetch_entry *e;
+
+	return fetch_entry(sv, lin, &e) == X86_OK ? e : NULL;
 }
 
 /* *b: a block that starts at lin, or NULL. It, or a new one, becomes what goes on in the page that is the next one now. */
 static enum x86_result find_crossing(struct soft_vcpu *sv, u64 lin, u64 gpa, const u8 *host, struct soft_block **b)
 {
 	struct x86_state *s = &sv->vcpu->state;
-	u64 lin2 = (lin | ~X86_PAGE_MASK) + 1, gpa2;
-	const u8 *host2;
-	enum x86_result r = fetch_page(s, s->mode == X86_MODE_LONG ? lin2 : (u32)lin2, &gpa2, &host2);
+	u64 lin2 = (lin | ~X86_PAGE_MASK) + 1;
+	struct fetch_entry *e;
+	enum x86_result r = fetch_entry(sv, s->mode == X86_MODE_LONG ? lin2 : (u32)lin2, &e);
 
 	if (r != X86_OK)
 		return r;
-	if (*b && (*b)->page2->host != host2) {
+	if (*b && (*b)->page2->host != e->host) {
 		unlink_block(sv, *b);
 		*b = NULL;
 	}
 	if (!*b)
-		*b = make_crossing(sv, gpa, host, gpa2, host2);
+		*b = make_crossing(sv, gpa, host, e->gpa, e->host);
 	return X86_OK;
 }
 
@@ -402,19 +471,23 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct jump_entry *j = &sv->jump[(lin ^ lin >> JUMP_CACHE_BITS) & ((1 << JUMP_CACHE_BITS) - 1)];
+	struct fetch_entry *e;
 	struct soft_block *b;
 	bool crosses = false;
 	const u8 *host;
-	u64 gpa;
+	u64 gpa, key;
 	enum x86_result r;
 
-	if (likely(j->lin == lin && j->key == context_key(sv) && block_valid(sv, j->block))) {
+	if (likely(j->lin == lin && key_valid(sv, j->key) && block_valid(sv, j->block))) {
 		*out = j->block;
 		return X86_OK;
 	}
-	r = fetch_page(s, lin, &gpa, &host);
+	r = fetch_entry(sv, lin, &e);
 	if (r != X86_OK)
 		return r;
+	gpa = e->gpa | (lin & ~X86_PAGE_MASK);
+	host = e->host + (lin & ~X86_PAGE_MASK);
+	key = e->key;
 	b = lookup(sv, gpa, host, block_kind(s));
 	if (!b)
 		b = make_block(sv, gpa, host, &crosses);
@@ -428,7 +501,7 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 	if (!b)
 		return X86_UNHANDLED;
 	j->lin = lin;
-	j->key = context_key(sv); /* may have been flushed */
+	j->key = b->page2 ? context_key(sv) : key;
 	j->block = b;
 	*out = b;
 	return X86_OK;
@@ -439,8 +512,8 @@ struct soft_block *soft_neighbour(struct soft_vcpu *sv, const struct soft_block 
 	u64 gpa = (b->gpa & X86_PAGE_MASK) + offset;
 	struct soft_block *n;
 
-	for (n = sv->bucket[hash_gpa(gpa, b->mode)]; n; n = n->next)
-		if (n->gpa == gpa && n->mode == b->mode && n->page == b->page && n->generation == b->generation &&
+	for (n = sv->bucket[hash_gpa(gpa, b->kind)]; n; n = n->next)
+		if (n->gpa == gpa && n->kind == b->kind && n->page == b->page && n->generation == b->generation &&
 		    !n->page2)
 			return n;
 	return NULL;

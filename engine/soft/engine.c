@@ -99,7 +99,7 @@ static void soft_tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
 	if (sv->tr.ready && sv->tr.flat_generation != sv->tlb.generation && what == X86_FLUSH_PAGE)
 		what = X86_FLUSH_ALL; /* it was part of a large page */
 	if (tr_flush_targets(sv, what, lin))
-		sv->context++;
+		soft_new_context(sv, what != X86_FLUSH_NONGLOBAL);
 	if (sv->tr.ready)
 		flat_flush(sv, what, lin);
 }
@@ -274,7 +274,7 @@ static void soft_put_state(struct vcpu *v, u32 mask)
 	if (!(mask & (STATE_CR | STATE_SEG)))
 		return;
 	x86_tlb_flush(&sv->tlb);
-	sv->context++;
+	soft_new_context(sv, true);
 	if (!sv->tr.ready)
 		return;
 	flat_flush(sv, X86_FLUSH_ALL, 0);

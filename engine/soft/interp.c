@@ -329,6 +329,7 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 			break;
 		if (unlikely(sv->tr.start))
 			break;
+		soft_end_resume(sv);
 		done = unlikely(must_step(v)) ? step_one(v, exit) : run_one_block(sv, exit);
 	}
 	give_back(sv);

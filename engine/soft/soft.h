@@ -93,7 +93,9 @@ struct soft_page {
 	u32 epoch;                 /* when the copy was last compared */
 	u64 lines;                 /* that are in the copy */
 	struct soft_block *blocks; /* that begin in it, of this generation and perhaps some before */
-	struct soft_page *next;    /* same bucket */
+	struct tr_block **target;  /* of those blocks, the translations that branches look up */
+	u16 nr_targets, max_targets;
+	struct soft_page *next; /* same bucket */
 	u8 copy[X86_PAGE_SIZE];
 };
 
@@ -120,11 +122,24 @@ struct soft_block {
 	struct x86_insn insn[];
 };
 
+/*
+ * Where a linear page leads for fetches, as the last page walk found it; valid while key is the present one (block.c: context_key,
+ * global_key).
+ */
+struct fetch_entry {
+	u64 lin, key;
+	u64 gpa;
+	const u8 *host;
+	u32 filled; /* tr_targets.emptied when the table got what is known of the page */
+	bool global;
+};
+
+#define FETCH_BITS 12
 #define BLOCK_HASH_BITS 17
 #define PAGE_HASH_BITS 12
 #define JUMP_CACHE_BITS 14
 
-/* Where rip leads in the current context; valid while key == soft_vcpu.key. */
+/* Where rip leads in the current context; valid as a fetch_entry is. */
 struct jump_entry {
 	u64 lin;
 	u64 key;
@@ -136,11 +151,13 @@ struct soft_vcpu {
 	struct x86_ops ops;
 	struct x86_tlb tlb;
 
-	u64 context; /* moves when linear addresses may lead elsewhere */
-	u32 epoch;   /* moves when memory may have been changed behind our back */
+	u64 context;        /* moves when linear addresses may lead elsewhere */
+	u64 global_context; /* likewise, for global pages of the kernel's half */
+	u32 epoch;          /* moves when memory may have been changed behind our back */
 
 	bool code_breakpoints; /* an execution breakpoint is enabled */
 
+	struct fetch_entry fetch[1 << FETCH_BITS];
 	struct jump_entry jump[1 << JUMP_CACHE_BITS];
 	struct soft_block *bucket[1 << BLOCK_HASH_BITS];
 	struct soft_page *page_bucket[1 << PAGE_HASH_BITS];
@@ -172,12 +189,28 @@ static inline struct soft_vcpu *soft_of(struct x86_state *s)
 }
 
 /*
+ * RF, which every return from a fault sets, holds back instruction breakpoints until an instruction has ended. Where there
+ * are none the instruction needs no step of its own for that.
+ */
+static inline void soft_end_resume(struct soft_vcpu *sv)
+{
+	if (!sv->code_breakpoints)
+		sv->vcpu->state.rflags &= ~(u64)RFLAGS_RF;
+}
+
+/*
  * The block at linear address lin (CS base added, current mode). X86_OK: *b. X86_FAULT: fetch fault in s->fault.
  * X86_UNHANDLED: no block can be made here (MMIO, #UD): take a single step.
  */
 enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block **b);
 /* The decoded block at that offset in b's page that is good while b is, or NULL. */
 struct soft_block *soft_neighbour(struct soft_vcpu *sv, const struct soft_block *b, unsigned offset);
+/* The page that code at lin is fetched from; NULL: none. */
+struct fetch_entry *soft_fetched(struct soft_vcpu *sv, u64 lin);
+/* Linear addresses may lead elsewhere; all: those of global pages too. */
+void soft_new_context(struct soft_vcpu *sv, bool all);
+/* Note that branches lead to the block's translation. */
+void soft_note_target(struct soft_vcpu *sv, struct soft_block *b);
 void soft_flush_blocks(struct soft_vcpu *sv);
 /* The blocks that begin in page p, which gpa is in, are invalid: take them and their generated code out of all tables. */
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *p);

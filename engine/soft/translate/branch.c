@@ -83,7 +83,12 @@ static void look_up(struct front *f, bool indirect)
 	u8 *miss, *kick;
 
 	tr_saved_flags(f);
-	emit8(e, 0x45), emit8(e, 0x0f), emit8(e, 0xb7), emit8(e, 0xe5);       /* movzx r12d, r13w */
+	/* hash_index() */
+	emit8(e, 0xc4), emit8(e, 0x43), emit8(e, 0x7b), emit8(e, 0xf0), emit8(e, 0xe5),
+		emit8(e, 16); /* rorx r12d, r13d, 16 */
+	emit_rm(e, false, 0x8d, X86_R12,
+		(struct emit_mem){ .base = X86_R12, .index = X86_R13 });      /* lea r12d, [r12 + r13] */
+	emit_rr(e, false, 0x1b7, X86_R12, X86_R12);                           /* movzx r12d, r12w */
 	emit8(e, 0x41), emit8(e, 0xc1), emit8(e, 0xe4), emit8(e, HASH_SHIFT); /* shl r12d, 5 */
 	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
 	entry.disp = f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin);

@@ -243,9 +243,12 @@ static bool must_leave(struct soft_vcpu *sv)
 	struct vcpu *v = sv->vcpu;
 	struct x86_state *s = &v->state;
 
-	return __atomic_load_n(&v->requests, __ATOMIC_RELAXED) || (v->want_irq_window && s->rflags & RFLAGS_IF) ||
-	       (v->want_nmi_window && !s->nmi_blocked) || s->dr6_pending || s->shadow ||
-	       s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->flush_wanted || !tr_context_ok(sv);
+	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED))
+		return true;
+	soft_end_resume(sv);
+	return (v->want_irq_window && s->rflags & RFLAGS_IF) || (v->want_nmi_window && !s->nmi_blocked) ||
+	       s->dr6_pending || s->shadow || s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->flush_wanted ||
+	       !tr_context_ok(sv);
 }
 
 /* --- helpers of generated code ---------------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 /* What entry n holds in place of an address: the low bits of none that is looked up there. */
 static u64 nowhere(u32 n)
 {
-	return ~(u64)n;
+	return (n + 1) & (HASH_ENTRIES - 1);
 }
 
 static void clear_entry(struct tr_targets *t, u32 n)
@@ -55,6 +55,7 @@ static void empty(struct tr_targets *t)
 	for (n = 0; n < t->nr; n++)
 		clear_entry(t, t->used[n]);
 	t->nr = 0;
+	t->emptied++;
 }
 
 void tr_empty_stale(struct tr_state *tr)
@@ -73,7 +74,7 @@ void tr_empty_stale(struct tr_state *tr)
 
 static void insert(struct tr_targets *table, u64 lin, struct tr_block *t)
 {
-	u32 index = lin & (HASH_ENTRIES - 1);
+	u32 index = hash_index(lin);
 	struct hash_entry *h = &table->hash[index];
 
 	if (!h->code)
@@ -81,7 +82,7 @@ static void insert(struct tr_targets *table, u64 lin, struct tr_block *t)
 	*h = (struct hash_entry){
 		.lin = lin, .lin32 = nowhere(index), .code = t->saved, .page_base = lin & X86_PAGE_MASK
 	};
-	if (t->block->mode != X86_MODE_LONG) {
+	if (t->mode != X86_MODE_LONG) {
 		h->lin32 = lin;
 		h->lin = nowhere(index);
 	}
@@ -89,31 +90,59 @@ static void insert(struct tr_targets *table, u64 lin, struct tr_block *t)
 	t->slot = h;
 }
 
-static bool global_code(struct x86_state *s, u64 lin)
+/* Is there nothing but global pages' code in the block? */
+static bool global_code(struct soft_vcpu *sv, const struct soft_block *b, const struct fetch_entry *e)
 {
-	struct x86_translation t;
+	const struct fetch_entry *e2 = b->page2 ? soft_fetched(sv, sv->vcpu->state.rip + b->len) : e;
 
-	return x86_translate(s, MMU_SUPER, lin, ACC_EXEC, 0, &t) == X86_OK && t.global;
+	return e && e2 && e->global && e2->global;
+}
+
+/*
+ * The first look-up in a page since the table was emptied: most others of what was looked up there before will follow, and
+ * each would cost a way out to the dispatcher. What other pages have in the table stays.
+ */
+static void insert_page(struct soft_vcpu *sv, struct tr_targets *table, const struct soft_page *p, u64 lin, u8 mode)
+{
+	unsigned n;
+
+	TR_COUNT(sv, hash_pages);
+
+	for (n = 0; n < p->nr_targets; n++) {
+		struct tr_block *t = p->target[n];
+		u64 at = (lin & X86_PAGE_MASK) | t->page_offset;
+
+		if (t->mode != mode || table->hash[hash_index(at)].code)
+			continue;
+		insert(table, at, t);
+		TR_COUNT(sv, hash_filled);
+	}
 }
 
 void tr_add_target(struct soft_vcpu *sv, struct soft_block *b)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct tr_state *tr = &sv->tr;
-	unsigned user = s->cpl == 3;
+	struct fetch_entry *e = soft_fetched(sv, s->rip);
+	struct tr_targets *table = &tr->targets[s->cpl == 3];
 
 	if (tr->targets_stale | tr->targets_stale_nonglobal)
 		return;
-	if (!user && !tr->targets_local)
-		tr->targets_local = !global_code(s, s->rip) || (b->page2 && !global_code(s, s->rip + b->len));
-	insert(&tr->targets[user], s->rip, b->tr);
+	if (s->cpl != 3 && !tr->targets_local)
+		tr->targets_local = !global_code(sv, b, e);
+	insert(table, s->rip, b->tr);
+	soft_note_target(sv, b);
+	if (e && e->filled != table->emptied && b->generation == b->page->generation) {
+		insert_page(sv, table, b->page, s->rip, b->mode);
+		e->filled = table->emptied;
+	}
 }
 
 const u8 *tr_known_code(struct soft_vcpu *sv)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct tr_state *tr = &sv->tr;
-	const struct hash_entry *h = &tr->targets[s->cpl == 3].hash[s->rip & (HASH_ENTRIES - 1)];
+	const struct hash_entry *h = &tr->targets[s->cpl == 3].hash[hash_index(s->rip)];
 
 	tr_empty_stale(tr);
 	return (likely(s->mode == X86_MODE_LONG) ? h->lin : h->lin32) == s->rip ? h->code : NULL;
@@ -129,7 +158,7 @@ void tr_forget_targets(struct soft_vcpu *sv)
 /* The number of the entry t->slot, by the address in it. */
 static u32 slot_index(const struct tr_block *t)
 {
-	return (t->slot->page_base | (t->block->gpa & ~X86_PAGE_MASK)) & (HASH_ENTRIES - 1);
+	return hash_index(t->slot->page_base | t->page_offset);
 }
 
 void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t)
@@ -169,6 +198,7 @@ static void clear_filter(struct tr_targets *t)
 	t->noted = false;
 }
 
+/* After a change of CR3 the filter of the lower half starts anew: 64-bit kernels have no global pages there. */
 bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
 {
 	struct tr_state *tr = &sv->tr;
@@ -182,6 +212,7 @@ bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
 		tr->targets_stale = true;
 		clear_filter(&tr->targets[0]);
 	}
-	clear_filter(&tr->targets[1]);
+	if (what != X86_FLUSH_NONGLOBAL || sv->vcpu->state.mode == X86_MODE_LONG)
+		clear_filter(&tr->targets[1]);
 	return true;
 }

@@ -43,7 +43,7 @@ struct tr_counters {
 	u64 drop[DROP_CAUSES];
 	u64 fallback[FALLBACKS];
 	u64 flush[X86_FLUSH_PAGE + 1]; /* of the TLB, by enum x86_flush */
-	u64 hash_emptied;
+	u64 hash_emptied, hash_pages, hash_filled;
 	u64 helper[X86_OP_COUNT];
 	u64 interpreted[X86_OP_COUNT]; /* single instructions of generated code */
 };

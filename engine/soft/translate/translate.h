@@ -120,12 +120,19 @@ struct hash_entry {
 };
 #define HASH_SHIFT 5
 
+/* Functions are aligned: the upper half is added so that the lowest bits tell them apart too. Generated code has the same. */
+static inline u32 hash_index(u64 lin)
+{
+	return ((u32)lin + ((u32)lin >> 16 | (u32)lin << 16)) & (HASH_ENTRIES - 1);
+}
+
 /* The table of one privilege. The filter speaks for one half of the address space. */
 #define PAGE_FILTER_BITS 15
 struct tr_targets {
 	struct hash_entry *hash;
 	u32 *used; /* indices filled */
 	u32 nr;
+	u32 emptied;                                   /* how often */
 	bool noted;                                    /* the filter is not empty */
 	u64 page_filter[(1 << PAGE_FILTER_BITS) / 64]; /* linear pages that were fetched from, hashed */
 };
@@ -142,6 +149,9 @@ struct tr_block {
 	u64 live;                  /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
+	u16 page_offset;         /* of block->gpa */
+	u8 mode;                 /* block->mode */
+	bool noted;              /* it is in soft_page.target */
 	bool slots;              /* more than one entry of the hash tables may lead here */
 	struct hash_entry *slot; /* the one that does, or NULL */
 	u32 offset[];            /* of each guest instruction's host code from body; [nr] is the end */
