@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * The one table of CPUID feature bits: what guests are offered, and which feature of the instruction
- * library each stands for. A bit without a row is never offered (AVX-512, PKU, MPX, SGX, TSX, LA57, XSAVES,
+ * library each stands for. A bit without a row is never offered (AVX-512, PKU, MPX, SGX, TSX, LA57,
  * VMX, SVM, PMU, speculation controls). Sources: SDM volume 2, "CPUID - CPU Identification"; AMD APM volume
  * 3, appendix E.
  */
@@ -57,7 +57,7 @@ const struct cpuid_bit cpuid_bits[] = {
 	AVX(EAX, 4, AVX_VNNI),
 #undef LEAF
 #define LEAF 0xd
-	F(EAX, 0, XSAVEOPT), F(EAX, 1, XSAVEC), F(EAX, 2, XGETBV1),
+	F(EAX, 0, XSAVEOPT), F(EAX, 1, XSAVEC), F(EAX, 2, XGETBV1), F(EAX, 3, XSAVES),
 #undef LEAF
 #undef SUB
 #define LEAF 0x80000001

@@ -320,7 +320,7 @@ static int write_de_cfg(struct vcpu *v, const struct msr_desc *d, u32 index, u64
 	return plain_write(v, d, val);
 }
 
-/* Nothing is saved by XSAVES, so only 0 may be written. */
+/* No supervisor component is offered to XSAVES, so only 0 may be written. */
 static int write_xss(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
 {
 	return val || (!host && !x86_has(&v->state, X86F_XSAVES)) ? MSR_INVALID : MSR_OK;
@@ -485,7 +485,7 @@ const struct msr_desc msr_table[] = {
 	FIXED(0x641, 0),
 	{ ONE(X86_MSR_TSC_DEADLINE), .flags = MSR_EMULATED, FN(tsc_deadline) },
 	{ RANGE(0x800, 0x8ff), FN(x2apic) },
-	{ ONE(0xda0), FN(xss) },
+	{ ONE(X86_MSR_XSS), .flags = MSR_SAVED, FN(xss) },
 	{ ONE(MSR_KVM_WALL_CLOCK_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1,
 	  FN(wall_clock) },
 	{ ONE(MSR_KVM_SYSTEM_TIME_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1,

@@ -158,5 +158,6 @@ enum x86_exc {
 #define X86_MSR_GS_BASE 0xc0000101u
 #define X86_MSR_KERNEL_GS_BASE 0xc0000102u
 #define X86_MSR_TSC_AUX 0xc0000103u
+#define X86_MSR_XSS 0xda0u
 
 #endif /* X86_REGS_H */

@@ -6,7 +6,8 @@ struct x86_ops hwvm_x86_ops;
 
 /* --- the host's part of what is switched by hand --------------------------------------------------------------- */
 
-static bool has_rdtscp, has_xsave;
+static bool has_rdtscp, has_xsave, has_xsaves;
+static u64 host_xss; /* the same on all CPUs */
 static u64 *host_tsc_aux; /* by CPU */
 static u64 *last_guest;   /* by CPU: serial of the vCPU that ran there last */
 static u64 next_serial;
@@ -24,6 +25,10 @@ int hwvm_init(void)
 	has_rdtscp = r[3] & BIT(27);
 	host_cpuid(1, 0, r);
 	has_xsave = r[2] & BIT(27);
+	if (has_xsave) {
+		host_cpuid(0xd, 1, r);
+		has_xsaves = r[0] & BIT(3);
+	}
 	hwvm_x86_ops = core_x86_ops;
 	/* Guest memory has no address here but through the process. */
 	hwvm_x86_ops.ram = NULL;
@@ -51,6 +56,8 @@ void hwvm_cpu_on(void)
 {
 	if (has_rdtscp)
 		host_tsc_aux[hw_cpu()] = hw_rdmsr(X86_MSR_TSC_AUX);
+	if (has_xsaves)
+		host_xss = hw_rdmsr(X86_MSR_XSS);
 }
 
 void hwvm_load_guest(struct vcpu *v, struct hwvm_host_regs *h)
@@ -71,6 +78,9 @@ void hwvm_load_guest(struct vcpu *v, struct hwvm_host_regs *h)
 		hw_xcr0_set(v->state.xcr0);
 	if (h->tsc_aux_differs)
 		hw_wrmsr(X86_MSR_TSC_AUX, v->state.tsc_aux);
+	/* The guest's is always 0, and its XSAVES must not see the host's supervisor components. */
+	if (host_xss)
+		hw_wrmsr(X86_MSR_XSS, 0);
 	if (v->eff_dr7 & DR7_ENABLE_ANY)
 		hw_debug_load(v->eff_db);
 }
@@ -81,6 +91,8 @@ void hwvm_load_host(struct vcpu *v, const struct hwvm_host_regs *h)
 		hw_xcr0_set(h->xcr0);
 	if (h->tsc_aux_differs)
 		hw_wrmsr(X86_MSR_TSC_AUX, host_tsc_aux[hw_cpu()]);
+	if (host_xss)
+		hw_wrmsr(X86_MSR_XSS, host_xss);
 	hw_debug_restore();
 }
 

@@ -52,7 +52,7 @@ static int choose_controls(void)
 	if (!err)
 		err = choose(MSR_VMX_PROC2, PROC2_EPT,
 			     PROC2_RDTSCP | PROC2_VPID | PROC2_WBINVD | PROC2_UNRESTRICTED | PROC2_INVPCID |
-				     PROC2_PAUSE_LOOP,
+				     PROC2_PAUSE_LOOP | PROC2_XSAVES,
 			     "extended page tables (EPT): secondary controls", &c->proc2);
 	if (err)
 		return err;

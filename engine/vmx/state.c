@@ -384,6 +384,8 @@ void vmx_vmcs_init(struct vcpu *v)
 	vmwrite(PIN_CONTROLS, vmx_caps.pin);
 	vmwrite(PROC2_CONTROLS, proc2);
 	vmwrite(EXIT_CONTROLS, vmx_caps.exit);
+	if (proc2 & PROC2_XSAVES)
+		vmwrite(XSS_EXIT_BITMAP, 0);
 	vmwrite(PF_ERROR_MASK, 0);
 	vmwrite(PF_ERROR_MATCH, 0);
 	vmwrite(CR3_TARGET_COUNT, 0);

@@ -33,6 +33,7 @@ enum vmcs_field {
 	TSC_OFFSET = 0x2010,
 	VIRTUAL_APIC_PAGE = 0x2012,
 	EPT_POINTER = 0x201a,
+	XSS_EXIT_BITMAP = 0x202c,
 	GUEST_PHYSICAL_ADDRESS = 0x2400,
 	VMCS_LINK = 0x2800,
 	GUEST_DEBUGCTL = 0x2802,
@@ -146,6 +147,7 @@ enum vmcs_field {
 #define PROC2_UNRESTRICTED (1u << 7)
 #define PROC2_PAUSE_LOOP (1u << 10)
 #define PROC2_INVPCID (1u << 12)
+#define PROC2_XSAVES (1u << 20)
 
 #define EXIT_SAVE_DEBUG (1u << 2)
 #define EXIT_HOST_64 (1u << 9)

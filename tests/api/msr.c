@@ -194,3 +194,37 @@ TEST(y2006_fs_gs_and_msr_state)
 	check_eq(value, 0);
 	check_eq(cpu_sregs(cpu).gs.base, 0x9000);
 }
+
+#define MSR_XSS 0xda0
+
+/* XSAVES is there with no supervisor component. */
+GUEST(msr_xsaves, 64,
+      "mov rax, cr4\n or eax, 0x40600\n mov cr4, rax\n"
+      "xor ecx, ecx\n xor edx, edx\n mov eax, 3\n xsetbv\n"
+      "mov ecx, 0xda0\n xor eax, eax\n xor edx, edx\n wrmsr\n rdmsr\n mov ebx, eax\n or ebx, edx\n"
+      "mov eax, 0x12345678\n movd xmm3, eax\n mov eax, -1\n mov edx, -1\n"
+      "mov edi, 0x21000\n xsaves [rdi]\n"
+      "pxor xmm3, xmm3\n xrstors [rdi]\n movd ebp, xmm3\n" DONE
+      "mov ecx, 0xda0\n mov eax, 1\n xor edx, edx\n wrmsr\n hlt\n");
+
+TEST(msr_xss)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	struct kvm_cpuid2 *cpuid = cpuid_supported(cpu->machine);
+	struct kvm_cpuid_entry2 *xsave = cpuid_find(cpuid, 0xd, 1);
+	uint64_t header[2];
+
+	if (!xsave || !(xsave->eax & 8))
+		skip("the target has no XSAVES");
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
+	guest_start(cpu, GUEST_LONG, msr_xsaves);
+	cpu_run_to_done(cpu);
+	check_eq(cpu_regs(cpu).rbx, 0);
+	check_eq(cpu_regs(cpu).rbp, 0x12345678);
+	memcpy(header, cpu->machine->mem + 0x21000 + 512, sizeof(header));
+	check_eq(header[0] & 2, 2);
+	check_eq(header[1], 1ull << 63 | 3); /* compacted */
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
+	check_eq(cpu_set_msr(cpu, MSR_XSS, 0), 1);
+	check_eq(cpu_set_msr(cpu, MSR_XSS, 1), 0);
+}
