@@ -12,6 +12,6 @@ $(BUILD)/tests/engine/engine-tests: $(ENGINE_TEST_OBJ) $(ENGINE_TEST_PARTS) $(X8
 
 .PHONY: check-engine
 check-engine: $(BUILD)/tests/engine/engine-tests
-	timeout 300 $< --rounds $(ENGINE_ROUNDS)
+	$(LIMITED) $< --rounds $(ENGINE_ROUNDS)
 
 -include $(ENGINE_TEST_OBJ:.o=.d)

@@ -520,7 +520,9 @@ static void branch_operand(struct insn_case *c, struct encoder *e, u8 *data)
 	} else if (i->opnd[0].kind == OPND_GPR) {
 		c->regs.gpr[i->opnd[0].reg] = v;
 	} else if (i->opnd[0].kind == OPND_MEM) {
-		put_data(data, c->target, &v, i->opnd[0].size);
+		u64 image[2] = { v, 0 }; /* of a far pointer: the null selector */
+
+		put_data(data, c->target, image, i->opnd[0].size);
 	}
 }
 

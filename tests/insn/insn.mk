@@ -15,7 +15,7 @@ $(BUILD)/tests/insn/insn-tests: $(INSN_OBJ) $(X86_OBJ)
 
 .PHONY: check-insn check-insn-long
 check-insn: $(BUILD)/tests/insn/insn-tests
-	timeout 90 $<
+	$(LIMITED) $<
 check-insn-long: $(BUILD)/tests/insn/insn-tests
 	$< --rounds $(ROUNDS) --seed $(SEED)
 

@@ -18,6 +18,6 @@ $(LENGTH_VMLINUX): tests/insn/length-kernel.sh
 
 .PHONY: check-length
 check-length: $(BUILD)/tests/insn/length-test $(LENGTH_VMLINUX)
-	timeout 300 $< -n $(LENGTH_MILLIONS) $(LENGTH_FILES)
+	$(LIMITED) $< -n $(LENGTH_MILLIONS) $(LENGTH_FILES)
 
 -include $(BUILD)/tests/insn/length-test.d

@@ -14,6 +14,6 @@ $(BUILD)/tests/native/native-tests: $(NATIVE_OBJ) $(NATIVE_PARTS) $(X86_OBJ)
 
 .PHONY: check-native
 check-native: $(BUILD)/tests/native/native-tests
-	timeout 120 $< --rounds $(NATIVE_ROUNDS)
+	$(LIMITED) $< --rounds $(NATIVE_ROUNDS)
 
 -include $(NATIVE_OBJ:.o=.d)

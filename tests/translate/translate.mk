@@ -9,8 +9,8 @@ $(TRANSLATE_TEST): $(BUILD)/tests/translate/counts.o $(LIB_OBJ)
 
 .PHONY: check-translate update-translate
 check-translate: $(TRANSLATE_TEST)
-	timeout 60 $< tests/translate/counts.txt
+	$(LIMITED) $< tests/translate/counts.txt
 update-translate: $(TRANSLATE_TEST)
-	timeout 60 $< --update tests/translate/counts.txt
+	$(LIMITED) $< --update tests/translate/counts.txt
 
 -include $(BUILD)/tests/translate/counts.d

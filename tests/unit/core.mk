@@ -11,6 +11,6 @@ $(BUILD)/tests/unit/core-tests: $(CORE_TEST_OBJ) $(LIB_OBJ)
 
 .PHONY: check-core
 check-core: $(BUILD)/tests/unit/core-tests
-	timeout 60 $<
+	$(LIMITED) $<
 
 -include $(CORE_TEST_OBJ:.o=.d)

@@ -8,7 +8,7 @@ passed=0 failed=0 skipped=0
 log=$(mktemp); trap 'rm -f "$log"' EXIT
 for program in "$@"; do
 	echo "== ${program##*/}"
-	timeout 120 "$program" >"$log" 2>&1
+	timeout 900 "$program" >"$log" 2>&1
 	status=$?
 	grep -vE '^\[(==========| RUN      |       OK |  PASSED  )' "$log"
 	p=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')

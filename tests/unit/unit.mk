@@ -31,8 +31,8 @@ UNIT_PROGRAMS := $(patsubst %,$(BUILD)/tests/unit/%,chip-tests host-tests alloc-
 check-unit: $(UNIT_PROGRAMS)
 	sh tests/unit/run.sh $^
 check-chips: $(BUILD)/tests/unit/chip-tests
-	timeout 60 $<
+	$(LIMITED) $<
 check-host: $(BUILD)/tests/unit/host-tests
-	timeout 120 $<
+	$(LIMITED) $<
 
 -include $(CHIP_TEST_OBJ:.o=.d) $(HOST_TEST_OBJ:.o=.d) $(ALLOC_TEST_OBJ:.o=.d)

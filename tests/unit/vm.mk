@@ -12,6 +12,6 @@ $(BUILD)/tests/unit/vm-tests: $(VM_TEST_OBJ) $(LIB_OBJ)
 
 .PHONY: check-vm
 check-vm: $(BUILD)/tests/unit/vm-tests
-	timeout 60 $<
+	$(LIMITED) $<
 
 -include $(VM_TEST_OBJ:.o=.d)

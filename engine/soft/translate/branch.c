@@ -347,6 +347,10 @@ static bool call(struct front *f)
 		emit_store(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
 	}
 	m = pushed_slot(f, &scratch);
+	if (!relative && !f->m32) {
+		emit_load(&f->e, scratch, m);
+		emit_store(&f->e, scratch, GS_MEM(GEN(GEN_OVERWRITTEN)));
+	}
 	tr_linear(f, scratch, f->offset + i->len);
 	store_word(f, scratch, m);
 	move_rsp(f, -f->word);

@@ -95,7 +95,6 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_SFENCE:
 	case X86_OP_MOVNTI:
 	case X86_OP_CLI:
-	case X86_OP_STI:
 	case X86_OP_CLD:
 	case X86_OP_STD:
 	case X86_OP_CLAC:
@@ -108,8 +107,6 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_MOV_FROM_SREG:
 	case X86_OP_MOV_FROM_CR:
 	case X86_OP_RDTSC:
-	case X86_OP_MOVS:
-	case X86_OP_STOS:
 	case X86_OP_VZEROUPPER:
 	case X86_OP_VZEROALL:
 	case X86_OP_JCXZ:
@@ -117,6 +114,10 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_JMP_NEAR:
 	case X86_OP_CALL_NEAR:
 	case X86_OP_RET_NEAR: return FE_NONE;
+	/* Interrupts are taken in them or behind them, and push the flags. */
+	case X86_OP_STI:
+	case X86_OP_MOVS:
+	case X86_OP_STOS: return FE_READ | FE_PARTIAL;
 	default:
 		if (i->flags & INSN_NATIVE && !(i->flags & INSN_FLAGS))
 			return FE_NONE;

@@ -396,12 +396,6 @@ static bool same_memory(const struct lockstep *l, unsigned k)
 	return true;
 }
 
-/* A CALL that turns out to lead nowhere has written below RSP already (docs/status.md): not compared. */
-static bool undone_call(const struct lockstep *l, unsigned k)
-{
-	return k < l->block->nr && l->block->insn[k].op == X86_OP_CALL_NEAR;
-}
-
 static u64 wrapped(const struct x86_state *s, u64 rip)
 {
 	return s->mode == X86_MODE_LONG ? rip : (u32)rip;
@@ -481,7 +475,7 @@ bool lockstep_check(struct soft_vcpu *sv, const struct soft_block *b, unsigned k
 	}
 	l->stat.checks++;
 	flags &= lockstep_live_flags(l->block, k) & ~l->point[k].undefined;
-	if (same_registers(l, s, k, flags) && (undone_call(l, k) || same_memory(l, k)) && same_fpu(l, s, k) &&
+	if (same_registers(l, s, k, flags) && same_memory(l, k) && same_fpu(l, s, k) &&
 	    (k < l->block->nr || same_system(s, &l->after)))
 		return true;
 	l->failed = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Into generated code and out again: the dispatcher, helpers of generated code, code memory. */
-#include "soft.h"
+#include "front.h"
 #include "fpu.h"
 #include "lockstep.h"
 #include "trace.h"
@@ -404,10 +404,10 @@ static struct soft_block *next_block(struct soft_vcpu *sv)
 	return tr_usable(sv, b) ? b : NULL;
 }
 
-/* For lockstep: the kick entry of a block that overwrites the flags first has not saved them. */
-static u64 flags_at_link(const struct tr_site *site)
+/* The kick entry of a block that overwrites the flags first has not saved them. */
+static bool flags_at_link(const struct tr_site *site)
 {
-	return site->jump || site->block->tr->live & 1 ? RFLAGS_ARITH : 0;
+	return site->jump || site->block->tr->live & 1;
 }
 
 /* The entry for saved flags at rip, which look-ups will find from now on. NULL as of next_block. */
@@ -438,13 +438,29 @@ static bool agreed(struct soft_vcpu *sv, const struct soft_block *b, unsigned k,
 	return false;
 }
 
-/* A near branch to an address that is not canonical faults itself: RSP back to where it was. */
+/* A near branch to an address that is not canonical faults itself: the stack back to what it was. */
 static void undo_branch(struct x86_state *s, const struct x86_insn *i)
 {
-	if (i->op == X86_OP_RET_NEAR)
+	if (i->op == X86_OP_RET_NEAR) {
 		s->gpr[X86_RSP] -= 8 + (i->nr_operands ? (u16)i->imm : 0);
-	else if (i->op == X86_OP_CALL_NEAR)
+	} else if (i->op == X86_OP_CALL_NEAR) {
+		x86_write_linear(s, s->mmu_index, SEG_SS, s->gpr[X86_RSP], &s->gen[GEN_OVERWRITTEN], 8);
 		s->gpr[X86_RSP] += 8;
+	}
+}
+
+/*
+ * Control left in front of a block that overwrites the flags, which have not been saved: what waits there would push them. The
+ * interpreter goes on to where they are known again.
+ */
+static const u8 *overwrite_flags(struct soft_vcpu *sv, const struct soft_block *b, enum x86_result *r)
+{
+	const struct x86_insn *i = b->insn;
+
+	do
+		*r = interpret(sv, i);
+	while (*r == X86_OK && !sv->vcpu->state.end_block && !(tr_flag_effect(i++) & FE_KILL));
+	return *r == X86_OK ? go_on(sv) : NULL;
 }
 
 static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
@@ -511,8 +527,10 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 		return *r == X86_OK ? go_on(sv) : NULL;
 	}
 	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
-	if (!agreed(sv, NULL, 0, flags_at_link(site), r))
+	if (!agreed(sv, NULL, 0, flags_at_link(site) ? RFLAGS_ARITH : 0, r))
 		return NULL;
+	if (!flags_at_link(site))
+		return overwrite_flags(sv, site->block, r);
 	b = next_block(sv);
 	if (!b)
 		return NULL;

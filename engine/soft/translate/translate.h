@@ -71,7 +71,8 @@ enum gen_cell {
 	GEN_R13,         /* scratch kept over a helper */
 	GEN_NO_FS,       /* 32-bit code: 0, or a bit beyond 4 GiB if FS cannot be used inline: such an address misses */
 	GEN_NO_GS,
-	GEN_TABLE, /* r15 */
+	GEN_TABLE,       /* r15 */
+	GEN_OVERWRITTEN, /* 64-bit code: what an indirect CALL's return address has replaced */
 	/* What the tables, the write delta and x86_state.mmu_index become by STAC and CLAC. */
 	GEN_STAC_TABLE,
 	GEN_STAC_DELTA,
