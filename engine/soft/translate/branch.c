@@ -74,13 +74,16 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 	tr_exit_if(f, jump, site, saved);
 }
 
-/* Go to the linear address in r13, by the hash table. Flags are saved. */
-static void look_up(struct front *f, bool indirect)
+/*
+ * Go to the linear address in r13, by the hash table. Flags are saved. A direct branch forward needs no look at requests, as
+ * no loop consists of such alone (but where addresses wrap at 4 GiB).
+ */
+static void look_up(struct front *f, bool indirect, bool forward)
 {
 	struct emit *e = &f->e;
 	struct emit_mem entry = { .base = X86_R12, .index = NOREG };
 	const u8 *out = f->sv->tr.exit_lookup;
-	u8 *miss, *kick;
+	u8 *miss, *kick = NULL;
 
 	tr_saved_flags(f);
 	/* hash_index() */
@@ -94,8 +97,10 @@ static void look_up(struct front *f, bool indirect)
 	entry.disp = f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin);
 	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
 	miss = emit_jcc(e, 5, out);
-	tr_emit_test_requests(e);
-	kick = emit_jcc(e, 5, out);
+	if (!forward) {
+		tr_emit_test_requests(e);
+		kick = emit_jcc(e, 5, out);
+	}
 	if (!f->m32 && indirect) {
 		f->indirect[0] = miss;
 		f->indirect[1] = kick;
@@ -157,7 +162,7 @@ static void go_to(struct front *f, s64 target)
 	} else {
 		tr_saved_flags(f);
 		tr_linear(f, X86_R13, target);
-		look_up(f, false);
+		look_up(f, false, target > (s64)f->offset && !f->m32);
 	}
 	f->ended = true;
 }
@@ -360,7 +365,7 @@ static bool call(struct front *f)
 	}
 	tr_saved_flags(f);
 	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
-	look_up(f, true);
+	look_up(f, true, false);
 	return true;
 }
 
@@ -373,7 +378,7 @@ static bool jump(struct front *f)
 		return true;
 	}
 	indirect_target(f);
-	look_up(f, true);
+	look_up(f, true, false);
 	return true;
 }
 
@@ -383,7 +388,7 @@ static bool ret(struct front *f)
 		return false;
 	load_word(f, X86_R13, top_slot(f, X86_R14));
 	move_rsp(f, f->word + (s32)(f->i->nr_operands ? (u16)f->i->imm : 0));
-	look_up(f, true);
+	look_up(f, true, false);
 	return true;
 }
 

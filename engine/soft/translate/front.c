@@ -315,6 +315,21 @@ static bool use_cell(struct copy *c, struct x86_insn *i, struct emit_operands *o
 	return true;
 }
 
+/* TEST of a register that lives in memory with itself: a comparison with 0 gives the same flags. */
+static bool test_cell(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	u8 reg = i->opnd[0].reg;
+
+	if (i->op != X86_OP_TEST || i->opnd[0].kind != OPND_GPR || i->opnd[1].kind != OPND_GPR ||
+	    i->opnd[1].reg != reg || reg >= 16 || tr_host_reg(reg) != NOREG || i->opnd[0].size < 4)
+		return false;
+	emit_rm(&f->e, i->opnd[0].size == 8, 0x83, ALU_CMP, GS_MEM(GPR(reg)));
+	emit8(&f->e, 0);
+	f->flags = FLAGS_NATIVE;
+	return true;
+}
+
 /* The x87 instruction pointer that FNSTENV and FXSAVE show. */
 static void note_fpu_ip(struct front *f)
 {
@@ -432,6 +447,10 @@ static void translate_insn(struct front *f)
 		if (lea(f))
 			return;
 		break;
+	case X86_OP_TEST:
+		if (test_cell(f) || copy_insn(f))
+			return;
+		break;
 	default:
 		if (tr_branch(f) || tr_system(f) || tr_string(f) || copy_insn(f))
 			return;
@@ -479,26 +498,34 @@ static void emit_entries(struct front *f)
 	}
 }
 
-/* Entries of a block that control falls into; what would stand in the way is emitted behind the chain (emit_far_entries). */
+/*
+ * Entries of a block that control falls into. It has been run less often than the block in front of it, so it is no loop's
+ * head: what would stand in the way is emitted behind the chain (emit_far_entries).
+ */
 static void emit_chained_entries(struct front *f, enum flags_at from)
 {
 	struct emit *e = &f->e;
 	struct tr_block *t = f->tr;
-	bool saved_first = tr_first_form(f->b) == FLAGS_SAVED;
 
-	if (!(f->live & 1) || (from == FLAGS_NATIVE && saved_first)) {
-		emit_entries(f);
+	if (!(f->live & 1)) {
+		f->flags = FLAGS_NATIVE;
+		t->saved = t->native = emit_here(e);
 		return;
 	}
-	f->flags = from;
-	if (!saved_first && from == FLAGS_SAVED) {
+	f->flags = tr_first_form(f->b);
+	if (f->flags == FLAGS_SAVED) {
+		if (from == FLAGS_NATIVE) {
+			t->native = emit_here(e);
+			tr_emit_save(e);
+		}
 		t->saved = emit_here(e);
-		tr_native_flags(f);
-	}
-	if (saved_first)
-		t->saved = emit_here(e);
-	else
+	} else {
+		if (from == FLAGS_SAVED) {
+			t->saved = emit_here(e);
+			tr_emit_restore(e);
+		}
 		t->native = emit_here(e);
+	}
 }
 
 static void emit_far_entries(struct front *f)
@@ -510,15 +537,15 @@ static void emit_far_entries(struct front *f)
 	f->k = 0;
 	f->offset = f->b->gpa & ~X86_PAGE_MASK;
 	emit_kick(f);
-	if (!t->saved) {
+	if (!t->native)
+		t->native = t->kick;
+	if (t->saved) {
+		emit_jmp(&f->e, t->saved);
+	} else {
 		t->saved = emit_here(&f->e);
 		tr_emit_restore(&f->e);
 		emit_jmp(&f->e, t->native);
-	} else {
-		emit_jmp(&f->e, t->saved);
 	}
-	if (!t->native)
-		t->native = t->kick;
 }
 
 /* --- chains -------------------------------------------------------------------------------------------------------- */
