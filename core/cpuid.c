@@ -15,6 +15,8 @@
 
 #define XCR0_X87_SSE 3ull
 #define XCR0_AVX 4ull
+#define XCR0_AVX512 0xe0ull
+#define XCR0_ALL (XCR0_X87_SSE | XCR0_AVX | XCR0_AVX512)
 #define XSAVE_LEGACY_SIZE 576 /* legacy area and header */
 
 #define MAXPHYADDR_DEFAULT 36
@@ -55,6 +57,11 @@ u64 cpuid_supported_xcr0(void)
 	host_cpuid(1, 0, r);
 	if (!(r[OUT_ECX] & BIT(26)))
 		return 0;
+	/*
+	 * AVX-512: the state alone, for VMMs that take the host's XCR0 for the guest's. CPUID does not offer the instructions.
+	 */
+	if ((host_xcr0() & XCR0_ALL) == XCR0_ALL)
+		return XCR0_ALL;
 	return host_xcr0() & (XCR0_X87_SSE | XCR0_AVX);
 }
 
@@ -501,6 +508,7 @@ void vcpu_cpuid_changed(struct vcpu *v)
 {
 	struct x86_state *s = &v->state;
 	const struct kvm_cpuid_entry2 *e;
+	unsigned n;
 
 	update_features(v);
 	s->maxphyaddr = guest_maxphyaddr(v);
@@ -511,6 +519,13 @@ void vcpu_cpuid_changed(struct vcpu *v)
 	if (v->nr_cpuid) {
 		e = find(v, 0xd, 0);
 		v->xcr0_supported &= e ? e->eax | (u64)e->edx << 32 : 0;
+	}
+	s->xcr0_avx512 = (v->xcr0_supported & XCR0_ALL) == XCR0_ALL ? XCR0_AVX512 : 0;
+	for (n = 0; n < ARRAY_SIZE(s->xsave_avx512); n++) {
+		u32 r[4];
+
+		host_cpuid(0xd, n + 5, r);
+		s->xsave_avx512[n] = (u16)r[OUT_EBX];
 	}
 	vcpu_request(v, REQ_SETTINGS);
 }

@@ -36,6 +36,9 @@ struct x86_xsave *x86_fpu_area(struct x86_state *s)
 		memset(x->fx.xmm, 0, sizeof(x->fx.xmm));
 	if (!(x->xstate_bv & XFEATURE_AVX) && s->xcr0 & XFEATURE_AVX)
 		memset(x->ymmh, 0, sizeof(x->ymmh));
+	for (unsigned n = 0; n < AVX512_PARTS; n++)
+		if (s->xcr0 & ~x->xstate_bv & avx512_part(n))
+			memset((u8 *)x + s->xsave_avx512[n], 0, avx512_size(n));
 	return x;
 }
 

@@ -148,6 +148,77 @@ static unsigned xsave_bytes(const struct x86_state *s, u64 rfbm)
 	return rfbm & XFEATURE_AVX ? XS_YMMH + YMMH_BYTES(s) : XS_HEADER + 64;
 }
 
+/* --- AVX-512 components: part n of three, directly between our area and memory --------------------------------- */
+
+/* Outside 64-bit mode the lower eight ZMM registers alone are there. */
+static unsigned avx512_bytes(const struct x86_state *s, unsigned n)
+{
+	return s->mode == X86_MODE_LONG || n == 0 ? avx512_size(n) : n == 1 ? 256 : 0;
+}
+
+/* Where it lies in the guest's area. compacted: XCOMP_BV, or 0. All sizes are multiples of 64: no gaps for alignment. */
+static unsigned avx512_offset(const struct x86_state *s, unsigned n, u64 compacted)
+{
+	unsigned at = XS_YMMH + (compacted & XFEATURE_AVX ? sizeof(((struct x86_xsave *)0)->ymmh) : 0);
+
+	if (!compacted)
+		return s->xsave_avx512[n];
+	while (n--)
+		if (compacted & avx512_part(n))
+			at += avx512_size(n);
+	return at;
+}
+
+static enum x86_result probe_avx512(struct x86_state *s, const struct x86_insn *i, u64 lin, u64 which, u64 compacted,
+				    enum x86_access acc)
+{
+	enum x86_result r = X86_OK;
+
+	for (unsigned n = 0; n < AVX512_PARTS && r == X86_OK; n++)
+		if (which & avx512_part(n) && avx512_bytes(s, n))
+			r = x86_probe_linear(s, s->mmu_index, i->seg, lin + avx512_offset(s, n, compacted),
+					     avx512_bytes(s, n), acc);
+	return r;
+}
+
+static enum x86_result write_avx512(struct x86_state *s, const struct x86_insn *i, u64 lin, u64 which, u64 compacted)
+{
+	enum x86_result r = X86_OK;
+
+	for (unsigned n = 0; n < AVX512_PARTS && r == X86_OK; n++)
+		if (which & avx512_part(n))
+			r = write_part(s, i, lin + avx512_offset(s, n, compacted), (u8 *)s->xsave + s->xsave_avx512[n],
+				       0, avx512_bytes(s, n));
+	return r;
+}
+
+static enum x86_result read_avx512(struct x86_state *s, const struct x86_insn *i, u64 lin, u64 which, u64 compacted)
+{
+	enum x86_result r = X86_OK;
+
+	for (unsigned n = 0; n < AVX512_PARTS && r == X86_OK; n++)
+		if (which & avx512_part(n))
+			r = read_part(s, i, lin + avx512_offset(s, n, compacted), (u8 *)s->xsave + s->xsave_avx512[n],
+				      0, avx512_bytes(s, n));
+	return r;
+}
+
+/* The components of rfbm that are not loaded become initial, as far as the mode reaches them. */
+static u64 initialize_avx512(struct x86_state *s, u64 rfbm, u64 load)
+{
+	u64 kept = 0;
+
+	for (unsigned n = 0; n < AVX512_PARTS; n++) {
+		if (!(rfbm & avx512_part(n)))
+			continue;
+		if (!(load & avx512_part(n)))
+			memset((u8 *)s->xsave + s->xsave_avx512[n], 0, avx512_bytes(s, n));
+		if (avx512_bytes(s, n) < avx512_size(n))
+			kept |= avx512_part(n);
+	}
+	return kept;
+}
+
 /* Write the components in which, then header_size bytes of the header. Nothing faults: the caller has probed. */
 static enum x86_result write_components(struct x86_state *s, const struct x86_insn *i, u64 lin,
 					const struct x86_xsave *x, u64 which, bool mxcsr, unsigned header_size)
@@ -197,11 +268,16 @@ static enum x86_result save_standard(struct x86_state *s, const struct x86_insn 
 	if (r == X86_OK)
 		r = x86_probe_linear(s, s->mmu_index, i->seg, lin, xsave_bytes(s, rfbm), ACC_WRITE);
 	if (r == X86_OK)
+		r = probe_avx512(s, i, lin, rfbm, 0, ACC_WRITE);
+	if (r == X86_OK)
 		r = x86_read_linear(s, s->mmu_index, i->seg, lin + XS_HEADER, &old, sizeof(old));
 	if (r != X86_OK)
 		return r;
 	make_image(s, i, &x);
 	which = optimized ? rfbm & x.xstate_bv : rfbm;
+	r = write_avx512(s, i, lin, which, 0);
+	if (r != X86_OK)
+		return r;
 	x.xstate_bv = (old & ~rfbm) | (x.xstate_bv & rfbm);
 	return write_components(s, i, lin, &x, which, rfbm & (XFEATURE_SSE | XFEATURE_AVX), 8);
 }
@@ -216,6 +292,8 @@ static enum x86_result save_compacted(struct x86_state *s, const struct x86_insn
 		r = area_operand(s, i, xsave_bytes(s, rfbm), 64, ACC_WRITE, &lin);
 	if (r == X86_OK)
 		r = x86_probe_linear(s, s->mmu_index, i->seg, lin, xsave_bytes(s, rfbm), ACC_WRITE);
+	if (r == X86_OK)
+		r = probe_avx512(s, i, lin, rfbm, rfbm | XCOMP_COMPACTED, ACC_WRITE);
 	if (r != X86_OK)
 		return r;
 	make_image(s, i, &x);
@@ -223,6 +301,9 @@ static enum x86_result save_compacted(struct x86_state *s, const struct x86_insn
 		x.xstate_bv |= XFEATURE_SSE;
 	x.xstate_bv &= rfbm;
 	x.xcomp_bv = rfbm | XCOMP_COMPACTED;
+	r = write_avx512(s, i, lin, x.xstate_bv, x.xcomp_bv);
+	if (r != X86_OK)
+		return r;
 	return write_components(s, i, lin, &x, x.xstate_bv, x.xstate_bv & XFEATURE_SSE, 16);
 }
 
@@ -293,11 +374,15 @@ static enum x86_result read_components(struct x86_state *s, const struct x86_ins
 }
 
 /* rfbm: what is asked for; x: the image, of which the components in its xstate_bv have been read. */
-static void install_image(struct x86_state *s, const struct x86_insn *i, struct x86_xsave *x, u64 rfbm, bool mxcsr)
+static enum x86_result install_image(struct x86_state *s, const struct x86_insn *i, u64 lin, struct x86_xsave *x,
+				     u64 rfbm, bool mxcsr)
 {
 	struct x86_xsave *area = x86_fpu_area(s);
 	u64 load = rfbm & x->xstate_bv;
+	enum x86_result r = read_avx512(s, i, lin, load, x->xcomp_bv);
 
+	if (r != X86_OK)
+		return r;
 	if (load & XFEATURE_X87) {
 		pointers_from_image(s, i, &x->fx);
 		load_control(&x->fx, x->fx.fcw, x->fx.fsw);
@@ -318,11 +403,13 @@ static void install_image(struct x86_state *s, const struct x86_insn *i, struct 
 			memset(area->ymmh, 0, YMMH_BYTES(s));
 		load |= rfbm & (XFEATURE_SSE | XFEATURE_AVX);
 	}
+	load |= initialize_avx512(s, rfbm, load);
 	area->xstate_bv = (area->xstate_bv & ~rfbm) | load;
 	if (rfbm & ~load & XFEATURE_X87)
 		s->fpu_cs = s->fpu_ds = 0;
 	x86_fpu_area(s); /* initial parts made explicit; nothing is live here */
 	x86_fpu_changed(s);
+	return X86_OK;
 }
 
 static enum x86_result restore(struct x86_state *s, const struct x86_insn *i, bool only_compacted)
@@ -351,8 +438,10 @@ static enum x86_result restore(struct x86_state *s, const struct x86_insn *i, bo
 	r = read_components(s, i, lin, &x, rfbm & x.xstate_bv, mxcsr);
 	if (r != X86_OK)
 		return r;
-	install_image(s, i, &x, rfbm, mxcsr || (rfbm & XFEATURE_SSE));
-	return X86_OK;
+	r = probe_avx512(s, i, lin, rfbm & x.xstate_bv, x.xcomp_bv, ACC_READ);
+	if (r != X86_OK)
+		return r;
+	return install_image(s, i, lin, &x, rfbm, mxcsr || (rfbm & XFEATURE_SSE));
 }
 
 enum x86_result x86_exec_xrstor(struct x86_state *s, const struct x86_insn *i)

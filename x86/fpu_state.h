@@ -12,8 +12,10 @@
 #define XFEATURE_X87 BIT(0)
 #define XFEATURE_SSE BIT(1)
 #define XFEATURE_AVX BIT(2)
+/* Opmask registers, upper halves of ZMM0-15, ZMM16-31. */
+#define XFEATURE_AVX512 (BIT(5) | BIT(6) | BIT(7))
 /* The components that these routines can save and restore. */
-#define XFEATURES (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX)
+#define XFEATURES (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512)
 
 #define FPU_CW_INIT 0x37f
 #define MXCSR_INIT 0x1f80u
@@ -32,6 +34,7 @@ struct x86_fxregs {
 	u8 reserved2[96];
 };
 
+/* Without AVX-512, which lies behind it. */
 struct x86_xsave {
 	struct x86_fxregs fx;
 	u64 xstate_bv, xcomp_bv;
@@ -52,6 +55,18 @@ enum x86_result x86_fpu_wait(struct x86_state *s, const struct x86_insn *i);
  */
 struct x86_xsave *x86_fpu_area(struct x86_state *s);
 void x86_fpu_changed(struct x86_state *s);
+
+/* The components 5 to 7. */
+#define AVX512_PARTS 3u
+static inline u64 avx512_part(unsigned n)
+{
+	return BIT(5 + n);
+}
+
+static inline unsigned avx512_size(unsigned n)
+{
+	return n == 0 ? 64 : n == 1 ? 512 : 1024;
+}
 
 /* Linear address of the instruction's memory operand for size bytes. */
 static inline enum x86_result x86_fpu_operand(struct x86_state *s, const struct x86_insn *i, unsigned size,

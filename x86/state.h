@@ -149,6 +149,12 @@ struct x86_state {
 	 * registers and this area is stale (soft engine only).
 	 */
 	void *xsave;
+	/*
+	 * AVX-512 state, which a guest can have without the instructions: its bits of XCR0 if the guest's CPUID offers
+	 * them, else 0; offsets of the components 5 to 7 in the standard format, in our area as in the guest's.
+	 */
+	u64 xcr0_avx512;
+	u16 xsave_avx512[3];
 	bool fpu_live;
 	/* Soft engine, while fpu_live: the thread's own control words. */
 	u16 host_fcw;
@@ -235,7 +241,6 @@ enum x86_feature {
 	X86F_AVX_VNNI,
 	X86F_WBNOINVD,
 	X86F_3DNOW,
-	X86F_AVX512F,
 	X86F_MCOMMIT,
 	X86F_COUNT
 };

@@ -80,11 +80,10 @@ u64 x86_xcr0_valid(const struct x86_state *s)
 	static const struct feature_bit bits[] = {
 		{ X86F_SSE, XCR0_SSE },
 		{ X86F_AVX, XCR0_AVX },
-		{ X86F_AVX512F, XCR0_AVX512 },
 		{ X86F_PKU, XCR0_PKRU },
 	};
 
-	return x86_has(s, X86F_XSAVE) ? collect(s, bits, ARRAY_SIZE(bits), 1) : 1;
+	return x86_has(s, X86F_XSAVE) ? collect(s, bits, ARRAY_SIZE(bits), 1) | s->xcr0_avx512 : 1;
 }
 
 /* --- paging ------------------------------------------------------------------------------------------------ */

@@ -18,7 +18,7 @@ enum { UCONTEXT_RBP = 15, UCONTEXT_RSP = 20, UCONTEXT_RIP = 21 };
 #define FSW_ES 0x80u
 
 /* Components that guests can have and this host can switch; 0 without XSAVE. */
-static u64 switched_components(void)
+static u64 possible_components(void)
 {
 	static u64 cached = ~0ull; /* atomic; every thread finds the same value */
 	u64 mask = __atomic_load_n(&cached, __ATOMIC_RELAXED);
@@ -32,13 +32,19 @@ static u64 switched_components(void)
 	return mask;
 }
 
+/* AVX-512 costs time and most guests do without. */
+static u64 switched_components(const struct x86_state *s)
+{
+	return possible_components() & (s->xcr0 | ~(u64)XFEATURE_AVX512);
+}
+
 void soft_fpu_enter(struct x86_state *s)
 {
 	struct x86_xsave *x = s->xsave;
-	u64 mask = switched_components();
+	u64 mask = switched_components(s);
 
 	/* What XRSTOR would fault on. */
-	x->xstate_bv &= mask;
+	x->xstate_bv &= possible_components();
 	x->xcomp_bv = 0;
 	memset(x->reserved, 0, sizeof(x->reserved));
 	x->fx.mxcsr &= MXCSR_VALID;
@@ -52,7 +58,7 @@ void soft_fpu_enter(struct x86_state *s)
 void soft_fpu_leave(struct x86_state *s)
 {
 	struct x86_xsave *x = s->xsave;
-	u64 mask = switched_components();
+	u64 mask = switched_components(s);
 
 	soft_fpu_swap_out(x, mask, s->host_fcw, s->host_mxcsr);
 	s->fpu_live = false;

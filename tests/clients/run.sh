@@ -276,6 +276,22 @@ test_stress_ng()
 	grep -q ' kvm  *[1-9]' "$work/stress.log" || fail "stress-ng: no operation was done"
 }
 
+# gVisor: a static Go program whose own process is the guest. Its output goes through a pipe, for it writes to files at offsets of its own.
+test_runsc()
+{
+	command -v runsc >/dev/null || {
+		skip "no runsc: apt-get install runsc"
+		return
+	}
+	{
+		timeout -k 5 "$limit" "$anykvm" run -- runsc --platform=kvm --rootless --network=none do sh -c \
+			'uname -r; for i in 1 2; do cat "$0" | sha256sum; done; exit 3' "$anykvm" 2>&1
+		echo "exit status $?"
+	} </dev/null | cat >"$work/runsc.log"
+	grep -q '^exit status 3$' "$work/runsc.log" || fail "runsc: $(tail -n 2 "$work/runsc.log" | tr '\n' ' ')"
+	[ "$(grep -c "^$(sha256sum <"$anykvm" | cut -c 1-64)" "$work/runsc.log")" -eq 2 ] || fail "runsc: wrong sums"
+}
+
 # What a program may do with the descriptors beside KVM's ioctls.
 test_device()
 {
@@ -305,7 +321,7 @@ command -v qemu-system-x86_64 >/dev/null || {
 }
 make_initrd || exit 1
 all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter injected iso
-	ovmf ovmf_smm virtio savevm migrate migrate_live move gdb memtest stress_ng libguestfs'
+	ovmf ovmf_smm virtio savevm migrate migrate_live move gdb memtest stress_ng runsc libguestfs'
 [ $# -gt 0 ] || set -- $all
 one()
 {
