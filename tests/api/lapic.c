@@ -195,9 +195,12 @@ TEST(lapic_x2apic_msrs_fault_in_xapic_mode)
 	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
 }
 
-/* Bring-up as an operating system does it: INIT, SIPI to page 2, real-mode trampoline. */
+/*
+ * Bring-up as an operating system does it: INIT, SIPI to page 2, real-mode trampoline. Interrupts are enabled where a guest
+ * spins: Bochs does not leave it otherwise.
+ */
 GUEST(bring_up, 64,
-      "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x310], 0x01000000\n"
+      "sti\n mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x310], 0x01000000\n"
       "mov dword ptr [rbx + 0x300], 0x4500\n mov dword ptr [rbx + 0x300], 0x4602\n"
       "1: cmp byte ptr [0x9000], 0x5a\n jne 1b\n" DONE);
 GUEST(trampoline, 16, "mov ax, cs\n mov [0x9002], ax\n mov byte ptr [0x9000], 0x5a\n cli\n 1: hlt\n jmp 1b\n");
@@ -253,7 +256,7 @@ TEST(smp_init_sipi_bring_up)
 }
 
 GUEST(ipi_sender, 64,
-      "mov ebx, 0xfee00000\n mov ecx, 100\n"
+      "sti\n mov ebx, 0xfee00000\n mov ecx, 100\n"
       "1: mov eax, [0x9000]\n mov dword ptr [rbx + 0x310], 0x01000000\n"
       "mov dword ptr [rbx + 0x300], 0x4042\n"
       "2: cmp [0x9000], eax\n je 2b\n dec ecx\n jnz 1b\n mov byte ptr [0x9010], 1\n" DONE);

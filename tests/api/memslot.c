@@ -230,8 +230,9 @@ TEST(memslot_many_are_all_found)
 	check_eq(cpu_run_to_done(cpu), sum);
 }
 
+/* Interrupts are enabled: Bochs does not leave guests that spin without. */
 GUEST(touch_forever, 64,
-      "mov ebx, 0x10000000\n"
+      "sti\n mov ebx, 0x10000000\n"
       "1: inc dword ptr [0x9000]\n mov eax, [rbx]\n mov [rbx + 4], eax\n jmp 1b\n");
 
 struct slot_changer {

@@ -87,11 +87,14 @@ TEST(smp_ipi_shorthands)
 	check_eq(cpu_events(group.cpu[2]).nmi.pending, 1);
 }
 
-/* One vCPU calls a function for ever; the other rewrites its immediate operand again and again. */
+/*
+ * One vCPU calls a function for ever; the other rewrites its immediate operand again and again. Interrupts are enabled: Bochs
+ * does not leave guests that spin without.
+ */
 GUEST(cross_modified, 64,
-      "1: mov ebx, 0x20000\n call rbx\n mov [0x9000], eax\n cmp byte ptr [0x9010], 0\n je 1b\n" DONE);
+      "sti\n 1: mov ebx, 0x20000\n call rbx\n mov [0x9000], eax\n cmp byte ptr [0x9010], 0\n je 1b\n" DONE);
 GUEST(cross_modifier, 64,
-      "mov ecx, 1\n"
+      "sti\n mov ecx, 1\n"
       "1: mov [0x20001], ecx\n 2: cmp [0x9000], ecx\n jne 2b\n inc ecx\n cmp ecx, 200\n jne 1b\n"
       "mov byte ptr [0x9010], 1\n" DONE);
 
