@@ -436,11 +436,18 @@ static enum run_result exit_xsetbv(struct vcpu *v, struct vm_exit *exit)
 			  x86_write_xcr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
 
-/* WBINVD, MONITOR, MWAIT, PAUSE: nothing to do here but to go on. */
+/* WBINVD, MONITOR, MWAIT: nothing to do here but to go on. */
 static enum run_result exit_skip(struct vcpu *v, struct vm_exit *exit)
 {
 	vcpu_get_state(v, STATE_GPR);
 	return vcpu_retire(v, exit->insn_len);
+}
+
+/* In a loop that waits for another vCPU, which may wait for this CPU. */
+static enum run_result exit_pause(struct vcpu *v, struct vm_exit *exit)
+{
+	host_yield();
+	return exit_skip(v, exit);
 }
 
 static enum run_result exit_task_switch(struct vcpu *v, struct vm_exit *exit)
@@ -506,7 +513,7 @@ static enum run_result (*const handlers[VM_EXIT_COUNT])(struct vcpu *v, struct v
 	[VM_EXIT_HYPERCALL] = exit_hypercall,
 	[VM_EXIT_XSETBV] = exit_xsetbv,
 	[VM_EXIT_WBINVD] = exit_skip,
-	[VM_EXIT_PAUSE] = exit_skip,
+	[VM_EXIT_PAUSE] = exit_pause,
 	[VM_EXIT_MWAIT] = exit_skip,
 	[VM_EXIT_MONITOR] = exit_skip,
 	[VM_EXIT_TASK_SWITCH] = exit_task_switch,

@@ -121,6 +121,7 @@ struct host_fault {
 /* The vCPU whose KVM_RUN is active on this thread, or NULL. Async-signal-safe; user space only. */
 struct vcpu *host_running_vcpu(void);
 void host_resched(void); /* a rescheduling point */
+void host_yield(void);   /* what this thread waits for, another must do: let it run first. May sleep */
 
 /*
  * Call fn(arg) such that a failed access to guest memory (unmapped, truncated file) ends it: returns 0, or

@@ -82,15 +82,16 @@ void hw_debug_load(const u64 db[4]);
 int hw_pin(void);
 void hw_unpin(void);
 /*
- * In an entry: what VMX does not put back by itself. Selectors and the LDT are the thread's, the limits of GDT and TSS the
- * CPU's.
+ * What VMX does not put back by itself. Selectors and bases are the thread's and do not change in a system call: save them once
+ * for all entries of a KVM_RUN. The LDT, of all threads of a process, may: ldt is to be read in the entry. The limits of GDT and
+ * TSS are the CPU's.
  */
 struct hw_segments {
 	u64 fs_base, user_gs_base; /* GS base of user space, which KERNEL_GS_BASE holds */
 	u16 es, ds, fs, gs, ldt;
 };
-void hw_segments_save(struct hw_segments *s);
-void hw_segments_restore(const struct hw_segments *s); /* FS and KERNEL_GS bases are loaded already */
+void hw_segments_save(struct hw_segments *s);          /* all but ldt */
+void hw_segments_restore(const struct hw_segments *s); /* entry; FS and KERNEL_GS bases are loaded already */
 void hw_nmi(void);                                     /* entry: one was intercepted, the host handles it */
 void hw_machine_check(void);                           /* entry: one was intercepted, the host handles it */
 

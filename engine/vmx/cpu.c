@@ -3,7 +3,8 @@
 #include "vmx.h"
 
 struct vmx_caps vmx_caps;
-void *vmx_msr_bitmap_open, *vmx_msr_bitmap_all;
+u64 vmx_msr_bitmap_open_pa, vmx_msr_bitmap_all_pa;
+static void *bitmap_open, *bitmap_all;
 static struct vmx_cpu *cpus;
 
 struct vmx_cpu *vmx_cpu(int cpu)
@@ -141,10 +142,10 @@ static void fill_maps(void)
 	};
 	unsigned i;
 
-	memset(vmx_msr_bitmap_all, 0xff, 4096);
-	memset(vmx_msr_bitmap_open, 0xff, 4096);
+	memset(bitmap_all, 0xff, 4096);
+	memset(bitmap_open, 0xff, 4096);
 	for (i = 0; i < ARRAY_SIZE(open); i++)
-		let_through(vmx_msr_bitmap_open, open[i]);
+		let_through(bitmap_open, open[i]);
 }
 
 /* --- virtual processor identifiers ---------------------------------------------------------------------------------- */
@@ -180,9 +181,9 @@ void vmx_cpus_exit(void)
 		hw_pages_free(cpus[i].region, 0);
 	host_free(cpus);
 	cpus = NULL;
-	hw_pages_free(vmx_msr_bitmap_open, 0);
-	hw_pages_free(vmx_msr_bitmap_all, 0);
-	vmx_msr_bitmap_open = vmx_msr_bitmap_all = NULL;
+	hw_pages_free(bitmap_open, 0);
+	hw_pages_free(bitmap_all, 0);
+	bitmap_open = bitmap_all = NULL;
 }
 
 int vmx_cpus_init(bool want_unrestricted)
@@ -192,10 +193,10 @@ int vmx_cpus_init(bool want_unrestricted)
 
 	if (err)
 		return err;
-	vmx_msr_bitmap_open = hw_page_alloc();
-	vmx_msr_bitmap_all = hw_page_alloc();
+	bitmap_open = hw_page_alloc();
+	bitmap_all = hw_page_alloc();
 	cpus = host_alloc(hw_nr_cpus() * sizeof(*cpus));
-	if (!vmx_msr_bitmap_open || !vmx_msr_bitmap_all || !cpus)
+	if (!bitmap_open || !bitmap_all || !cpus)
 		goto no_memory;
 	for (i = 0; i < hw_nr_cpus(); i++) {
 		cpus[i].region = hw_page_alloc();
@@ -204,6 +205,8 @@ int vmx_cpus_init(bool want_unrestricted)
 		*(u32 *)cpus[i].region = vmx_caps.revision;
 	}
 	fill_maps();
+	vmx_msr_bitmap_open_pa = hw_pa(bitmap_open);
+	vmx_msr_bitmap_all_pa = hw_pa(bitmap_all);
 	return 0;
 
 no_memory:

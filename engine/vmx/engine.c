@@ -62,7 +62,7 @@ const struct engine_ops vmx_engine = {
 	.unmap_hva = nested_unmap_hva,
 	.unmap_hva_done = nested_unmap_hva_done,
 	.settings_changed = hwvm_settings_changed,
-	.load = hwvm_load,
+	.load = vmx_load,
 	.put = hwvm_put,
 };
 

@@ -81,7 +81,7 @@ static void prepare_controls(struct vcpu *v)
 	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, EXCEPTIONS | v->exc_intercept);
 	vmwrite_new(TSC_OFFSET, &vv->w.tsc_offset, (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED));
 	vmwrite_new(EPT_POINTER, &vv->w.ept_pointer, ept_pointer(v));
-	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, hw_pa(filtered ? vmx_msr_bitmap_all : vmx_msr_bitmap_open));
+	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, filtered ? vmx_msr_bitmap_all_pa : vmx_msr_bitmap_open_pa);
 	if (!vv->apic_page)
 		return;
 	vv->apic_page[APIC_PAGE_TPR] = (u8)(lapic_get_tpr(v) << 4);
@@ -125,30 +125,33 @@ static void write_cr2(u64 val)
 	asm volatile("mov %0, %%cr2" : : "r"(val));
 }
 
-struct host_regs {
-	struct hwvm_host_regs common;
-	struct hw_segments segments;
-};
-
-static void load_guest(struct vcpu *v, struct host_regs *h)
+void vmx_load(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 
-	hw_segments_save(&h->segments);
-	vmwrite_new(HOST_FS_BASE, &vv->w.host_fs_base, h->segments.fs_base);
-	vv->host_msrs[AREA_KERNEL_GS_BASE].val = h->segments.user_gs_base;
+	hwvm_load(v);
+	hw_segments_save(&vv->segments);
+	vv->host_msrs[AREA_KERNEL_GS_BASE].val = vv->segments.user_gs_base;
+}
+
+static void load_guest(struct vcpu *v, struct hwvm_host_regs *h)
+{
+	struct vmx_vcpu *vv = vmx_of(v);
+
+	asm volatile("sldt %0" : "=m"(vv->segments.ldt));
+	vmwrite_new(HOST_FS_BASE, &vv->w.host_fs_base, vv->segments.fs_base);
 	vmwrite_new(HOST_CR3, &vv->w.host_cr3, read_cr3());
 	vmwrite_new(HOST_CR4, &vv->w.host_cr4, hw_cr4());
-	hwvm_load_guest(v, &h->common);
+	hwvm_load_guest(v, h);
 	if (read_cr2() != v->state.cr2)
 		write_cr2(v->state.cr2);
 }
 
-static void load_host(struct vcpu *v, const struct host_regs *h)
+static void load_host(struct vcpu *v, const struct hwvm_host_regs *h)
 {
 	v->state.cr2 = read_cr2();
-	hw_segments_restore(&h->segments);
-	hwvm_load_host(v, &h->common);
+	hw_segments_restore(&vmx_of(v)->segments);
+	hwvm_load_host(v, h);
 }
 
 /* --- the entry ------------------------------------------------------------------------------------------- */
@@ -182,7 +185,7 @@ static void take_tpr(struct vcpu *v)
 static void run_guest(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
-	struct host_regs host;
+	struct hwvm_host_regs host;
 	bool entered, failed;
 
 	vmx_state_to_vmcs(v);

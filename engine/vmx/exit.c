@@ -7,8 +7,7 @@
 static void read_interruption(struct vmx_exit_info *x)
 {
 	x->intr = (u32)vmread(EXIT_INTR_INFO);
-	if (x->intr & INTR_HAS_ERROR)
-		x->intr_error = (u32)vmread(EXIT_INTR_ERROR);
+	x->intr_error = x->intr & INTR_HAS_ERROR ? (u32)vmread(EXIT_INTR_ERROR) : 0;
 	x->qualification = vmread(EXIT_QUALIFICATION);
 	x->insn_len = (u32)vmread(EXIT_INSN_LEN);
 }
@@ -48,7 +47,9 @@ void vmx_read_exit(struct vcpu *v)
 {
 	struct vmx_exit_info *x = &vmx_of(v)->exit;
 
-	*x = (struct vmx_exit_info){ .reason = (u32)vmread(EXIT_REASON) };
+	/* What the reason does not say anything about is not looked at afterwards. */
+	x->refused = 0;
+	x->reason = (u32)vmread(EXIT_REASON);
 	if (x->reason & X_ENTRY_FAILED) {
 		x->qualification = vmread(EXIT_QUALIFICATION);
 		return;

@@ -18,7 +18,7 @@ struct vmx_caps {
 };
 extern struct vmx_caps vmx_caps;
 /* Open: MSRs that the world switch loads and stores. */
-extern void *vmx_msr_bitmap_open, *vmx_msr_bitmap_all;
+extern u64 vmx_msr_bitmap_open_pa, vmx_msr_bitmap_all_pa;
 
 struct vmx_vcpu;
 
@@ -62,6 +62,7 @@ struct vmx_vcpu {
 	bool two_roots;                /* it has used the EPT of system management mode too */
 	u16 vpid;                      /* 0: none */
 	u64 host_rsp;
+	struct hw_segments segments; /* the host's, of this KVM_RUN */
 	struct vmx_exit_info exit;
 	struct vmx_written w;
 	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
@@ -109,6 +110,7 @@ void vmx_read_exit(struct vcpu *v); /* VMCS is current, the guest's rflags are i
 void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit);
 
 /* enter.c */
+void vmx_load(struct vcpu *v);
 void vmx_enter(struct vcpu *v, struct vm_exit *exit);
 
 /* world.S: gpr is vcpu->state.gpr; RSP of the guest is in the VMCS. *host_rsp: what HOST_RSP is. False: the VMCS was refused. */

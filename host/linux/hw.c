@@ -458,7 +458,6 @@ void hw_segments_save(struct hw_segments *s)
 	savesegment(ds, s->ds);
 	savesegment(fs, s->fs);
 	savesegment(gs, s->gs);
-	store_ldt(s->ldt);
 }
 
 /* 64-bit programs have null selectors; loading others changes the bases. */

@@ -33,6 +33,11 @@ bool host_signal_pending(void)
 	return signal_pending(current);
 }
 
+void host_yield(void)
+{
+	yield();
+}
+
 void host_resched(void)
 {
 	cond_resched();

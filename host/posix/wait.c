@@ -74,6 +74,11 @@ void host_wake(struct host_wait *w)
 		futex_wake(&w->seq, 1);
 }
 
+void host_yield(void)
+{
+	sched_yield();
+}
+
 void host_resched(void)
 {
 	/* Threads are preempted by the kernel; nothing to give up. */
