@@ -91,7 +91,12 @@ fi
 } >"$root/init"
 chmod +x "$root/init"
 # Debugging information would take longer to unpack than everything else.
-find "$root" -type f -size +64k -exec strip --strip-debug {} + 2>/dev/null || :
+find "$root" -type f -size +64k | while read -r file; do
+	# A kernel image is no ELF file, and must stay as it is.
+	case $(head -c 4 "$file" | od -An -c) in
+	*' 177   E   L   F') strip --strip-debug "$file" ;;
+	esac
+done
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initrd"
 echo "== the $machine machine, ${modules##* }"
 timeout "$limit" sh "$here/$launcher" "$(find "$kernel/boot" -name 'vmlinuz-*' | head -n 1)" "$work/initrd" \
