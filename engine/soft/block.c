@@ -57,23 +57,32 @@ static void *arena_take(struct soft_vcpu *sv, size_t size)
 	return p;
 }
 
-X86_RACY static bool same_line(const u8 *a, const u8 *b)
+X86_RACY static bool same_bytes(const u8 *a, const u8 *b, unsigned len)
 {
 	u64 different = 0;
 	unsigned n;
 
-	for (n = 0; n < LINE; n += 8)
+	for (n = 0; n < len; n += 8)
 		different |= *(const x86_mem64 *)(a + n) ^ *(const x86_mem64 *)(b + n);
 	return !different;
 }
 
-static bool lines_valid(const struct soft_page *p, u64 lines)
+/* Is what is in the copy the same in memory? */
+static bool copy_valid(const struct soft_page *p)
 {
-	for (; lines; lines &= lines - 1) {
-		unsigned at = (unsigned)__builtin_ctzll(lines) * LINE;
+	unsigned n, at;
+	u64 left;
 
-		if (!same_line(p->copy + at, p->host + at))
-			return false;
+	for (n = 0; n < GRANULE_WORDS; n++) {
+		for (left = p->copied.word[n]; left;) {
+			unsigned first = (unsigned)__builtin_ctzll(left);
+			bool line = first % 4 == 0 && (left >> first & 15) == 15;
+
+			at = (n * 64 + first) * GRANULE;
+			if (!same_bytes(p->copy + at, p->host + at, line ? LINE : GRANULE))
+				return false;
+			left &= ~((line ? 15ull : 1ull) << first);
+		}
 	}
 	return true;
 }
@@ -84,7 +93,7 @@ static bool page_valid(struct soft_vcpu *sv, struct soft_page *p)
 	if (likely(p->epoch == sv->epoch))
 		return true;
 	sv->stat.pages_checked++;
-	if (__atomic_load_n(&p->page->generation, __ATOMIC_ACQUIRE) == p->generation && !lines_valid(p, p->lines)) {
+	if (__atomic_load_n(&p->page->generation, __ATOMIC_ACQUIRE) == p->generation && !copy_valid(p)) {
 		soft_invalidate_page(sv->vcpu, p->page);
 		return false;
 	}
@@ -101,14 +110,6 @@ static bool valid_in(struct soft_vcpu *sv, struct soft_page *p, u32 generation)
 static bool block_valid(struct soft_vcpu *sv, struct soft_block *b)
 {
 	return valid_in(sv, b->page, b->generation) && (likely(!b->page2) || valid_in(sv, b->page2, b->generation2));
-}
-
-/* Of len bytes at gpa, those in its page. */
-static unsigned first_part(u64 gpa, unsigned len)
-{
-	unsigned left = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK);
-
-	return len < left ? len : left;
 }
 
 static struct soft_page **page_bucket(struct soft_vcpu *sv, u64 gpa)
@@ -134,8 +135,8 @@ static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 	p->gpa = gpa & X86_PAGE_MASK;
 	p->host = host - ((unsigned long)host & ~X86_PAGE_MASK);
 	p->in_smm = sv->vcpu->state.in_smm;
-	p->lines = 0;
-	p->blocks = NULL;
+	p->copied = (struct granules){ 0 };
+	p->page = NULL;
 	p->nr_targets = p->max_targets = 0;
 	p->generation = 0;
 	p->epoch = sv->epoch;
@@ -144,14 +145,15 @@ static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 	return p;
 }
 
-/* Have the bytes in the copy; lines that no block lies in yet are only borrowed. */
-static void read_lines(struct soft_page *p, unsigned offset, unsigned len)
+/* Have those bytes in the copy, for good. */
+static void copy_code(struct soft_page *p, unsigned offset, unsigned len)
 {
 	unsigned at;
 
-	for (at = offset & ~(LINE - 1); at < offset + len; at += LINE)
-		if (!(p->lines & 1ull << at / LINE))
-			memcpy(p->copy + at, p->host + at, LINE);
+	for (at = offset & ~(GRANULE - 1); at < offset + len; at += GRANULE)
+		if (!(p->copied.word[at / GRANULE / 64] & 1ull << at / GRANULE % 64))
+			memcpy(p->copy + at, p->host + at, GRANULE);
+	granules_add(&p->copied, offset, len);
 }
 
 /* --- blocks ------------------------------------------------------------------------------------------ */
@@ -170,40 +172,39 @@ static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
 {
 	struct soft_page *p = *page_bucket(sv, gpa);
-	struct soft_block *b;
+	unsigned n;
 
 	for (; p; p = p->next) {
 		if (p->page != page)
 			continue;
-		for (b = p->blocks; b; b = b->page_next) {
-			unlink_block(sv, b);
-			if (b->tr)
-				tr_forget_block(sv, b->tr);
-		}
-		p->blocks = NULL;
+		for (n = 0; n < p->nr_targets; n++)
+			tr_forget_block(sv, p->target[n]);
 		p->nr_targets = 0;
 	}
 }
 
 /* In a list of the page, which moves to twice the room when it is full. */
-void soft_note_target(struct soft_vcpu *sv, struct soft_block *b)
+bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b)
 {
 	struct soft_page *p = b->page;
 	u16 room = p->max_targets ? (u16)(2 * p->max_targets) : 8;
 	struct tr_block **more;
 
-	if (b->tr->noted || b->page2 || b->generation != p->generation)
-		return;
+	if (b->generation != p->generation)
+		return false;
+	if (b->tr->noted)
+		return true;
 	if (p->nr_targets == p->max_targets) {
 		more = arena_take(sv, room * sizeof(*more));
 		if (!more)
-			return;
+			return false;
 		memcpy(more, p->target, p->nr_targets * sizeof(*more));
 		p->target = more;
 		p->max_targets = room;
 	}
 	p->target[p->nr_targets++] = b->tr;
 	b->tr->noted = true;
+	return true;
 }
 
 #define BLOCK_ROOM                                                                                                     \
@@ -217,26 +218,38 @@ static void make_room(struct soft_vcpu *sv)
 }
 
 /*
- * The page of gpa, in which len bytes will be decoded: they are marked first and read then, so that a store in between
- * moves the generation, which is *generation. NULL: not RAM.
+ * Len bytes at gpa in the page are code: they are marked first and copied then, so that a store in between moves the
+ * generation. bytes: what they were decoded from. False: not RAM, or they are others now.
  */
-static struct soft_page *begin_page(struct soft_vcpu *sv, u64 gpa, const u8 *host, unsigned len, u32 *generation)
+static bool take_code(struct soft_vcpu *sv, struct soft_page *p, u64 gpa, const u8 *bytes, unsigned len)
 {
-	struct soft_page *p = find_page(sv, gpa, host) ?: make_page(sv, gpa, host);
+	unsigned offset = gpa & ~X86_PAGE_MASK;
+	u32 generation;
 
-	if (p->lines)
+	if (!granules_none(&p->copied))
 		page_valid(sv, p); /* what the copy has must be of this epoch */
-	p->page = soft_mark_code(sv->vcpu, gpa, len, generation);
+	p->page = soft_mark_code(sv->vcpu, gpa, len, &generation);
 	if (!p->page)
-		return NULL;
-	if (p->generation != *generation || !p->lines) {
-		p->lines = 0;
-		p->blocks = NULL;
+		return false;
+	if (p->generation != generation || granules_none(&p->copied)) {
+		p->copied = (struct granules){ 0 };
 		p->nr_targets = 0;
-		p->generation = *generation;
+		p->generation = generation;
 		p->epoch = sv->epoch;
 	}
-	return p;
+	copy_code(p, offset, len);
+	return !memcmp(p->copy + offset, bytes, len);
+}
+
+static struct soft_page *have_page(struct soft_vcpu *sv, u64 gpa, const u8 *host)
+{
+	return find_page(sv, gpa, host) ?: make_page(sv, gpa, host);
+}
+
+/* Code is decoded from a copy: others may change it at any time. */
+X86_RACY static void read_code(u8 *bytes, const u8 *host, unsigned len)
+{
+	memcpy(bytes, host, len);
 }
 
 /* The block of what b->insn has been decoded to is in the arena's free part: keep it. */
@@ -245,7 +258,6 @@ static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, stru
 	u8 kind = block_kind(&sv->vcpu->state);
 	u32 bucket = hash_gpa(gpa, kind);
 
-	p->lines |= soft_line_mask(gpa, first_part(gpa, b->len));
 	b->gpa = gpa;
 	b->page = p;
 	b->mode = sv->vcpu->state.mode;
@@ -255,8 +267,6 @@ static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, stru
 	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
 	b->next = sv->bucket[bucket];
 	sv->bucket[bucket] = b;
-	b->page_next = p->blocks;
-	p->blocks = b;
 	sv->stat.blocks_made++;
 }
 
@@ -290,38 +300,30 @@ static enum x86_decode_result decode_block(struct x86_state *s, struct soft_bloc
 static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, bool *crosses)
 {
 	struct x86_state *s = &sv->vcpu->state;
-	unsigned offset = gpa & ~X86_PAGE_MASK, left = X86_PAGE_SIZE - offset, avail = left;
-	unsigned marked = left < LINE ? left : LINE;
+	unsigned left = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK), avail;
+	u8 bytes[(BLOCK_MAX_INSNS + 1) * X86_MAX_INSN_LEN];
 	enum x86_decode_result r;
 	struct x86_insn next;
 	struct soft_block *b;
 	struct soft_page *p;
-	u32 generation, later;
 
-	if (avail > BLOCK_MAX_INSNS * X86_MAX_INSN_LEN)
-		avail = BLOCK_MAX_INSNS * X86_MAX_INSN_LEN;
 	*crosses = false;
 	make_room(sv);
-	p = begin_page(sv, gpa, host, marked, &generation);
-	if (!p)
-		return NULL;
-	read_lines(p, offset, avail);
+	p = have_page(sv, gpa, host);
+	avail = left < sizeof(bytes) ? left : sizeof(bytes);
+	read_code(bytes, host, avail);
 	b = (void *)(sv->arena + sv->arena_used);
-	r = decode_block(s, b, p->copy + offset, avail);
+	r = decode_block(s, b, bytes, avail);
 	if (!b->nr) {
 		*crosses = r == X86_DECODE_MORE;
 		return NULL;
 	}
-	if (b->len > marked) {
-		/* Marked after they were read: look again. */
-		soft_mark_code(sv->vcpu, gpa, b->len, &later);
-		if (later != generation || !lines_valid(p, soft_line_mask(gpa, b->len)))
-			return NULL;
-	}
-	b->generation = generation;
+	if (!take_code(sv, p, gpa, bytes, b->len))
+		return NULL;
+	b->generation = p->generation;
 	b->page2 = NULL;
 	b->before_crossing = left - b->len < X86_MAX_INSN_LEN && b->len < left &&
-			     x86_decode(&next, p->copy + offset + b->len, left - b->len, s->mode, s) == X86_DECODE_MORE;
+			     x86_decode(&next, bytes + b->len, left - b->len, s->mode, s) == X86_DECODE_MORE;
 	keep_block(sv, b, gpa, p);
 	return b;
 }
@@ -330,33 +332,29 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 *host, u64 gpa2, const u8 *host2)
 {
 	struct x86_state *s = &sv->vcpu->state;
-	unsigned offset = gpa & ~X86_PAGE_MASK, first = X86_PAGE_SIZE - offset;
+	unsigned first = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK);
 	u8 bytes[2 * X86_MAX_INSN_LEN];
 	struct soft_page *p, *p2;
 	struct soft_block *b;
-	u32 generation, generation2;
 
 	make_room(sv);
-	p = begin_page(sv, gpa, host, first, &generation);
-	p2 = begin_page(sv, gpa2, host2, X86_MAX_INSN_LEN - 1, &generation2);
-	if (!p || !p2)
-		return NULL;
-	read_lines(p, offset, first);
-	read_lines(p2, 0, X86_MAX_INSN_LEN);
-	memcpy(bytes, p->copy + offset, first);
-	memcpy(bytes + first, p2->copy, X86_MAX_INSN_LEN);
+	p = have_page(sv, gpa, host);
+	p2 = have_page(sv, gpa2, host2);
+	read_code(bytes, host, first);
+	read_code(bytes + first, host2, X86_MAX_INSN_LEN);
 	b = (void *)(sv->arena + sv->arena_used);
 	b->insn[0].native = NULL;
 	if (x86_decode(&b->insn[0], bytes, X86_MAX_INSN_LEN, s->mode, s) != X86_DECODE_OK || b->insn[0].len <= first)
 		return NULL;
 	b->nr = 1;
 	b->len = b->insn[0].len;
-	b->generation = generation;
+	if (!take_code(sv, p, gpa, bytes, first) || !take_code(sv, p2, gpa2, bytes + first, b->len - first))
+		return NULL;
+	b->generation = p->generation;
 	b->page2 = p2;
 	p2->page->crossed = true;
-	b->generation2 = generation2;
+	b->generation2 = p2->generation;
 	b->before_crossing = false;
-	p2->lines |= 1;
 	keep_block(sv, b, gpa, p);
 	return b;
 }

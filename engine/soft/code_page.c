@@ -54,13 +54,6 @@ static struct code_page *page_of(struct memslot *slot, u64 gpa)
 	return &ss->page[(gpa - slot->gpa) >> 12];
 }
 
-u64 soft_line_mask(u64 gpa, unsigned len)
-{
-	unsigned first = (gpa & ~X86_PAGE_MASK) >> 6, last = ((gpa & ~X86_PAGE_MASK) + len - 1) >> 6;
-
-	return (~0ull << first) & (~0ull >> (63 - last));
-}
-
 bool soft_ram(struct x86_state *s, u64 gpa, bool write, struct x86_ram *out)
 {
 	struct vcpu *v = state_vcpu(s);
@@ -118,7 +111,7 @@ static void code_changed(struct vcpu *self)
 void soft_invalidate_page(struct vcpu *v, struct code_page *p)
 {
 	lock_page(p);
-	p->lines = 0;
+	p->code = (struct granules){ 0 };
 	__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
 	unlock_page(p);
 	TR_COUNT((struct soft_vcpu *)v->engine_vcpu, drop[DROP_DMA]);
@@ -126,8 +119,18 @@ void soft_invalidate_page(struct vcpu *v, struct code_page *p)
 	code_changed(v);
 }
 
+static bool hits_code(const struct code_page *p, u64 gpa, unsigned size)
+{
+	unsigned n;
+
+	for (n = 0; n < GRANULE_WORDS; n++)
+		if (p->code.word[n] & granule_bits(gpa, size, n))
+			return true;
+	return false;
+}
+
 /*
- * The store is done when this is called; soft_mark_code sets its lines and takes the generation under the same lock
+ * The store is done when this is called; soft_mark_code sets its granules and takes the generation under the same lock
  * before the bytes are read. So either the bytes read are the new ones, or the generation moves afterwards.
  */
 void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
@@ -139,8 +142,8 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
 		return;
 	p = page_of(slot, gpa);
 	lock_page(p);
-	if (p->lines & soft_line_mask(gpa, size)) {
-		p->lines = 0;
+	if (hits_code(p, gpa, size)) {
+		p->code = (struct granules){ 0 };
 		p->quiet = 0;
 		__atomic_store_n(&p->generation, p->generation + 1, __ATOMIC_RELEASE);
 		if (p->crossed)
@@ -151,7 +154,7 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size)
 		code_changed(state_vcpu(s));
 		TR_COUNT(soft_of(s), drop[DROP_STORE]);
 		s->end_block = true;
-	} else if (!p->lines && p->marked == CODE_PAGE_MARKED && ++p->quiet >= QUIET_STORES) {
+	} else if (granules_none(&p->code) && p->marked == CODE_PAGE_MARKED && ++p->quiet >= QUIET_STORES) {
 		p->quiet = 0;
 		__atomic_store_n(&p->marked, CODE_PAGE_PLAIN, __ATOMIC_SEQ_CST);
 	}
@@ -224,7 +227,7 @@ struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *gen
 	was = p->marked;
 	if (was == CODE_PAGE_PLAIN)
 		__atomic_store_n(&p->marked, CODE_PAGE_MARKING, __ATOMIC_SEQ_CST);
-	p->lines |= soft_line_mask(gpa, len);
+	granules_add(&p->code, gpa, len);
 	*generation = p->generation;
 	unlock_page(p);
 	if (was != CODE_PAGE_MARKED) {

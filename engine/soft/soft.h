@@ -10,9 +10,9 @@
  *	fpu.c		guest vector state in the host's registers
  *
  * Self-modifying and cross-modifying code. Every page of a slot has a struct code_page: a mark "holds decoded
- * code", a mask of 64-byte lines that do, and a generation. A marked page is never cached for writing in any
+ * code", a mask of the 16-byte granules that do, and a generation. A marked page is never cached for writing in any
  * vCPU's TLB, so each store to it passes soft_ram_written(), which moves the generation when the store hits a
- * marked line. A block is valid while its page's generation is the one it was decoded under; that is looked at
+ * marked granule. A block is valid while its page's generation is the one it was decoded under; that is looked at
  * each time a block is entered, and after a store the running block ends.
  *
  * Stores by the VMM itself (DMA of its device models) pass no gate. The guest learns of them by an interrupt or an
@@ -42,13 +42,20 @@ struct soft_vm {
 /* MARKING: marked, but other vCPUs may still hold write permissions; whoever sees it waits for them as well. */
 enum { CODE_PAGE_PLAIN, CODE_PAGE_MARKING, CODE_PAGE_MARKED };
 
+/* Parts of a page: code that a JIT appends mostly begins a granule of its own, and hits nothing. */
+#define GRANULE 16u
+#define GRANULE_WORDS (X86_PAGE_SIZE / GRANULE / 64)
+struct granules {
+	u64 word[GRANULE_WORDS];
+};
+
 struct code_page {
-	u64 lines;      /* under locked: 64-byte lines that hold decoded code */
-	u32 generation; /* changes under locked, read anywhere */
-	u8 marked;      /* changes under locked, read anywhere: stores must be noticed */
-	u8 quiet;       /* under locked: stores since the last hit, to give up the mark */
-	u8 locked;      /* a */
-	bool crossed;   /* an instruction of the page before ends here: its block is in that page's lists */
+	struct granules code; /* under locked: that hold decoded code */
+	u32 generation;       /* changes under locked, read anywhere */
+	u8 marked;            /* changes under locked, read anywhere: stores must be noticed */
+	u8 quiet;             /* under locked: stores since the last hit, to give up the mark */
+	u8 locked;            /* a */
+	bool crossed;         /* an instruction of the page before ends here: its block is in that page's lists */
 };
 
 /* memslot->engine of every slot. */
@@ -60,8 +67,30 @@ struct soft_slot {
 int soft_slot_create(struct vm *vm, struct memslot *slot);
 void soft_slot_free(struct vm *vm, struct memslot *slot);
 
-/* Which 64-byte lines of its page [gpa, gpa+len) touches. */
-u64 soft_line_mask(u64 gpa, unsigned len);
+/* Of the granules that [gpa, gpa+len), within one page, touches, those in word n. */
+static inline u64 granule_bits(u64 gpa, unsigned len, unsigned n)
+{
+	unsigned first = (unsigned)(gpa & ~X86_PAGE_MASK) / GRANULE;
+	unsigned last = ((unsigned)(gpa & ~X86_PAGE_MASK) + len - 1) / GRANULE;
+
+	if (first / 64 > n || last / 64 < n)
+		return 0;
+	return (first / 64 == n ? ~0ull << first % 64 : ~0ull) & (last / 64 == n ? ~0ull >> (63 - last % 64) : ~0ull);
+}
+
+static inline void granules_add(struct granules *g, u64 gpa, unsigned len)
+{
+	unsigned n;
+
+	for (n = 0; n < GRANULE_WORDS; n++)
+		g->word[n] |= granule_bits(gpa, len, n);
+}
+
+static inline bool granules_none(const struct granules *g)
+{
+	return !(g->word[0] | g->word[1] | g->word[2] | g->word[3]);
+}
+
 /*
  * Note that [gpa, gpa+len), within one page, is about to be decoded by v; on return no vCPU can write to the page
  * unnoticed. *generation is the one under which bytes read from now on are valid. NULL: not RAM.
@@ -81,19 +110,18 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
 #define BLOCK_SMM 0x80 /* in the address space of system management mode */
 
 /*
- * A page of guest code as this vCPU has decoded it: its blocks, and a copy of the 64-byte lines they lie in, to compare with
+ * A page of guest code as this vCPU has decoded it: its blocks, and a copy of the granules they lie in, to compare with
  * memory once an epoch. Stands in the arena, as blocks do.
  */
 struct soft_page {
 	u64 gpa;
 	const u8 *host;
 	struct code_page *page;
-	bool in_smm;               /* of which address space gpa is */
-	u32 generation;            /* of page, for the lines in the copy */
-	u32 epoch;                 /* when the copy was last compared */
-	u64 lines;                 /* that are in the copy */
-	struct soft_block *blocks; /* that begin in it, of this generation and perhaps some before */
-	struct tr_block **target;  /* of those blocks, the translations that branches look up */
+	bool in_smm;              /* of which address space gpa is */
+	u32 generation;           /* of page, for what is in the copy */
+	u32 epoch;                /* when the copy was last compared */
+	struct granules copied;   /* that are in the copy */
+	struct tr_block **target; /* translations of its blocks, of this generation, that branches look up */
 	u16 nr_targets, max_targets;
 	struct soft_page *next; /* same bucket */
 	u8 copy[X86_PAGE_SIZE];
@@ -117,8 +145,7 @@ struct soft_block {
 	bool before_crossing;    /* the instruction behind the block crosses the page's end */
 	u8 heat;                 /* executions by the interpreter */
 	struct soft_block *next; /* same bucket */
-	struct soft_block *page_next;
-	struct tr_block *tr; /* generated code, or NULL */
+	struct tr_block *tr;     /* generated code, or NULL */
 	struct x86_insn insn[];
 };
 
@@ -209,10 +236,10 @@ struct soft_block *soft_neighbour(struct soft_vcpu *sv, const struct soft_block 
 struct fetch_entry *soft_fetched(struct soft_vcpu *sv, u64 lin);
 /* Linear addresses may lead elsewhere; all: those of global pages too. */
 void soft_new_context(struct soft_vcpu *sv, bool all);
-/* Note that branches lead to the block's translation. */
-void soft_note_target(struct soft_vcpu *sv, struct soft_block *b);
+/* Branches may lead to the block's translation from now on. False: no, the block is stale or there is no room to note it. */
+bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b);
 void soft_flush_blocks(struct soft_vcpu *sv);
-/* The blocks that begin in page p, which gpa is in, are invalid: take them and their generated code out of all tables. */
+/* The blocks that begin in page p, which gpa is in, are invalid: their generated code must not be found any more. */
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *p);
 int soft_blocks_init(struct soft_vcpu *sv);
 void soft_blocks_free(struct soft_vcpu *sv);

@@ -567,7 +567,7 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	f->word = f->m32 ? 4 : 8;
 	f->offset = b->gpa & ~X86_PAGE_MASK;
 	f->i = b->insn;
-	*t = (struct tr_block){ .block = b, .page_offset = (u16)f->offset, .mode = b->mode };
+	*t = (struct tr_block){ .block = b, .page_offset = (u16)f->offset, .mode = b->mode, .crossing = b->page2 };
 	tr_liveness(f);
 	t->live = f->live;
 	tr_make_groups(f);

@@ -337,19 +337,58 @@ u64 tr_helper_block(struct soft_vcpu *sv, u32 n)
 	return TR_GO_ON;
 }
 
+/* The interpreter takes the one instruction that generated code could not. Results as of tr_run. */
+static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	u64 rip = s->rip;
+	enum x86_result r;
+
+	sv->tr.stat.interpreted++;
+	TR_COUNT(sv, fallback[FALLBACK_ACCESS]);
+	TR_COUNT(sv, interpreted[i->op]);
+	sv->running = NULL;
+	sv->running_rip = rip;
+	s->end_block = false;
+	s->rip = rip + i->len;
+	r = i->exec(s, i);
+	if (r != X86_OK && r != X86_EXIT)
+		s->rip = rip;
+	return r;
+}
+
+/*
+ * The interpreter takes a store that must be noticed (a JIT at work, mostly): no need to leave for it. Lockstep looks at it
+ * where it leaves.
+ */
+static u64 store_noticed(struct soft_vcpu *sv, const struct tr_site *site)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	enum x86_result r;
+
+	if (site->flags_saved)
+		flags_from_cell(s);
+	s->rip = insn_rip(s, site);
+	r = interpret(sv, &site->block->insn[site->insn]);
+	return r == X86_OK ? resume(sv, site) : stop(sv, site, r, false);
+}
+
 u64 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
 {
 	struct tr_site *site = &sv->tr.site[n];
+	struct x86_state *s = &sv->vcpu->state;
 
 	sv->tr.stat.misses++;
 	if (flat_fill(sv, lin, site->write)) {
-		if (unlikely(!sv->vcpu->state.fpu_live))
-			soft_fpu_enter(&sv->vcpu->state);
+		if (unlikely(!s->fpu_live))
+			soft_fpu_enter(s);
 		return TR_GO_ON;
 	}
 	sv->tr.stat.unfillable++;
 	if (unlikely(sv->tr.counters))
 		tr_count_miss(sv, lin, site->write);
+	if (site->write && !site->group && !sv->tr.lockstep && x86_tlb_noticed(s, s->mmu_index, lin))
+		return store_noticed(sv, site);
 	return stop(sv, site, X86_OK, true);
 }
 
@@ -369,26 +408,6 @@ static void patch_link(struct tr_state *tr, const struct tr_site *site, const st
 
 	*(x86_mem32 *)at = (u32)rel;
 	tr->stat.links++;
-}
-
-/* The interpreter takes the one instruction that generated code could not. Results as of tr_run. */
-static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
-{
-	struct x86_state *s = &sv->vcpu->state;
-	u64 rip = s->rip;
-	enum x86_result r;
-
-	sv->tr.stat.interpreted++;
-	TR_COUNT(sv, fallback[FALLBACK_ACCESS]);
-	TR_COUNT(sv, interpreted[i->op]);
-	sv->running = NULL;
-	sv->running_rip = rip;
-	s->end_block = false;
-	s->rip = rip + i->len;
-	r = i->exec(s, i);
-	if (r != X86_OK && r != X86_EXIT)
-		s->rip = rip;
-	return r;
 }
 
 /* The block at rip, if generated code can go on there. */

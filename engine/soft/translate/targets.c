@@ -112,7 +112,7 @@ static void insert_page(struct soft_vcpu *sv, struct tr_targets *table, const st
 		struct tr_block *t = p->target[n];
 		u64 at = (lin & X86_PAGE_MASK) | t->page_offset;
 
-		if (t->mode != mode || table->hash[hash_index(at)].code)
+		if (t->mode != mode || t->crossing || table->hash[hash_index(at)].code)
 			continue;
 		insert(table, at, t);
 		TR_COUNT(sv, hash_filled);
@@ -130,8 +130,9 @@ void tr_add_target(struct soft_vcpu *sv, struct soft_block *b)
 		return;
 	if (s->cpl != 3 && !tr->targets_local)
 		tr->targets_local = !global_code(sv, b, e);
+	if (!soft_note_target(sv, b))
+		return;
 	insert(table, s->rip, b->tr);
-	soft_note_target(sv, b);
 	if (e && e->filled != table->emptied && b->generation == b->page->generation) {
 		insert_page(sv, table, b->page, s->rip, b->mode);
 		e->filled = table->emptied;

@@ -152,6 +152,7 @@ struct tr_block {
 	u16 nr;
 	u16 page_offset;         /* of block->gpa */
 	u8 mode;                 /* block->mode */
+	bool crossing;           /* block->page2: which page that is only a look-up knows */
 	bool noted;              /* it is in soft_page.target */
 	bool slots;              /* more than one entry of the hash tables may lead here */
 	struct hash_entry *slot; /* the one that does, or NULL */
