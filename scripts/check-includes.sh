@@ -18,6 +18,7 @@ check() { # FOLDER SYSTEM-HEADERS-ALLOWED(regex) PLACES...
 	folder=$1 system=$2; shift 2
 	[ -d "$folder" ] || return 0
 	for f in $(find "$folder" -name '*.[chS]' -o -name '*.def' | sort); do
+		# shellcheck disable=SC2013 # headers have no blanks in their names
 		for inc in $(sed -n 's/^[ \t]*#[ \t]*include[ \t]*\([<"][^>"]*[>"]\).*/\1/p' "$f"); do
 			name=$(echo "$inc" | tr -d '<>"')
 			case $inc in

@@ -10,7 +10,7 @@ set -eu
 build="gcc libc6-dev linux-libc-dev make binutils libjansson-dev"
 run="busybox-static cpio gzip"
 check="nasm libcmocka-dev libzydis-dev bsdutils python3 procps gcc-multilib musl-tools golang-go"
-lint="clang-format cppcheck"
+lint="clang-format cppcheck shellcheck"
 clients="qemu-system-x86 qemu-utils gdb stress-ng isolinux syslinux-common xorriso ovmf memtest86+ busybox-static cpio gzip nasm"
 selftests="linux-source-6.1 xz-utils"
 userland="debootstrap cpio"

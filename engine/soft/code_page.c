@@ -232,7 +232,11 @@ struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *gen
 	unlock_page(p);
 	if (was != CODE_PAGE_MARKED) {
 		stop_unnoticed_writes(v);
-		__atomic_store_n(&p->marked, CODE_PAGE_MARKED, __ATOMIC_SEQ_CST);
+		lock_page(p);
+		/* If a store has hit it since, the mark may have been given up, and permissions to write be out again. */
+		if (p->generation == *generation)
+			__atomic_store_n(&p->marked, CODE_PAGE_MARKED, __ATOMIC_SEQ_CST);
+		unlock_page(p);
 	}
 	return p;
 }

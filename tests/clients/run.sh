@@ -284,7 +284,8 @@ test_runsc()
 		return
 	}
 	{
-		timeout -k 5 "$limit" "$anykvm" run -- runsc --platform=kvm --rootless --network=none do sh -c \
+		# shellcheck disable=SC2016 # the inner shell's own
+		timeout -k 5 "$limit" "$anykvm" run -- runsc --platform=kvm --rootless --network=none 'do' sh -c \
 			'uname -r; for i in 1 2; do cat "$0" | sha256sum; done; exit 3' "$anykvm" 2>&1
 		echo "exit status $?"
 	} </dev/null | cat >"$work/runsc.log"

@@ -16,7 +16,9 @@ echo 1 >/sys/kernel/mm/ksm/run
 out=$(sed -n 's/^pswpout //p' /proc/vmstat)
 in=$(sed -n 's/^pswpin //p' /proc/vmstat)
 echo "pressure: $out pages swapped out, $in in, $(cat /sys/kernel/mm/ksm/full_scans) scans for equal pages"
-[ "$out" -gt 0 ] && [ "$in" -gt 0 ] || fail "nothing was swapped"
+if [ "$out" -eq 0 ] || [ "$in" -eq 0 ]; then
+	fail "nothing was swapped"
+fi
 echo 0 >/sys/kernel/mm/ksm/run
 swapoff /dev/zram0
 rmmod zram 2>/dev/null

@@ -26,7 +26,7 @@ run()
 compile()
 {
 	for n in 1 2 3 4; do
-		sed "s/main/main$n/" /work/work.c >part$n.c || return
+		sed "s/main/main$n/" /work/work.c >"part$n.c" || return
 		objects="$objects part$n.o"
 	done
 	printf '%%.o: %%.c\n\tgcc -O2 -Wno-implicit-int -c -o $@ $<\nall: %s\n' "$objects" >Makefile
@@ -56,10 +56,10 @@ unpacked()
 crypto()
 {
 	for digest in md5 sha1 sha256 sha512 sha3-256 blake2b512; do
-		openssl dgst -$digest numbers || return
+		openssl dgst "-$digest" numbers || return
 	done
 	for cipher in aes-128-cbc aes-256-ctr chacha20 camellia-128-cbc; do
-		openssl enc -$cipher -K 00112233445566778899aabbccddeeff -iv 000102030405060708090a0b0c0d0e0f -in numbers 2>/dev/null |
+		openssl enc "-$cipher" -K 00112233445566778899aabbccddeeff -iv 000102030405060708090a0b0c0d0e0f -in numbers 2>/dev/null |
 			openssl md5 || return
 	done
 	openssl prime -generate -bits 64 >/dev/null && openssl prime 170141183460469231731687303715884105727
@@ -78,9 +78,9 @@ text()
 processes()
 {
 	i=0
-	while [ $i -lt 200 ]; do
+	while [ "$i" -lt 200 ]; do
 		i=$((i + 1))
-		echo $i | sed s/1/2/ | cat
+		echo "$i" | sed s/1/2/ | cat
 	done
 }
 
@@ -92,11 +92,11 @@ postgres()
 	{
 		setpriv --reuid=postgres --regid=postgres --clear-groups "$@"
 	}
-	sub "$bin/initdb" -D pg/data >pg.log 2>&1 &&
-		sub "$bin/pg_ctl" -D pg/data -o "-k $work/pg -h ''" -l pg/log -w -t 600 start >>pg.log 2>&1 || {
+	if ! sub "$bin/initdb" -D pg/data >pg.log 2>&1 ||
+		! sub "$bin/pg_ctl" -D pg/data -o "-k $work/pg -h ''" -l pg/log -w -t 600 start >>pg.log 2>&1; then
 		cat pg.log
 		return 1
-	}
+	fi
 	sub psql -h "$work/pg" -qAt -f /work/work.sql postgres
 	sub "$bin/pg_ctl" -D pg/data -m fast -t 600 stop >/dev/null 2>&1
 }
