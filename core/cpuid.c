@@ -515,6 +515,7 @@ void vcpu_cpuid_changed(struct vcpu *v)
 	e = find(v, 0, 0);
 	s->vendor_amd = e ? vendor_is_amd(e->ebx, e->ecx, e->edx) : cpuid_host_is_amd();
 	v->pv_features = guest_pv_features(v);
+	hyperv_cpuid_changed(v);
 	v->xcr0_supported = cpuid_supported_xcr0();
 	if (v->nr_cpuid) {
 		e = find(v, 0xd, 0);

@@ -2,6 +2,7 @@
 /* KVM's hypercalls (linux/kvm_para.h; Documentation/virt/kvm/x86/hypercalls.rst). */
 #include <linux/kvm_para.h>
 #include "irqchip.h"
+#include "parts.h"
 
 #define ICR_VECTOR 0xffull
 #define ICR_MODE 0x700ull
@@ -99,6 +100,8 @@ enum x86_result vcpu_hypercall(struct vcpu *v)
 	u64 a2 = s->gpr[X86_RDX] & mask, a3 = s->gpr[X86_RSI] & mask;
 	s64 ret = -KVM_ENOSYS;
 
+	if (unlikely(hyperv_hypercalls(v)))
+		return hyperv_hypercall(v);
 	if (s->cpl) {
 		ret = -KVM_EPERM;
 	} else {

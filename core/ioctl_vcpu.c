@@ -138,9 +138,13 @@ static long enable_cap(struct vcpu *v, unsigned long arg)
 
 	if (host_copy_from_user(&cap, USER(arg), sizeof(cap)))
 		return -EFAULT;
-	if (cap.flags || cap.cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+	if (cap.flags)
 		return -EINVAL;
-	v->pv_enforce = cap.args[0];
+	switch (cap.cap) {
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID: v->pv_enforce = cap.args[0]; break;
+	case KVM_CAP_HYPERV_ENFORCE_CPUID: v->hv.enforce = cap.args[0]; break;
+	default: return -EINVAL;
+	}
 	vcpu_cpuid_changed(v);
 	return 0;
 }
@@ -202,6 +206,7 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_SET_CPUID: return cpuid_set_ioctl(v, arg, true);
 	case KVM_SET_CPUID2: return cpuid_set_ioctl(v, arg, false);
 	case KVM_GET_CPUID2: return cpuid_get_ioctl(v, arg);
+	case KVM_GET_SUPPORTED_HV_CPUID: return hyperv_cpuid_ioctl(arg);
 	case KVM_GET_LAPIC: return lapic_ioctl(v, arg, false);
 	case KVM_SET_LAPIC: return lapic_ioctl(v, arg, true);
 	case KVM_TPR_ACCESS_REPORTING: return tpr_reporting(v, arg);

@@ -341,6 +341,16 @@ static int read_smbase(struct vcpu *v, const struct msr_desc *d, u32 index, u64 
 	return MSR_OK;
 }
 
+static int read_hyperv(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host)
+{
+	return hyperv_read_msr(v, index, val, host);
+}
+
+static int write_hyperv(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
+{
+	return hyperv_write_msr(v, index, val, host);
+}
+
 static int read_wall_clock(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host)
 {
 	*val = __atomic_load_n(&v->vm->wall_clock_gpa, __ATOMIC_RELAXED);
@@ -486,6 +496,25 @@ const struct msr_desc msr_table[] = {
 	{ ONE(X86_MSR_TSC_DEADLINE), .flags = MSR_EMULATED, FN(tsc_deadline) },
 	{ RANGE(0x800, 0x8ff), FN(x2apic) },
 	{ ONE(X86_MSR_XSS), .flags = MSR_SAVED, FN(xss) },
+	{ ONE(0x40000000), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000001), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000002), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000003), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000020), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000021), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000022), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000023), .flags = MSR_EMULATED, FN(hyperv) },
+	{ RANGE(0x40000070, 0x40000072), FN(hyperv) },
+	{ ONE(0x40000073), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000100), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000101), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000102), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000103), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000104), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000105), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000106), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000107), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000108), .flags = MSR_EMULATED, FN(hyperv) },
 	{ ONE(MSR_KVM_WALL_CLOCK_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1,
 	  FN(wall_clock) },
 	{ ONE(MSR_KVM_SYSTEM_TIME_NEW), .flags = MSR_EMULATED, .pv = KVM_FEATURE_CLOCKSOURCE2 + 1,

@@ -302,6 +302,8 @@ static enum x86_result op_wrmsr(struct x86_state *s, u32 msr, u64 val)
 	if (!vcpu_msr_allowed(v, msr, true))
 		return refuse_msr(v, msr, val, true, KVM_MSR_EXIT_REASON_FILTER);
 	r = vcpu_set_msr(v, msr, val, false);
+	if (unlikely(r == MSR_OK && v->io.pending != IO_NONE))
+		return X86_EXIT; /* user space is to know of it */
 	return r == MSR_OK ? X86_OK : refuse_msr(v, msr, val, true, msr_reason(r));
 }
 

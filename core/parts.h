@@ -58,6 +58,14 @@ int pv_write_apf(struct vcpu *v, u64 val, bool host);
 int pv_write_apf_vector(struct vcpu *v, u64 val, bool host);
 int pv_write_apf_ack(struct vcpu *v, u64 val);
 
+/* hyperv.c: CPUID has changed; MSRs 0x40000000-0x40000108, enum msr_result; the clock has changed; hypercalls. */
+void hyperv_cpuid_changed(struct vcpu *v);
+int hyperv_read_msr(struct vcpu *v, u32 msr, u64 *val, bool host);
+int hyperv_write_msr(struct vcpu *v, u32 msr, u64 val, bool host);
+void hyperv_clock_update(struct vcpu *v);
+bool hyperv_hypercalls(const struct vcpu *v); /* are hypercalls Hyper-V's? */
+enum x86_result hyperv_hypercall(struct vcpu *v);
+
 bool cpuid_host_is_amd(void);
 /* Is this bit of a leaf's register set in the guest's table? For rules of MSRs that belong to a feature. */
 bool cpuid_guest_bit(struct vcpu *v, u32 leaf, u32 subleaf, unsigned reg, unsigned bit);

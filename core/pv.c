@@ -99,6 +99,7 @@ void vcpu_clock_update(struct vcpu *v)
 	u64 base_tsc;
 	bool stable;
 
+	hyperv_clock_update(v);
 	if (!(c->system_time_msr & PV_ENABLE) || vm_read_guest(vm, gpa, &old, sizeof(old)))
 		return;
 	memset(&t, 0, sizeof(t));

@@ -127,7 +127,7 @@ static int create_locked(struct vm *vm, unsigned long id, struct vcpu **out)
 		return -ENOMEM;
 	v->vm = vm;
 	v->id = id;
-	v->index = vm_nr_vcpus(vm);
+	v->index = v->hv.vp_index = vm_nr_vcpus(vm);
 	v->ev.ext_vector = -1;
 	host_mutex_init(&v->mutex);
 	host_wait_init(&v->wait);

@@ -70,6 +70,9 @@ int lapic_set_base(struct vcpu *v, u64 val, bool host);
 /* x2APIC MSRs 0x800-0x8ff: 0, 1 = #GP. */
 int lapic_read_msr(struct vcpu *v, u32 msr, u64 *val);
 int lapic_write_msr(struct vcpu *v, u32 msr, u64 val);
+/* A register by its offset in the xAPIC page, in whatever mode (ICR: 64 bits). 0, 1: no LAPIC, or no such access. */
+int lapic_read_reg(struct vcpu *v, unsigned reg, u64 *val);
+int lapic_write_reg(struct vcpu *v, unsigned reg, u64 val);
 /* The xAPIC page: is gpa in it for this vCPU? Then read/write (4-byte registers, 16-byte spacing; odd sizes as hardware). */
 bool lapic_owns(struct vcpu *v, u64 gpa);
 int lapic_mmio_read(struct vcpu *v, u64 gpa, u32 len, void *val);

@@ -187,7 +187,14 @@ struct vcpu {
 	u64 steal_next;            /* M  host TSC when steal time is to be looked at again; ~0: never */
 	u32 pv_features;           /* M  EAX of the guest's KVM feature leaf */
 	bool pv_enforce;           /* M  KVM_CAP_ENFORCE_PV_FEATURE_CPUID: paravirtual MSRs need their feature bit */
-	u64 xcr0_supported;        /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
+	/* Hyper-V (core/hyperv.c): what the guest's CPUID says of it, KVM_CAP_HYPERV_ENFORCE_CPUID, MSRs. M */
+	struct {
+		bool enabled, enforce;
+		u32 features, features_edx, spins;
+		u32 vp_index;
+		u64 assist_page;
+	} hv;
+	u64 xcr0_supported; /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
 	/* What others may see of it (monitor.h), the counters in it, and what the times in it are computed from. */
 	struct monitor_vcpu *mon;

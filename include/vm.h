@@ -159,6 +159,14 @@ struct vm {
 	u64 wall_clock_gpa;                        /* a */
 	u64 nr_slot_pages;                         /* S */
 
+	/* Hyper-V's MSRs of the partition (core/hyperv.c). a, but tsc_scale, tsc_offset: clock_lock; 0: the page is not in use. */
+	struct hyperv {
+		u64 os_id, hypercall, tsc_page;
+		u64 crash[5], crash_ctl;
+		u64 reenlightenment, tsc_emulation, tsc_emulation_status;
+		u64 tsc_scale, tsc_offset;
+	} hv;
+
 	struct monitor *monitor; /* I  of the process */
 	u32 number;              /* I  of the VM in it, from 1 */
 	struct vm_stat {
@@ -253,6 +261,7 @@ int clock_set_ioctl(struct vm *vm, unsigned long arg);
 /* cpuid.c: KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID. msr.c: index lists, filters. device.c: KVM_CREATE_DEVICE */
 int cpuid_supported_ioctl(unsigned long arg, bool emulated);
 int msr_list_ioctl(unsigned long arg, bool features);
+int hyperv_cpuid_ioctl(unsigned long arg);                          /* hyperv.c: KVM_GET_SUPPORTED_HV_CPUID */
 int msr_set_filter(struct vm *vm, const struct kvm_msr_filter *in); /* its bitmaps are in user memory */
 void msr_filter_free(struct msr_filter *f);
 int device_create(struct vm *vm, struct kvm_create_device *cd, struct object *made);

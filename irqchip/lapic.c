@@ -331,14 +331,13 @@ static u32 read_register(struct lapic *a, unsigned reg)
 	}
 }
 
-/* --- x2APIC: registers as MSRs ---------------------------------------------------------------- */
+/* --- registers as MSRs: x2APIC's, Hyper-V's ---------------------------------------------------- */
 
-int lapic_read_msr(struct vcpu *v, u32 msr, u64 *val)
+int lapic_read_reg(struct vcpu *v, unsigned reg, u64 *val)
 {
 	struct lapic *a = v->lapic;
-	unsigned reg = (msr - X2APIC_MSR_BASE) << 4;
 
-	if (!a || !apic_x2apic(a) || reg >= KVM_APIC_REG_SIZE || !is_readable(a, reg))
+	if (!a || reg >= KVM_APIC_REG_SIZE || !is_readable(a, reg))
 		return 1;
 	*val = read_register(a, reg);
 	if (reg == APIC_ICR)
@@ -346,12 +345,11 @@ int lapic_read_msr(struct vcpu *v, u32 msr, u64 *val)
 	return 0;
 }
 
-int lapic_write_msr(struct vcpu *v, u32 msr, u64 val)
+int lapic_write_reg(struct vcpu *v, unsigned reg, u64 val)
 {
 	struct lapic *a = v->lapic;
-	unsigned reg = (msr - X2APIC_MSR_BASE) << 4;
 
-	if (!a || !apic_x2apic(a) || reg >= KVM_APIC_REG_SIZE)
+	if (!a || reg >= KVM_APIC_REG_SIZE)
 		return 1;
 	if (reg == APIC_ICR) {
 		lapic_write_icr(a, (u32)val, (u32)(val >> 32));
@@ -360,6 +358,20 @@ int lapic_write_msr(struct vcpu *v, u32 msr, u64 val)
 	if (val >> 32)
 		return 1;
 	return write_register(a, reg, (u32)val);
+}
+
+int lapic_read_msr(struct vcpu *v, u32 msr, u64 *val)
+{
+	if (!v->lapic || !apic_x2apic(v->lapic))
+		return 1;
+	return lapic_read_reg(v, (msr - X2APIC_MSR_BASE) << 4, val);
+}
+
+int lapic_write_msr(struct vcpu *v, u32 msr, u64 val)
+{
+	if (!v->lapic || !apic_x2apic(v->lapic))
+		return 1;
+	return lapic_write_reg(v, (msr - X2APIC_MSR_BASE) << 4, val);
 }
 
 /* --- xAPIC: registers in memory --------------------------------------------------------------- */
