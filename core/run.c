@@ -101,7 +101,7 @@ static bool poll_for_wakeup(struct vcpu *v)
 		if (wait_is_over(v))
 			return true;
 		__builtin_ia32_pause();
-	} while (host_now_ns() < end);
+	} while (host_cpu_is_ours() && host_now_ns() < end);
 	return false;
 }
 

@@ -5,7 +5,7 @@
 /* kvm_run, the PIO page, the coalesced MMIO ring: KVM_GET_VCPU_MMAP_SIZE. */
 #define SHARED_SIZE (3 * 4096)
 
-void vcpu_get_state(struct vcpu *v, u32 mask)
+void vcpu_fetch_state(struct vcpu *v, u32 mask)
 {
 	if (v->vm->engine->get_state)
 		v->vm->engine->get_state(v, mask);
@@ -17,7 +17,7 @@ void vcpu_put_state(struct vcpu *v, u32 mask)
 		v->vm->engine->put_state(v, mask);
 }
 
-void vcpu_write_back(struct vcpu *v, u32 mask)
+void vcpu_return_state(struct vcpu *v, u32 mask)
 {
 	if (v->vm->engine->get_state)
 		v->vm->engine->put_state(v, mask);

@@ -36,6 +36,7 @@ enum {
 	STATE_FPU = 1 << 5,
 	STATE_INTR = 1 << 6, /* shadow, nmi_blocked */
 	STATE_ALL = (1 << 7) - 1,
+	STATE_MOVED = STATE_GPR | STATE_INTR, /* with every entry and exit: always current, and taken as they are */
 };
 
 struct engine_caps {

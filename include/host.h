@@ -122,6 +122,8 @@ struct host_fault {
 struct vcpu *host_running_vcpu(void);
 void host_resched(void); /* a rescheduling point */
 void host_yield(void);   /* what this thread waits for, another must do: let it run first. May sleep */
+/* Nobody else waits for the thread's CPU, as far as the host can tell: it may spin for a while. */
+bool host_cpu_is_ours(void);
 
 /*
  * Call fn(arg) such that a failed access to guest memory (unmapped, truncated file) ends it: returns 0, or

@@ -274,11 +274,21 @@ enum x86_result vcpu_hypercall(struct vcpu *v);
 /* vcpu.c: RESET (also at creation) or INIT of everything. In a srcu section unless the vCPU is new. */
 void vcpu_reset(struct vcpu *v, bool init);
 /* Bring state in from, or put it out to, the engine (STATE_*); no-ops for engines that keep nothing. */
-void vcpu_get_state(struct vcpu *v, u32 mask);
+void vcpu_fetch_state(struct vcpu *v, u32 mask);
+static inline void vcpu_get_state(struct vcpu *v, u32 mask)
+{
+	if (mask & ~(u32)STATE_MOVED)
+		vcpu_fetch_state(v, mask);
+}
 void vcpu_put_state(struct vcpu *v, u32 mask);
 /* The same after the library or a handler has changed the state as the guest's own instruction would: engines that work on
  * v->state itself have been told by the ops already. */
-void vcpu_write_back(struct vcpu *v, u32 mask);
+void vcpu_return_state(struct vcpu *v, u32 mask);
+static inline void vcpu_write_back(struct vcpu *v, u32 mask)
+{
+	if (mask & ~(u32)STATE_MOVED)
+		vcpu_return_state(v, mask);
+}
 
 /* vcpu_state*.c: shared by the ioctls and the synchronised registers of kvm_run. 0 or -EINVAL. */
 void vcpu_get_regs(struct vcpu *v, struct kvm_regs *r);

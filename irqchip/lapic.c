@@ -12,12 +12,26 @@
 
 /* --- priorities ------------------------------------------------------------------------------- */
 
+static u32 vector_word(struct lapic *a, unsigned base, unsigned i)
+{
+	return __atomic_load_n(&a->reg[base / 4 + i * 4], __ATOMIC_ACQUIRE);
+}
+
+/* Most often there is none, and each entry asks. */
+static bool no_vector(struct lapic *a, unsigned base)
+{
+	return !(vector_word(a, base, 0) | vector_word(a, base, 1) | vector_word(a, base, 2) | vector_word(a, base, 3) |
+		 vector_word(a, base, 4) | vector_word(a, base, 5) | vector_word(a, base, 6) | vector_word(a, base, 7));
+}
+
 static int highest_vector(struct lapic *a, unsigned base)
 {
 	int i;
 
+	if (likely(no_vector(a, base)))
+		return -1;
 	for (i = 7; i >= 0; i--) {
-		u32 word = __atomic_load_n(&a->reg[(base + (unsigned)i * 16) / 4], __ATOMIC_ACQUIRE);
+		u32 word = vector_word(a, base, (unsigned)i);
 
 		if (word)
 			return i * 32 + 31 - __builtin_clz(word);

@@ -42,12 +42,9 @@ struct pic {
 /* Rank of the highest-priority bit: 0 is the highest. */
 static unsigned rank(const struct kvm_pic_state *c, u8 bits)
 {
-	unsigned i;
+	u32 around = (u32)bits << 8 | bits;
 
-	for (i = 0; i < NO_PRIORITY; i++)
-		if (bits & BIT((i + c->priority_add) & 7))
-			return i;
-	return NO_PRIORITY;
+	return bits ? (unsigned)__builtin_ctz(around >> c->priority_add) : NO_PRIORITY;
 }
 
 static unsigned pin_of_rank(const struct kvm_pic_state *c, unsigned r)

@@ -52,6 +52,10 @@ struct hwvm_vcpu {
 	u32 nr_cache;
 	struct hwvm_walks walks;
 	struct x86_recent recent;
+	/* Of the guest's model, as walks and recent know it. */
+	u64 features[2];
+	u8 maxphyaddr;
+	bool vendor_amd;
 };
 
 static inline struct hwvm_vcpu *hwvm_of(const struct vcpu *v)

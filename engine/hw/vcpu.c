@@ -170,10 +170,21 @@ void hwvm_write_flush(struct vcpu *v)
 	hwvm_of(v)->flush_nested = true;
 }
 
+/* What is remembered of walks and decodings holds for one model of processor. */
 void hwvm_settings_changed(struct vcpu *v)
 {
-	hwvm_forget_walks(hwvm_of(v));
-	memset(v->state.recent, 0, sizeof(*v->state.recent));
+	struct hwvm_vcpu *hv = hwvm_of(v);
+	const struct x86_state *s = &v->state;
+
+	if (hv->features[0] == s->features[0] && hv->features[1] == s->features[1] && hv->maxphyaddr == s->maxphyaddr &&
+	    hv->vendor_amd == s->vendor_amd)
+		return;
+	hv->features[0] = s->features[0];
+	hv->features[1] = s->features[1];
+	hv->maxphyaddr = s->maxphyaddr;
+	hv->vendor_amd = s->vendor_amd;
+	hwvm_forget_walks(hv);
+	memset(&hv->recent, 0, sizeof(hv->recent));
 }
 
 void hwvm_load(struct vcpu *v)

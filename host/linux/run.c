@@ -2,6 +2,7 @@
 /* What KVM_RUN needs of its thread, the host's CPU, and the log. */
 #include <linux/cpufeature.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <asm/fpu/xcr.h>
 #include <asm/processor.h>
 #include "linux.h"
@@ -41,6 +42,11 @@ void host_yield(void)
 void host_resched(void)
 {
 	cond_resched();
+}
+
+bool host_cpu_is_ours(void)
+{
+	return single_task_running() && !need_resched();
 }
 
 /* Engines of the kernel never reach guest memory by host pointers, and copies from user space do not abandon. */

@@ -83,3 +83,9 @@ void host_resched(void)
 {
 	/* Threads are preempted by the kernel; nothing to give up. */
 }
+
+/* Nobody tells a process; spinning costs it part of its share at most. */
+bool host_cpu_is_ours(void)
+{
+	return true;
+}
