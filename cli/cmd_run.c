@@ -35,6 +35,7 @@ static const char env_help[] = "usage: anykvm env [--engine NAME] [--trace FOLDE
 enum { STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
 enum route { ROUTE_AUTO, ROUTE_PRELOAD, ROUTE_INJECT };
+static const char *const route_names[] = { "auto", "preload", "inject" };
 
 struct run_options {
 	enum route route;
@@ -80,10 +81,8 @@ static bool valid_engine(const char *name)
 
 static bool parse_route(const char *name, enum route *route)
 {
-	static const char *const names[] = { "auto", "preload", "inject" };
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(name, names[i])) {
+	for (unsigned i = 0; i < sizeof(route_names) / sizeof(route_names[0]); i++) {
+		if (!strcmp(name, route_names[i])) {
 			*route = (enum route)i;
 			return true;
 		}
@@ -280,7 +279,7 @@ static int run_program(const struct run_options *o, char **argv)
 /* `anykvm trace` starts the program by cmd_run() again, without this option. */
 static int run_traced(const struct run_options *o, int argc, char **argv)
 {
-	char *trace[argc + 7];
+	char *trace[argc + 9];
 	int n = 0;
 
 	if (o->verbose)
@@ -291,6 +290,10 @@ static int run_traced(const struct run_options *o, int argc, char **argv)
 	if (o->engine) {
 		trace[n++] = (char *)"--engine";
 		trace[n++] = (char *)o->engine;
+	}
+	if (o->route != ROUTE_AUTO) {
+		trace[n++] = (char *)"--route";
+		trace[n++] = (char *)route_names[o->route];
 	}
 	trace[n++] = (char *)"--";
 	for (int i = 0; i < argc; i++)
@@ -308,10 +311,6 @@ int cmd_run(int argc, char **argv)
 		return status;
 	if (optind >= argc) {
 		message("run: name a program: anykvm run -- PROGRAM ARGUMENTS");
-		return STATUS_USAGE;
-	}
-	if (o.trace && o.route != ROUTE_AUTO) {
-		message("run: --route and --trace do not go together");
 		return STATUS_USAGE;
 	}
 	if (o.trace)

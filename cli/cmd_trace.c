@@ -20,13 +20,14 @@
 #include <unistd.h>
 
 static const char help[] =
-	"usage: anykvm trace [-o FILE] [--engine NAME] -- PROGRAM [ARGUMENTS]\n"
+	"usage: anykvm trace [-o FILE] [--engine NAME] [--route NAME] -- PROGRAM [ARGUMENTS]\n"
 	"       anykvm trace [-o FILE] --pid PID\n"
 	"       anykvm trace [-o FILE] --decode PATH\n"
 	"Writes a line for each KVM ioctl, exit, injected event and return to user space.\n"
 	"\n"
 	"  -o FILE          write to FILE instead of standard error\n"
 	"  --engine NAME    as in anykvm run\n"
+	"  --route NAME     as in anykvm run\n"
 	"  --pid PID        of a running process, from now on, until it ends or you interrupt\n"
 	"  --decode PATH    what processes that ran with ANYKVM_TRACE=FOLDER in the environment have left:\n"
 	"                   the folder, or one file of it (the last "
@@ -39,7 +40,7 @@ static const char help[] =
 #define ASK_SECONDS 5.0
 
 struct options {
-	const char *output, *engine, *decode;
+	const char *output, *engine, *route, *decode;
 	pid_t pid;
 };
 
@@ -227,7 +228,7 @@ static void remove_folder(const char *folder)
 /* In the child: as `anykvm run` would. */
 static _Noreturn void become(const struct options *o, int argc, char **argv, const char *folder)
 {
-	char *run[argc + 5];
+	char *run[argc + 7];
 	int n = 0;
 
 	signal(SIGINT, SIG_DFL);
@@ -238,6 +239,10 @@ static _Noreturn void become(const struct options *o, int argc, char **argv, con
 	if (o->engine) {
 		run[n++] = (char *)"--engine";
 		run[n++] = (char *)o->engine;
+	}
+	if (o->route) {
+		run[n++] = (char *)"--route";
+		run[n++] = (char *)o->route;
 	}
 	run[n++] = (char *)"--";
 	for (int i = 0; i < argc; i++)
@@ -293,9 +298,13 @@ static int trace_program(const struct options *o, int argc, char **argv, FILE *o
 static bool parse(int argc, char **argv, struct options *o, int *status)
 {
 	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' }, { "engine", required_argument, NULL, 'e' },
-		{ "pid", required_argument, NULL, 'p' },    { "decode", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },         { 0 },
+		{ "output", required_argument, NULL, 'o' },
+		{ "engine", required_argument, NULL, 'e' },
+		{ "route", required_argument, NULL, 'r' },
+		{ "pid", required_argument, NULL, 'p' },
+		{ "decode", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	char *end;
 	int c;
@@ -306,6 +315,7 @@ static bool parse(int argc, char **argv, struct options *o, int *status)
 		switch (c) {
 		case 'o': o->output = optarg; break;
 		case 'e': o->engine = optarg; break;
+		case 'r': o->route = optarg; break;
 		case 'd': o->decode = optarg; break;
 		case 'p':
 			o->pid = (pid_t)strtol(optarg, &end, 10);

@@ -154,6 +154,8 @@ test_trace_program()
 	grep -q 'records lost' "$work/program.txt" && fail "records were lost"
 	timeout 60 "$anykvm" run --trace "$work/run.txt" -- "$device" >/dev/null || fail "run --trace: exit status $?"
 	grep -q 'ioctl KVM_CREATE_VM() = 0 <' "$work/run.txt" || fail "run --trace is not the same"
+	timeout 60 "$anykvm" run --route inject --trace "$work/inject.txt" -- "$device" >/dev/null || fail "run --route --trace: exit status $?"
+	grep -q 'ioctl KVM_CREATE_VM() = 0 <' "$work/inject.txt" || fail "run --route --trace: nothing was recorded"
 	# What a program leaves behind that nobody watched.
 	rm -rf "$work/left" && mkdir "$work/left"
 	ANYKVM_TRACE=$work/left timeout 60 "$anykvm" run -- "$device" >/dev/null
