@@ -166,6 +166,8 @@ void host_free(void *p)
 	struct vector_state vectors;
 	int saved = errno;
 
+	if (!p)
+		return;
 	vector_save(&vectors);
 	free(p);
 	vector_restore(&vectors);
