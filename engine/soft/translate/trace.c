@@ -159,6 +159,7 @@ static void show_counters(void *arg)
 	show(sv, "hash: pages put in", c->hash_pages);
 	show(sv, "hash: entries put in with them", c->hash_filled);
 	show(sv, "pages compared with memory", sv->stat.pages_checked);
+	show(sv, "epochs", sv->epoch);
 	show(sv, "code cache dropped", tr->stat.flushes);
 	show(sv, "page look-ups missed", tr->stat.misses);
 	for (n = 0; n < MISS_CAUSES; n++)
