@@ -65,6 +65,7 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 
 	tr->site[site].offset = (u16)target;
 	tr->site[site].backward = backward;
+	tr->site[site].flags_dead = !(f->live >> f->b->nr & 1);
 	if (backward && saved) {
 		tr_emit_test_requests(e);
 		tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, saved);
@@ -120,7 +121,7 @@ static bool crossing_at(const struct front *f, s64 target)
 	return f->b->before_crossing && target == (s64)((f->b->gpa & ~X86_PAGE_MASK) + f->b->len);
 }
 
-static bool linkable(const struct front *f, s64 target)
+bool tr_linkable(const struct front *f, s64 target)
 {
 	return target >= 0 && target < (s64)X86_PAGE_SIZE && !crossing_at(f, target);
 }
@@ -157,7 +158,7 @@ static bool chain(struct front *f, unsigned target)
 /* Control goes to that offset from the page's start, in it or elsewhere. */
 static void go_to(struct front *f, s64 target)
 {
-	if (linkable(f, target)) {
+	if (tr_linkable(f, target)) {
 		link_to(f, ALWAYS, (unsigned)target);
 	} else {
 		tr_saved_flags(f);
@@ -170,7 +171,7 @@ static void go_to(struct front *f, s64 target)
 /* The same at the end of the block's code. */
 static void finally_go_to(struct front *f, s64 target)
 {
-	if (!linkable(f, target) || !chain(f, (unsigned)target))
+	if (!tr_linkable(f, target) || !chain(f, (unsigned)target))
 		go_to(f, target);
 }
 
@@ -400,7 +401,7 @@ static bool conditional(struct front *f)
 	if (f->i->opsize != f->word)
 		return false;
 	tr_native_flags(f);
-	if (linkable(f, relative_target(f))) {
+	if (tr_linkable(f, relative_target(f))) {
 		link_to(f, f->i->cond, (unsigned)relative_target(f));
 		tr_fall_through(f);
 		return true;

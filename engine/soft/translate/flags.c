@@ -125,11 +125,41 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	}
 }
 
+static bool overwritten_at(const struct front *f, s64 target)
+{
+	const struct soft_block *b;
+
+	if (!tr_linkable(f, target))
+		return false;
+	b = soft_neighbour(f->sv, f->b, (unsigned)target);
+	return b && !tr_live_at_start(b);
+}
+
+/*
+ * Do all ways out of the block lead to blocks of this page that overwrite the flags? Such a block is as good as this one: a
+ * store that changes one makes all blocks of the page invalid.
+ */
+static bool overwritten_behind(const struct front *f)
+{
+	const struct x86_insn *last = &f->b->insn[f->b->nr - 1];
+	s64 end = (s64)(f->b->gpa & ~X86_PAGE_MASK) + f->b->len;
+	bool relative = last->nr_operands && last->opnd[0].kind == OPND_REL && last->opsize == f->word;
+
+	switch (last->op) {
+	case X86_OP_JCC: return relative && overwritten_at(f, end) && overwritten_at(f, end + last->imm);
+	case X86_OP_JMP_NEAR:
+	case X86_OP_CALL_NEAR: return relative && overwritten_at(f, end + last->imm);
+	default:
+		return !(last->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW)) && !f->b->page2 &&
+		       overwritten_at(f, end);
+	}
+}
+
 void tr_liveness(struct front *f)
 {
 	unsigned k;
 
-	f->live = 1ull << f->b->nr;
+	f->live = overwritten_behind(f) ? 0 : 1ull << f->b->nr;
 	for (k = f->b->nr; k-- > 0;) {
 		unsigned effect = tr_flag_effect(&f->b->insn[k]);
 		bool after = f->live >> (k + 1) & 1;

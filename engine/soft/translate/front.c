@@ -471,6 +471,7 @@ static void emit_kick(struct front *f)
 		tr_emit_save(e);
 	f->flags = live ? FLAGS_SAVED : FLAGS_NATIVE;
 	site = tr_new_site(f, SITE_LINK);
+	f->sv->tr.site[site].flags_dead = !live;
 	tr_emit_test_requests(e);
 	tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, true);
 }

@@ -168,6 +168,8 @@ bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m)
 bool tr_branch(struct front *f);
 /* The block ends here by length: go on at the next instruction. */
 void tr_fall_through(struct front *f);
+/* Can the block at that offset from the page's start be linked to? */
+bool tr_linkable(const struct front *f, s64 target);
 /* The branch whose rel32 is at jump leaves at that site. */
 void tr_exit_if(struct front *f, u8 *jump, u32 site, bool saved);
 void tr_emit_exits(struct front *f);

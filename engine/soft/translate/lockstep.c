@@ -360,7 +360,7 @@ void lockstep_abandoned(struct soft_vcpu *sv)
 
 u64 lockstep_live_flags(const struct soft_block *b, unsigned k)
 {
-	return b->tr && k < b->nr && !(b->tr->live >> k & 1) ? 0 : RFLAGS_ARITH;
+	return b->tr && !(b->tr->live >> k & 1) ? 0 : RFLAGS_ARITH;
 }
 
 /* The byte of store n belongs to a later store as well, by an instruction in front of k. */

@@ -423,12 +423,6 @@ static struct soft_block *next_block(struct soft_vcpu *sv)
 	return tr_usable(sv, b) ? b : NULL;
 }
 
-/* The kick entry of a block that overwrites the flags first has not saved them. */
-static bool flags_at_link(const struct tr_site *site)
-{
-	return site->jump || site->block->tr->live & 1;
-}
-
 /* The entry for saved flags at rip, which look-ups will find from now on. NULL as of next_block. */
 static const u8 *next_code(struct soft_vcpu *sv)
 {
@@ -474,11 +468,11 @@ static void undo_branch(struct x86_state *s, const struct x86_insn *i)
  */
 static const u8 *overwrite_flags(struct soft_vcpu *sv, const struct soft_block *b, enum x86_result *r)
 {
-	const struct x86_insn *i = b->insn;
+	unsigned k = 0;
 
 	do
-		*r = interpret(sv, i);
-	while (*r == X86_OK && !sv->vcpu->state.end_block && !(tr_flag_effect(i++) & FE_KILL));
+		*r = interpret(sv, &b->insn[k]);
+	while (*r == X86_OK && !sv->vcpu->state.end_block && !(tr_flag_effect(&b->insn[k]) & FE_KILL) && ++k < b->nr);
 	return *r == X86_OK ? go_on(sv) : NULL;
 }
 
@@ -546,13 +540,13 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 		return *r == X86_OK ? go_on(sv) : NULL;
 	}
 	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
-	if (!agreed(sv, NULL, 0, flags_at_link(site) ? RFLAGS_ARITH : 0, r))
+	if (!agreed(sv, NULL, 0, site->flags_dead ? 0 : RFLAGS_ARITH, r))
 		return NULL;
-	if (!flags_at_link(site))
+	if (site->flags_dead && !site->jump)
 		return overwrite_flags(sv, site->block, r);
 	b = next_block(sv);
 	if (!b)
-		return NULL;
+		return site->flags_dead && soft_find_block(sv, s->rip, &b) == X86_OK ? overwrite_flags(sv, b, r) : NULL;
 	if (site->jump && !sv->tr.full && !b->page2)
 		patch_link(&sv->tr, site, b->tr);
 	return b->tr->saved;

@@ -174,6 +174,7 @@ struct tr_site {
 	u16 offset; /* in the page: of the instruction; SITE_LINK: of the target */
 	u8 kind;
 	bool flags_saved; /* the guest's flags are in GEN_FLAGS here */
+	bool flags_dead;  /* SITE_LINK: what follows overwrites the flags, which are neither saved nor native */
 	bool write;       /* SITE_INSN of an access */
 	bool group;       /* likewise: of a group of accesses, which may be lost (group.c) */
 	bool backward;    /* SITE_LINK: the way must pass a look at requests */
