@@ -30,6 +30,20 @@ void tr_emit_test_requests(struct emit *e)
 	emit8(e, 0);
 }
 
+/* jrcxz reaches a byte far, and leaves the flags alone. */
+u8 *tr_emit_leave_if_requests(struct emit *e)
+{
+	u8 *leave;
+
+	emit_mov_rr(e, X86_R12, X86_RCX);
+	emit_rm(e, false, 0x8b, X86_RCX, GS_MEM(REQUESTS));
+	emit8(e, 0xe3), emit8(e, 3 + 5);
+	emit_mov_rr(e, X86_RCX, X86_R12);
+	leave = emit_jmp(e, emit_here(e));
+	emit_mov_rr(e, X86_RCX, X86_R12);
+	return leave;
+}
+
 void tr_exit_if(struct front *f, u8 *jump, u32 site, bool saved)
 {
 	f->exit[f->nr_exits++] = (struct exit_part){ .jump = jump, .site = site, .saved = saved };

@@ -460,6 +460,7 @@ static void translate_insn(struct front *f)
 
 /* --- the block -------------------------------------------------------------------------------------------------- */
 
+/* The kick entry of a block that wants saved flags, or none. */
 static void emit_kick(struct front *f)
 {
 	struct emit *e = &f->e;
@@ -476,6 +477,29 @@ static void emit_kick(struct front *f)
 	tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, true);
 }
 
+/* The entries but the native one of a block that wants native flags: its code follows, or is jumped to. */
+static void emit_native_kick(struct front *f)
+{
+	struct emit *e = &f->e;
+	u8 *leave;
+	u32 site;
+
+	if (!f->tr->saved) {
+		f->tr->saved = emit_here(e);
+		tr_emit_restore(e);
+	}
+	f->flags = FLAGS_NATIVE;
+	site = tr_new_site(f, SITE_LINK);
+	f->tr->kick = emit_here(e);
+	leave = tr_emit_leave_if_requests(e);
+	tr_exit_if(f, leave, site, false);
+}
+
+static bool native_first(const struct front *f)
+{
+	return f->live & 1 && tr_first_form(f->b) == FLAGS_NATIVE;
+}
+
 /*
  * Entries. kick: for backward links, native flags, looks at requests. saved: flags in GEN_FLAGS. native.
  * Where flags are dead at the start all is simple; else they have to be put into the form that each part needs. A block that
@@ -483,20 +507,16 @@ static void emit_kick(struct front *f)
  */
 static void emit_entries(struct front *f)
 {
-	struct emit *e = &f->e;
 	struct tr_block *t = f->tr;
-	bool live = f->live & 1;
 
-	emit_kick(f);
-	t->saved = emit_here(e);
-	if (live && tr_first_form(f->b) == FLAGS_SAVED) {
-		t->native = t->kick;
-	} else {
-		if (live)
-			tr_emit_restore(e);
-		f->flags = FLAGS_NATIVE;
-		t->native = emit_here(e);
+	if (native_first(f)) {
+		emit_native_kick(f);
+		t->native = emit_here(&f->e);
+		return;
 	}
+	emit_kick(f);
+	t->saved = emit_here(&f->e);
+	t->native = f->live & 1 ? t->kick : t->saved;
 }
 
 /*
@@ -537,16 +557,15 @@ static void emit_far_entries(struct front *f)
 		return;
 	f->k = 0;
 	f->offset = f->b->gpa & ~X86_PAGE_MASK;
+	if (native_first(f)) {
+		emit_native_kick(f);
+		emit_jmp(&f->e, t->native);
+		return;
+	}
 	emit_kick(f);
 	if (!t->native)
 		t->native = t->kick;
-	if (t->saved) {
-		emit_jmp(&f->e, t->saved);
-	} else {
-		t->saved = emit_here(&f->e);
-		tr_emit_restore(&f->e);
-		emit_jmp(&f->e, t->native);
-	}
+	emit_jmp(&f->e, t->saved);
 }
 
 /* --- chains -------------------------------------------------------------------------------------------------------- */

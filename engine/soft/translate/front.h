@@ -177,6 +177,8 @@ void tr_emit_exits(struct front *f);
 void tr_emit_indirect_exit(struct front *f);
 /* cmp dword gs:[requests], 0 */
 void tr_emit_test_requests(struct emit *e);
+/* The same, and a jump if it is not 0, whose rel32 is returned. Keeps flags, uses r12. */
+u8 *tr_emit_leave_if_requests(struct emit *e);
 /* reg = linear address of the byte at that offset (may lie outside the page) of the code page. Keeps flags. */
 void tr_linear(struct front *f, unsigned reg, s64 offset);
 
