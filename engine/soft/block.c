@@ -137,6 +137,7 @@ static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 	p->in_smm = sv->vcpu->state.in_smm;
 	p->copied = (struct granules){ 0 };
 	p->page = NULL;
+	p->lin = LIN_NONE;
 	p->nr_targets = p->max_targets = 0;
 	p->generation = 0;
 	p->epoch = sv->epoch;
@@ -180,6 +181,28 @@ void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
 		for (n = 0; n < p->nr_targets; n++)
 			tr_forget_block(sv, p->target[n]);
 		p->nr_targets = 0;
+	}
+}
+
+void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin)
+{
+	unsigned n;
+
+	for (n = 0; n < p->nr_targets; n++)
+		tr_forget_block(sv, p->target[n]);
+	p->nr_targets = 0;
+	p->lin = lin;
+}
+
+void soft_replace_target(struct soft_page *p, struct tr_block *old, struct tr_block *t)
+{
+	unsigned n;
+
+	for (n = 0; n < p->nr_targets; n++) {
+		if (p->target[n] == old) {
+			p->target[n] = t;
+			t->noted = true;
+		}
 	}
 }
 

@@ -82,6 +82,33 @@ TEST(code_remapped_across_pages)
 	check_eq((uint32_t)cpu_regs(cpu).rdx, sum);
 }
 
+/* One page of code at two linear addresses: hot at the first, then in turns. It tells where it is by what it calls in the next page. */
+GUEST(aliases, 64,
+      "mov ecx, 1000\n xor edx, edx\n"
+      "1: mov ebx, 0x20000\n cmp ecx, 700\n ja 2f\n test cl, 1\n jz 2f\n mov ebx, 0x220000\n"
+      "2: call rbx\n add rdx, rax\n dec ecx\n jnz 1b\n" DONE);
+
+TEST(code_at_two_addresses)
+{
+	/* call 21010h; add rax, [rip to 20100h]; ret */
+	static const uint8_t first[] = { 0xe8, 0x0b, 0x10, 0, 0, 0x48, 0x03, 0x05, 0xf4, 0, 0, 0, 0xc3 };
+	/* mov rax, [rsp]; ret */
+	static const uint8_t second[] = { 0x48, 0x8b, 0x04, 0x24, 0xc3 };
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint64_t sum = 0;
+
+	guest_start(cpu, GUEST_LONG, aliases);
+	memcpy(machine->mem + FUNCTION, first, sizeof(first));
+	memcpy(machine->mem + FUNCTION + 0x1010, second, sizeof(second));
+	machine->mem[FUNCTION + 0x100] = 7;
+	*guest_pde(machine, 0x200000) = *guest_pde(machine, 0);
+	for (unsigned n = 1000; n > 0; n--)
+		sum += FUNCTION + 5 + 7 + (n <= 700 && n % 2 ? 0x200000 : 0);
+	cpu_run_to_done(cpu);
+	check_eq(cpu_regs(cpu).rdx, sum);
+}
+
 /* Without paging: the VMM puts other code where code was. */
 GUEST(replaced, 32, "1: mov ecx, 200\n 2: mov ebx, 0x20000\n call ebx\n dec ecx\n jnz 2b\n" DONE "jmp 1b\n");
 

@@ -60,6 +60,7 @@ static struct size size_of(const u8 *p, const u8 *end)
 
 static struct soft_block *make_block(unsigned bits, const u8 *code, unsigned len)
 {
+	static struct soft_page page = { .lin = 0x400000 };
 	struct soft_block *b = calloc(1, sizeof(*b) + 2 * sizeof(struct x86_insn));
 	unsigned at = 0;
 
@@ -67,6 +68,7 @@ static struct soft_block *make_block(unsigned bits, const u8 *code, unsigned len
 		exit(1);
 	b->mode = bits == 64 ? X86_MODE_LONG : X86_MODE_PROT32;
 	b->gpa = PAGE_OFFSET;
+	b->page = &page;
 	while (at < len && b->nr < 2 &&
 	       x86_decode(&b->insn[b->nr], code + at, len - at, b->mode, NULL) == X86_DECODE_OK) {
 		at += b->insn[b->nr].len;

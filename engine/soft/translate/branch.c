@@ -4,8 +4,24 @@
 
 #define REQUESTS (offsetof(struct vcpu, requests) - offsetof(struct vcpu, state))
 
+static u64 linear_constant(const struct front *f, s64 offset)
+{
+	u64 lin = f->lin + (u64)offset;
+
+	return f->m32 ? (u32)lin : lin;
+}
+
+static bool sign_extended(u64 value)
+{
+	return value == (u64)(s64)(s32)value;
+}
+
 void tr_linear(struct front *f, unsigned reg, s64 offset)
 {
+	if (f->fixed) {
+		emit_mov_imm(&f->e, reg, linear_constant(f, offset));
+		return;
+	}
 	emit_load(&f->e, reg, GS_MEM(GEN(GEN_PAGE_BASE)));
 	if (f->m32) {
 		if (offset)
@@ -89,27 +105,31 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 	tr_exit_if(f, jump, site, saved);
 }
 
+/* r12 = the entry of the hash table for the address in r13. */
+static void emit_hash_entry(struct emit *e)
+{
+	/* hash_index() */
+	emit8(e, 0xc4), emit8(e, 0x43), emit8(e, 0x7b), emit8(e, 0xf0), emit8(e, 0xe5),
+		emit8(e, 16); /* rorx r12d, r13d, 16 */
+	emit_rm(e, false, 0x8d, X86_R12,
+		(struct emit_mem){ .base = X86_R12, .index = X86_R13 }); /* lea r12d, [r12 + r13] */
+	emit_rr(e, false, 0x1b7, X86_R12, X86_R12);                      /* movzx r12d, r12w */
+	emit_shift(e, false, SHIFT_SHL, X86_R12, HASH_SHIFT);
+	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
+}
+
 /*
- * Go to the linear address in r13, by the hash table. Flags are saved. A direct branch forward needs no look at requests, as
- * no loop consists of such alone (but where addresses wrap at 4 GiB).
+ * Go to the linear address in r13, by the hash table, whose entry is at r12 + disp. Flags are saved. A direct branch forward
+ * needs no look at requests, as no loop consists of such alone (but where addresses wrap at 4 GiB).
  */
-static void look_up(struct front *f, bool indirect, bool forward)
+static void enter_by(struct front *f, s32 disp, bool indirect, bool forward)
 {
 	struct emit *e = &f->e;
 	struct emit_mem entry = { .base = X86_R12, .index = NOREG };
 	const u8 *out = f->sv->tr.exit_lookup;
 	u8 *miss, *kick = NULL;
 
-	tr_saved_flags(f);
-	/* hash_index() */
-	emit8(e, 0xc4), emit8(e, 0x43), emit8(e, 0x7b), emit8(e, 0xf0), emit8(e, 0xe5),
-		emit8(e, 16); /* rorx r12d, r13d, 16 */
-	emit_rm(e, false, 0x8d, X86_R12,
-		(struct emit_mem){ .base = X86_R12, .index = X86_R13 });      /* lea r12d, [r12 + r13] */
-	emit_rr(e, false, 0x1b7, X86_R12, X86_R12);                           /* movzx r12d, r12w */
-	emit8(e, 0x41), emit8(e, 0xc1), emit8(e, 0xe4), emit8(e, HASH_SHIFT); /* shl r12d, 5 */
-	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
-	entry.disp = f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin);
+	entry.disp = disp + (s32)(f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin));
 	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
 	miss = emit_jcc(e, 5, out);
 	if (!forward) {
@@ -121,12 +141,35 @@ static void look_up(struct front *f, bool indirect, bool forward)
 		f->indirect[1] = kick;
 		f->indirect_site = tr_new_site(f, SITE_INDIRECT);
 	}
-	entry.disp = offsetof(struct hash_entry, page_base);
-	emit_load(e, X86_R13, entry);
+	/* and r13, ~fff: the entry has it too, but that would have to be waited for. */
+	emit_rr(e, true, 0x81, ALU_AND, X86_R13);
+	emit32(e, (u32)X86_PAGE_MASK);
 	emit_store(e, X86_R13, GS_MEM(GEN(GEN_PAGE_BASE)));
-	entry.disp = offsetof(struct hash_entry, code);
+	entry.disp = disp + (s32)offsetof(struct hash_entry, code);
 	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
 	f->ended = true;
+}
+
+static void look_up(struct front *f, bool indirect, bool forward)
+{
+	tr_saved_flags(f);
+	emit_hash_entry(&f->e);
+	enter_by(f, 0, indirect, forward);
+}
+
+/* To that offset from the page's start, elsewhere. Where the page has one address the entry's place is known. */
+static void look_up_offset(struct front *f, s64 target)
+{
+	bool forward = target > (s64)f->offset && !f->m32;
+
+	tr_saved_flags(f);
+	tr_linear(f, X86_R13, target);
+	if (!f->fixed) {
+		look_up(f, false, forward);
+		return;
+	}
+	emit_load(&f->e, X86_R12, GS_MEM(GEN(GEN_HASH)));
+	enter_by(f, (s32)(hash_index(linear_constant(f, target)) << HASH_SHIFT), false, forward);
 }
 
 /* Is there an instruction that crosses the page's end, so far as is known? Such blocks are not linked to. */
@@ -175,9 +218,7 @@ static void go_to(struct front *f, s64 target)
 	if (tr_linkable(f, target)) {
 		link_to(f, ALWAYS, (unsigned)target);
 	} else {
-		tr_saved_flags(f);
-		tr_linear(f, X86_R13, target);
-		look_up(f, false, target > (s64)f->offset && !f->m32);
+		look_up_offset(f, target);
 	}
 	f->ended = true;
 }
@@ -205,6 +246,13 @@ static void load_word(struct front *f, unsigned reg, struct emit_mem m)
 static void store_word(struct front *f, unsigned reg, struct emit_mem m)
 {
 	emit_rm(&f->e, !f->m32, 0x89, reg, m);
+}
+
+/* The word that the immediate is when its sign is extended. */
+static void store_immediate(struct front *f, u32 imm, struct emit_mem m)
+{
+	emit_rm(&f->e, !f->m32, 0xc7, 0, m);
+	emit32(&f->e, imm);
 }
 
 static void lea_word(struct front *f, unsigned reg, unsigned base, s32 disp)
@@ -283,8 +331,7 @@ static bool push(struct front *f)
 	}
 	m = pushed_slot(f, &scratch);
 	if (o->kind == OPND_IMM) {
-		emit_rm(e, !f->m32, 0xc7, 0, m);
-		emit32(e, (u32)i->imm);
+		store_immediate(f, (u32)i->imm, m);
 	} else {
 		r = tr_host_reg(o->reg);
 		if (r == NOREG) {
@@ -357,6 +404,7 @@ static bool call(struct front *f)
 {
 	const struct x86_insn *i = f->i;
 	bool relative = i->opnd[0].kind == OPND_REL;
+	s64 behind = (s64)f->offset + i->len;
 	struct emit_mem m;
 	u8 scratch;
 
@@ -371,8 +419,12 @@ static bool call(struct front *f)
 		emit_load(&f->e, scratch, m);
 		emit_store(&f->e, scratch, GS_MEM(GEN(GEN_OVERWRITTEN)));
 	}
-	tr_linear(f, scratch, f->offset + i->len);
-	store_word(f, scratch, m);
+	if (f->fixed && (f->m32 || sign_extended(linear_constant(f, behind)))) {
+		store_immediate(f, (u32)linear_constant(f, behind), m);
+	} else {
+		tr_linear(f, scratch, behind);
+		store_word(f, scratch, m);
+	}
 	move_rsp(f, -f->word);
 	if (relative) {
 		finally_go_to(f, relative_target(f));

@@ -583,11 +583,14 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	f->sv = sv;
 	f->b = b;
 	f->tr = t;
+	f->fixed = b->page->lin != LIN_ANY && b->page->lin != LIN_NONE;
+	f->lin = b->page->lin;
 	f->m32 = b->mode == X86_MODE_PROT32;
 	f->word = f->m32 ? 4 : 8;
 	f->offset = b->gpa & ~X86_PAGE_MASK;
 	f->i = b->insn;
 	*t = (struct tr_block){ .block = b, .page_offset = (u16)f->offset, .mode = b->mode, .crossing = b->page2 };
+	t->lin = b->page->lin;
 	tr_liveness(f);
 	t->live = f->live;
 	tr_make_groups(f);

@@ -85,8 +85,10 @@ struct front {
 	const struct x86_insn *i; /* instruction at hand */
 	unsigned k;               /* its number */
 	unsigned offset;          /* of its first byte in the page */
-	bool m32;                 /* 32-bit code, else 64-bit */
-	u8 word;                  /* bytes of addresses and stack slots: 4 or 8 */
+	bool fixed;               /* the page has one linear address: */
+	u64 lin;
+	bool m32; /* 32-bit code, else 64-bit */
+	u8 word;  /* bytes of addresses and stack slots: 4 or 8 */
 	enum flags_at flags;
 	u8 held;    /* the group whose host address is in r12, + 1, or 0 */
 	bool keeps; /* the instruction at hand has left r12 to held */

@@ -188,11 +188,27 @@ bool tr_context_ok(struct soft_vcpu *sv)
 	return !tr->full || (sv->flush_wanted = true, false);
 }
 
+/*
+ * Most pages of code are only ever seen at one linear address, which is a constant in their translations then. Seen at
+ * another one, a page gets translations that are good anywhere.
+ */
+static void note_address(struct soft_vcpu *sv, struct soft_page *p)
+{
+	u64 lin = sv->vcpu->state.rip & X86_PAGE_MASK;
+
+	if (likely(p->lin == lin || p->lin == LIN_ANY))
+		return;
+	if (p->lin != LIN_NONE)
+		TR_COUNT(sv, drop[DROP_ADDRESS]);
+	soft_set_address(sv, p, p->lin == LIN_NONE ? lin : LIN_ANY);
+}
+
 bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
 {
-	if (likely(b->tr))
+	note_address(sv, b->page);
+	if (likely(b->tr && b->tr->lin == b->page->lin))
 		return true;
-	if (++b->heat < sv->tr.hot)
+	if (!b->tr && ++b->heat < sv->tr.hot)
 		return false;
 	b->heat = 0;
 	if (unlikely(!sv->tr.ready)) {
@@ -510,9 +526,9 @@ static void note_lost_group(struct soft_vcpu *sv, struct soft_block *b)
 		return;
 	b->careful = true;
 	tr_forget_block(sv, old);
-	b->tr = NULL;
 	if (!tr_translate(sv, b))
 		return;
+	soft_replace_target(b->page, old, b->tr);
 	jump_there(&sv->tr, old->native, b->tr->native);
 	jump_there(&sv->tr, old->saved, b->tr->saved);
 	jump_there(&sv->tr, old->kick, b->tr->kick);

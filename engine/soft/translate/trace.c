@@ -137,9 +137,10 @@ static void show_counters(void *arg)
 {
 	static const char *const miss[] = { "miss: page fault", "miss: MMIO", "miss: store to a code page",
 					    "miss: store to ROM", "miss: other" };
-	static const char *const drop[] = { "dropped: page, guest store", "dropped: page, changed memory",
-					    "dropped: all, memory full or FPU", "FPU state changed",
-					    "dropped: all, from outside" };
+	static const char *const drop[] = {
+		"dropped: page, guest store", "dropped: page, changed memory", "dropped: all, memory full or FPU",
+		"FPU state changed",          "dropped: all, from outside",    "dropped: page, seen at a second address"
+	};
 	static const char *const fallback[] = { "interpreted: cold block", "interpreted: block in other mode",
 						"interpreted: single step", "interpreted: access" };
 	static const char *const flush[] = { "TLB flush: all", "TLB flush: not global", "TLB flush: page" };

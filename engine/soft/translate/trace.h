@@ -22,11 +22,12 @@
 enum tr_miss_cause { MISS_FAULT, MISS_MMIO, MISS_CODE_PAGE, MISS_READ_ONLY, MISS_OTHER, MISS_CAUSES };
 /* Why all blocks, or those of a page, are dropped. */
 enum tr_drop_cause {
-	DROP_STORE, /* the guest has stored into code */
-	DROP_DMA,   /* memory is not what was decoded */
-	DROP_FULL,  /* code memory, sites, stubs; the FPU's state has changed */
-	DROP_FPU,   /* the FPU has become usable or unusable */
-	DROP_SLOTS, /* slots, CPUID or state from outside */
+	DROP_STORE,   /* the guest has stored into code */
+	DROP_DMA,     /* memory is not what was decoded */
+	DROP_FULL,    /* code memory, sites, stubs; the FPU's state has changed */
+	DROP_FPU,     /* the FPU has become usable or unusable */
+	DROP_SLOTS,   /* slots, CPUID or state from outside */
+	DROP_ADDRESS, /* a page of code is at a second linear address */
 	DROP_CAUSES
 };
 /* Why a block, or an instruction, is run by the interpreter. */

@@ -151,6 +151,7 @@ struct tr_block {
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
 	u16 page_offset;         /* of block->gpa */
+	u64 lin;                 /* soft_page.lin that it was made for */
 	u8 mode;                 /* block->mode */
 	bool crossing;           /* block->page2: which page that is only a look-up knows */
 	bool noted;              /* it is in soft_page.target */
