@@ -19,8 +19,9 @@
  *
  * Flags. A check in front of an access needs flags. Where the guest's are live they are saved first, once for a run of
  * accesses, and stay saved until somebody reads them, or the block ends: blocks have two entries, for native and for saved
- * flags. Where the guest overwrites them before it reads them they are not saved: the RFLAGS that a memory fault pushes at
- * such a place may then show other arithmetic flags than the guest's last instruction left (docs/status.md).
+ * flags, and the code behind is for the form that the block asks for first (tr_first_form). Where the guest overwrites them
+ * before it reads them, in the block or in all blocks of the page that follow it, they are not saved: the RFLAGS that a memory
+ * fault pushes at such a place may then show other arithmetic flags than the guest's last instruction left (docs/status.md).
  *
  * Position. Blocks are found by physical address and run at any linear address: the cell GEN_PAGE_BASE holds the linear
  * address of the code page; rip is that plus a constant wherever it is needed.
@@ -41,9 +42,11 @@
  * Control flow. Jumps within the page are linked directly (patched), but to an instruction that crosses into the next
  * page, as only a look-up knows which page that is; every other goes through a hash table by linear
  * address, one for user and one for supervisor mode, emptied whenever translations of code addresses may change. Loops
- * pass a check of vcpu->requests: in each backward link and in each look-up.
+ * pass a check of vcpu->requests: in each backward link and in each look-up but direct ones forward. A block that control
+ * falls into, and that has been decoded but not translated, is translated along and follows directly (a chain, front.c).
  *
- * Invalidation. Blocks of a page whose generation has moved are reached from that page alone (links) or by the hash tables.
+ * Invalidation. Blocks of a page whose generation has moved are reached from that page alone (links, chains) or by the hash
+ * tables; they depend on each other (flags), so all blocks of a page go together.
  * A store that hits code is executed by the interpreter, outside; so emptying the tables before generated code is entered
  * again is enough; other vCPUs are told by REQ_PAUSE, and every entry into guest mode empties them.
  */
