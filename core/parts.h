@@ -37,6 +37,7 @@ struct clock_state {
 	/* Other paravirtual pages (pv.c), as their MSRs have them. */
 	u64 steal_msr, pv_eoi_msr, apf_enable_msr, apf_vector_msr;
 	u64 stolen;      /* the thread's waiting time at the last update, ns */
+	u64 steal_fresh; /* host TSC until which that is good enough */
 	bool steal_init; /* stolen is not valid */
 	bool apf_wake;   /* tell the guest that all its pages are there */
 };

@@ -116,7 +116,8 @@ void vcpu_clock_update(struct vcpu *v)
 /* --- steal time, asynchronous page faults, EOI without exit ------------------------------------------------- */
 
 #define STEAL_RESERVED 0x3eull
-#define STEAL_INTERVAL_MS 4
+#define STEAL_INTERVAL_MS 4 /* while the guest runs */
+#define STEAL_FRESH_US 100   /* a measurement that young is not repeated */
 #define APF_RESERVED 0x30ull
 #define APF_AS_PF_VMEXIT BIT(2)
 #define APF_AS_INT BIT(3)
@@ -222,10 +223,14 @@ static void wake_all_tasks(struct vcpu *v)
 static void update_steal(struct vcpu *v)
 {
 	struct clock_state *c = v->clock;
-	u64 gpa = c->steal_msr & ~(PV_ENABLE | STEAL_RESERVED), now = host_run_delay_ns();
+	u64 gpa = c->steal_msr & ~(PV_ENABLE | STEAL_RESERVED), tsc = host_tsc(), now = c->stolen;
 	struct pv_steal t;
 
-	v->steal_next = host_tsc() + (u64)host_tsc_khz() * STEAL_INTERVAL_MS;
+	v->steal_next = tsc + (u64)host_tsc_khz() * STEAL_INTERVAL_MS;
+	if (c->steal_init || tsc >= c->steal_fresh) {
+		now = host_run_delay_ns();
+		c->steal_fresh = tsc + (u64)host_tsc_khz() * STEAL_FRESH_US / 1000;
+	}
 	/* The first look, or another thread than last time: nothing to compare with. */
 	if (c->steal_init || now < c->stolen)
 		c->stolen = now;

@@ -461,6 +461,9 @@ int vcpu_run(struct vcpu *v)
 	v->run->flags = 0;
 	v->error = 0;
 	v->ran = true;
+	/* As with Linux the page is written anew by each KVM_RUN. */
+	if (v->steal_next != ~0ull)
+		vcpu_request(v, REQ_STEAL_UPDATE);
 	if (v->vm->engine->load)
 		v->vm->engine->load(v);
 	if (unlikely(mp_state(v) == KVM_MP_STATE_UNINITIALIZED)) {

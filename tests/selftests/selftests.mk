@@ -9,14 +9,14 @@ LINUX_SOURCE ?= /usr/src/linux-source-6.1.tar.xz
 SELFTESTS_DIR := $(abspath $(BUILD))/selftests
 
 # Of the source only what they are made from. The kernel's makefiles must not see our variables. Debian's dirty_log_test
-# uses a macro by the name that later kernels gave it.
+# uses a macro by the name that later kernels gave it; the tools' <linux/stddef.h> is older than the system's <asm/kvm.h>.
 $(SELFTESTS_DIR)/built: $(LINUX_SOURCE)
 	@mkdir -p $(@D)/source $(@D)/out
 	tar -xf $< -C $(@D)/source --strip-components=1 --wildcards '*/tools/testing/selftests/*.[hm]*' \
 		'*/tools/testing/selftests/kvm/*' '*/tools/testing/selftests/rseq/*' '*/tools/include/*' '*/tools/arch/x86/*' \
 		'*/tools/scripts/*' '*/tools/build/*' '*/tools/lib/*' '*/lib/*.c' '*/scripts/*' '*/Makefile' '*/arch/x86/include/*' '*/include/uapi/*'
 	-env -u MAKEFLAGS -u MAKELEVEL -u BUILD $(MAKE) -k -C $(@D)/source/tools/testing/selftests/kvm ARCH=x86_64 \
-		OUTPUT=$(@D)/out KHDR_INCLUDES="-isystem /usr/include -DTEST_ASSERT_EQ=ASSERT_EQ" CC=$(CC) >$(@D)/build.log 2>&1
+		OUTPUT=$(@D)/out KHDR_INCLUDES="-isystem /usr/include -include /usr/include/linux/stddef.h -DTEST_ASSERT_EQ=ASSERT_EQ" CC=$(CC) >$(@D)/build.log 2>&1
 	@test -x $(@D)/out/x86_64/state_test || { tail -n 20 $(@D)/build.log; exit 1; }
 	@touch $@
 
