@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Enlightenments of Hyper-V, as far as they are offered: the partition's clock (reference counter and reference TSC page), the
- * local APIC by MSRs, VP index, reset, crash report, frequencies, hypercalls (long spin wait). Hypervisor Top Level Functional
+ * local APIC by MSRs, VP index and run time, reset, crash report, frequencies, hypercalls (long spin wait). Hypervisor Top Level Functional
  * Specification; for what a host may do by ioctl, Linux 6.1. A guest sees them if its CPUID leaf 0x40000001 says "Hv#1".
  */
 #include "irqchip.h"
 #include "msr_table.h"
 
 /* CPUID 0x40000003: EAX, EDX. */
+#define HV_VP_RUNTIME BIT(0)
 #define HV_TIME_REF_COUNT BIT(1)
 #define HV_APIC_ACCESS BIT(4)
 #define HV_HYPERCALL BIT(5)
@@ -23,8 +24,8 @@
 #define HV_RECOMMEND_RELAXED_TIMING BIT(5)
 
 #define HV_OFFERED                                                                                                     \
-	(HV_TIME_REF_COUNT | HV_APIC_ACCESS | HV_HYPERCALL | HV_VP_INDEX | HV_RESET | HV_REFERENCE_TSC |               \
-	 HV_FREQUENCIES | HV_REENLIGHTENMENT)
+	(HV_VP_RUNTIME | HV_TIME_REF_COUNT | HV_APIC_ACCESS | HV_HYPERCALL | HV_VP_INDEX | HV_RESET |                  \
+	 HV_REFERENCE_TSC | HV_FREQUENCIES | HV_REENLIGHTENMENT)
 #define HV_INTERFACE 0x31237648u /* "Hv#1" */
 #define HV_SPINS 0xfffu          /* before a guest tells that it waits for a lock */
 
@@ -207,6 +208,7 @@ enum {
 	HV_MSR_HYPERCALL = 0x40000001,
 	HV_MSR_VP_INDEX = 0x40000002,
 	HV_MSR_RESET = 0x40000003,
+	HV_MSR_VP_RUNTIME = 0x40000010,
 	HV_MSR_TIME_REF_COUNT = 0x40000020,
 	HV_MSR_REFERENCE_TSC = 0x40000021,
 	HV_MSR_TSC_FREQUENCY = 0x40000022,
@@ -234,6 +236,7 @@ static u32 needed_feature(u32 msr)
 	case HV_MSR_HYPERCALL: return HV_HYPERCALL;
 	case HV_MSR_VP_INDEX: return HV_VP_INDEX;
 	case HV_MSR_RESET: return HV_RESET;
+	case HV_MSR_VP_RUNTIME: return HV_VP_RUNTIME;
 	case HV_MSR_TIME_REF_COUNT: return HV_TIME_REF_COUNT;
 	case HV_MSR_REFERENCE_TSC: return HV_REFERENCE_TSC;
 	case HV_MSR_TSC_FREQUENCY:
@@ -255,6 +258,12 @@ static bool may_access(const struct vcpu *v, u32 msr, bool host)
 	return v->hv.features & needed_feature(msr);
 }
 
+/* The calling thread's time, as with Linux: mostly the vCPU's. In units of 100 ns. */
+static u64 run_time(void)
+{
+	return host_run_time_ns() / 100;
+}
+
 int hyperv_read_msr(struct vcpu *v, u32 msr, u64 *val, bool host)
 {
 	const struct hyperv *hv = &v->vm->hv;
@@ -266,6 +275,7 @@ int hyperv_read_msr(struct vcpu *v, u32 msr, u64 *val, bool host)
 	case HV_MSR_HYPERCALL: *val = get(&hv->hypercall); break;
 	case HV_MSR_VP_INDEX: *val = v->hv.vp_index; break;
 	case HV_MSR_RESET: *val = 0; break;
+	case HV_MSR_VP_RUNTIME: *val = run_time() + v->hv.runtime_offset; break;
 	case HV_MSR_TIME_REF_COUNT: *val = reference_time(v); break;
 	case HV_MSR_REFERENCE_TSC: *val = get(&hv->tsc_page); break;
 	case HV_MSR_TSC_FREQUENCY: *val = v->tsc_khz * 1000ull; break;
@@ -363,6 +373,11 @@ int hyperv_write_msr(struct vcpu *v, u32 msr, u64 val, bool host)
 	case HV_MSR_HYPERCALL: return write_hypercall(v, val);
 	case HV_MSR_VP_INDEX: return write_vp_index(v, val, host);
 	case HV_MSR_RESET: return val == 1 && !host ? system_event(v, KVM_SYSTEM_EVENT_RESET) : MSR_OK;
+	case HV_MSR_VP_RUNTIME:
+		if (!host)
+			return MSR_INVALID;
+		v->hv.runtime_offset = val - run_time();
+		return MSR_OK;
 	case HV_MSR_REFERENCE_TSC: return write_reference_tsc(v, val);
 	case HV_MSR_EOI: return lapic_write_reg(v, APIC_REG_EOI, 0) ? MSR_INVALID : MSR_OK;
 	case HV_MSR_ICR: return lapic_write_reg(v, APIC_REG_ICR, val) ? MSR_INVALID : MSR_OK;

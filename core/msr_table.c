@@ -500,6 +500,7 @@ const struct msr_desc msr_table[] = {
 	{ ONE(0x40000001), .flags = MSR_EMULATED, FN(hyperv) },
 	{ ONE(0x40000002), .flags = MSR_EMULATED, FN(hyperv) },
 	{ ONE(0x40000003), .flags = MSR_EMULATED, FN(hyperv) },
+	{ ONE(0x40000010), .flags = MSR_EMULATED, FN(hyperv) },
 	{ ONE(0x40000020), .flags = MSR_EMULATED, FN(hyperv) },
 	{ ONE(0x40000021), .flags = MSR_EMULATED, FN(hyperv) },
 	{ ONE(0x40000022), .flags = MSR_EMULATED, FN(hyperv) },

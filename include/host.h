@@ -92,6 +92,8 @@ u32 host_tsc_khz(void); /* measured or read once */
 
 /* Nanoseconds that the calling thread has waited for a processor since it began; 0 where nobody counts. */
 u64 host_run_delay_ns(void);
+/* Nanoseconds that this thread has run on a CPU so far. */
+u64 host_run_time_ns(void);
 
 /* fn runs in timer context (another thread; interrupt context in the kernel): host_lock only. */
 void host_timer_init(struct host_timer *t, void (*fn)(void *arg), void *arg);

@@ -192,7 +192,7 @@ struct vcpu {
 		bool enabled, enforce;
 		u32 features, features_edx, spins;
 		u32 vp_index;
-		u64 assist_page;
+		u64 assist_page, runtime_offset;
 	} hv;
 	u64 xcr0_supported; /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 

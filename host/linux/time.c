@@ -70,6 +70,11 @@ void host_timer_destroy(struct host_timer *t)
 	hrtimer_cancel(hrtimer_of(t));
 }
 
+u64 host_run_time_ns(void)
+{
+	return current->se.sum_exec_runtime;
+}
+
 u64 host_run_delay_ns(void)
 {
 #ifdef CONFIG_SCHED_INFO

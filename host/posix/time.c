@@ -88,6 +88,14 @@ u32 host_tsc_khz(void)
 	return tsc_khz;
 }
 
+u64 host_run_time_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+
 /* The second number of "ticks-run wait-ns slices". */
 u64 host_run_delay_ns(void)
 {

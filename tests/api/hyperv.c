@@ -207,3 +207,19 @@ TEST(hyperv_enforced_cpuid)
 	check_ok(kt_ioctl(cpu->kt, KVM_ENABLE_CAP, &enforce));
 	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
 }
+
+GUEST(hv_runtime, 64,
+      "mov ecx, 0x40000010\n rdmsr\n shl rdx, 32\n or rax, rdx\n mov rbx, rax\n mov esi, 3000000\n 1: dec esi\n jnz "
+      "1b\n"
+      "rdmsr\n shl rdx, 32\n or rax, rdx\n sub rax, rbx\n mov rbp, rax\n" DONE "wrmsr\n hlt\n");
+
+TEST(hyperv_vp_runtime)
+{
+	struct cpu *cpu = hv_cpu(0, hv_runtime);
+
+	cpu_run_to_done(cpu);
+	check(cpu_regs(cpu).rbp > 0);
+	check(cpu_regs(cpu).rbx > 0);
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
+	check_eq(cpu_set_msr(cpu, 0x40000010, 0), 1);
+}
