@@ -54,6 +54,31 @@ TEST(code_changed_across_pages_unpaged)
 	across_pages(GUEST_PROT, across_pages_32);
 }
 
+/* Makes functions side by side, calls each and the one before it ten times; later they are overwritten in turn. */
+GUEST(side_by_side, 64,
+      "mov ecx, 2000\n xor edx, edx\n mov ebx, 0x20008\n"
+      "1: mov [rbx + 1], ecx\n mov byte ptr [rbx], 0xb8\n mov byte ptr [rbx + 5], 0xc3\n mov ebp, 10\n"
+      "2: call rbx\n add edx, eax\n lea rsi, [rbx - 8]\n call rsi\n add edx, eax\n dec ebp\n jnz 2b\n"
+      "add ebx, 8\n cmp ebx, 0x20100\n jne 3f\n mov ebx, 0x20008\n"
+      "3: dec ecx\n jnz 1b\n" DONE);
+
+TEST(code_made_side_by_side)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint32_t value[32] = { 5 }, sum = 0, slot = 1;
+
+	put_function(machine, FUNCTION, value[0]);
+	for (uint32_t n = 2000; n > 0; n--) {
+		value[slot] = n;
+		sum += 10 * (value[slot] + value[slot - 1]);
+		slot = slot == 31 ? 1 : slot + 1;
+	}
+	guest_start(cpu, GUEST_LONG, side_by_side);
+	cpu_run_to_done(cpu);
+	check_eq((uint32_t)cpu_regs(cpu).rdx, sum);
+}
+
 /* The second page of an instruction becomes another page. */
 GUEST(remapped, 64,
       "mov ecx, 1000\n xor edx, edx\n"
