@@ -48,8 +48,7 @@ static bool is_software(const struct x86_event *ev)
 	return ev->type == X86_EVENT_SOFT_INT || ev->type == X86_EVENT_SOFT_EXC;
 }
 
-/* Faults (not traps and aborts) are restarted with RF set (SDM, "Debug Exceptions", instruction breakpoints). */
-static bool pushes_rf(const struct x86_event *ev)
+bool x86_pushes_rf(const struct x86_event *ev)
 {
 	const u32 not_fault = BIT(X86_EXC_DB) | BIT(X86_EXC_NMI) | BIT(X86_EXC_BP) | BIT(X86_EXC_OF) | BIT(X86_EXC_DF) |
 			      BIT(X86_EXC_MC);
@@ -59,7 +58,7 @@ static bool pushes_rf(const struct x86_event *ev)
 
 static u64 pushed_flags(const struct x86_state *s, const struct x86_event *ev)
 {
-	return s->rflags | (pushes_rf(ev) ? RFLAGS_RF : 0);
+	return s->rflags | (x86_pushes_rf(ev) ? RFLAGS_RF : 0);
 }
 
 /* --- real mode, and virtual-8086 mode without a monitor ------------------------------------------------ */
@@ -315,12 +314,12 @@ static enum x86_result deliver_protected(struct x86_state *s, const struct x86_e
 		return deliver_gate(s, ev, &g);
 	/* The old task resumes behind a software interrupt, and restarts a faulting instruction with RF. */
 	s->rip = x86_next_rip(s, ev->insn_len);
-	if (pushes_rf(ev))
+	if (x86_pushes_rf(ev))
 		s->rflags |= RFLAGS_RF;
 	r = x86_switch_task(s, g.sel, TASK_GATE, ev->has_error, ev->error, &switched);
 	if (r != X86_OK && !switched) {
 		s->rip = rip;
-		if (pushes_rf(ev))
+		if (x86_pushes_rf(ev))
 			s->rflags &= ~(u64)RFLAGS_RF;
 	}
 	return r;

@@ -163,6 +163,8 @@ bool x86_exc_has_error(unsigned vector);
  * X86_OK; X86_SHUTDOWN; X86_PENDING and X86_HOST_FAULT (nothing delivered: try again).
  */
 enum x86_result x86_deliver(struct x86_state *s, const struct x86_event *ev);
+/* Faults (not traps and aborts) are restarted with RF set (SDM, "Debug Exceptions", instruction breakpoints). */
+bool x86_pushes_rf(const struct x86_event *ev);
 
 /*
  * A second exception while the first is being delivered. X86_OK: *out is what to deliver next (second

@@ -264,8 +264,13 @@ u64 hwvm_rflags(struct vcpu *v)
 {
 	struct hwvm_vcpu *hv = hwvm_of(v);
 
-	hv->step_tf = v->single_step && !(v->state.rflags & RFLAGS_TF);
-	return v->state.rflags | (hv->step_tf ? RFLAGS_TF : 0);
+	u64 rflags = v->state.rflags;
+
+	hv->step_tf = v->single_step && !(rflags & RFLAGS_TF);
+	/* What is injected pushes the flags that are there; RF, which a fault has in its frame, goes with the delivery. */
+	if (v->inject_valid && v->state.cr0 & CR0_PE && x86_pushes_rf(&v->inject))
+		rflags |= RFLAGS_RF;
+	return rflags | (hv->step_tf ? RFLAGS_TF : 0);
 }
 
 void hwvm_set_rflags(struct vcpu *v, u64 rflags, u32 cs_attr)
