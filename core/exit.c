@@ -390,12 +390,21 @@ static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
 	return finish_all(v, exit, r);
 }
 
+/* XSETBV and accesses to debug registers may leave guest mode before the privilege level is looked at. */
+static enum x86_result need_cpl0(struct x86_state *s)
+{
+	return likely(!s->cpl) ? X86_OK : x86_raise_error(s, X86_EXC_GP, 0);
+}
+
 static enum run_result exit_dr(struct vcpu *v, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
 	enum x86_result r;
 
 	vcpu_get_state(v, STATE_ALL);
+	r = need_cpl0(s);
+	if (r != X86_OK)
+		return finish_all(v, exit, r);
 	if (exit->u.cr.write)
 		r = x86_write_dr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr]);
 	else
@@ -431,9 +440,13 @@ static enum run_result exit_xsetbv(struct vcpu *v, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
 
+	enum x86_result r;
+
 	vcpu_get_state(v, STATE_ALL);
-	return finish_all(v, exit,
-			  x86_write_xcr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
+	r = need_cpl0(s);
+	if (r == X86_OK)
+		r = x86_write_xcr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]);
+	return finish_all(v, exit, r);
 }
 
 /* WBINVD, MONITOR, MWAIT: nothing to do here but to go on. */
