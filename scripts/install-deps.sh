@@ -11,7 +11,8 @@ build="gcc libc6-dev linux-libc-dev make binutils libjansson-dev"
 run="busybox-static cpio gzip"
 check="nasm libcmocka-dev libzydis-dev bsdutils python3 procps gcc-multilib musl-tools golang-go"
 lint="clang-format cppcheck shellcheck"
-clients="qemu-system-x86 qemu-utils gdb stress-ng isolinux syslinux-common xorriso ovmf memtest86+ busybox-static cpio gzip nasm"
+clients="qemu-system-x86 qemu-utils gdb stress-ng isolinux syslinux-common xorriso ovmf memtest86+ busybox-static cpio gzip nasm
+	runsc libguestfs-tools linux-image-amd64" # libguestfs makes its appliance from an installed kernel
 selftests="linux-source-6.1 xz-utils"
 userland="debootstrap cpio"
 bench="qemu-system-x86 gnuplot-nox python3"
