@@ -30,6 +30,8 @@
 /* Ours. In an entry that maps a page: the slot has a dirty log; for a table: but for the log, a large page could be here. */
 #define PTE_LOGGED (1ull << 11)
 #define PTE_ADDR 0x000ffffffffff000ull
+/* Ours: the process may write to the page, and so may the guest but for the log. What changes that takes the entry out. */
+#define PTE_HOST_W (1ull << 52)
 
 #define MAX_GOING 16
 /* A fault whose page is taken back while it is looked up tries so often before the guest asks again. */
@@ -421,7 +423,14 @@ static bool fits_large(const struct nested *n, const struct memslot *slot, u64 g
 	       from >= slot->gpa && from + LARGE_SIZE <= slot->gpa + (slot->npages << 12);
 }
 
-/* Under lock. The mark in the log comes after the entry: whoever clears it then, finds the entry to protect. */
+/* Under lock, after the entry has become writable: whoever clears the mark in the log then, finds the entry to protect. */
+static void log_write(struct nested *n, struct memslot *slot, u64 gpa)
+{
+	n->nr_logged++;
+	memslot_mark_dirty(slot, gpa);
+}
+
+/* Under lock. */
 static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *slot, u64 gpa,
 		       const struct hw_user_page *page, bool write)
 {
@@ -434,13 +443,46 @@ static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *sl
 		val = (val & ~((LARGE_SIZE - 1) & PTE_ADDR)) | PTE_LARGE;
 	if (logged)
 		val |= PTE_LOGGED;
-	if (!(slot->flags & KVM_MEM_READONLY) && page->writable && (write || !logged))
-		val |= PTE_W;
+	if (!(slot->flags & KVM_MEM_READONLY) && page->writable)
+		val |= PTE_HOST_W | (write || !logged ? PTE_W : 0);
 	__atomic_store_n(pte, val, __ATOMIC_RELEASE);
-	if (logged && val & PTE_W) {
-		n->nr_logged++;
-		memslot_mark_dirty(slot, gpa);
+	if (logged && val & PTE_W)
+		log_write(n, slot, gpa);
+}
+
+/* The entry of a small page, or NULL. Under lock. */
+static u64 *small_entry(struct nested *n, unsigned space, u64 gpa)
+{
+	u64 *table = n->root[space];
+	unsigned at;
+
+	for (at = LEVELS - 1; at; at--) {
+		u64 entry = table[index_at(gpa, at)];
+
+		if (!is_table(entry, at))
+			return NULL;
+		table = table_of(entry);
 	}
+	return &table[index_at(gpa, 0)];
+}
+
+/* A write that nothing but the log is in the way of: the page itself is known. */
+static bool allow_write(struct vcpu *vcpu, struct memslots *slots, struct memslot *slot, u64 gpa)
+{
+	struct nested *n = nested_of(vcpu->vm);
+	bool allowed = false;
+	u64 *pte;
+
+	hw_lock(n->lock);
+	pte = slots->generation == n->slots_generation[slot->as_id] ? small_entry(n, slot->as_id, gpa) : NULL;
+	if (pte && *pte & PTE_P && *pte & PTE_HOST_W) {
+		allowed = true;
+		__atomic_store_n(pte, *pte | PTE_W | (slot->dirty ? PTE_LOGGED : 0), __ATOMIC_RELEASE);
+		if (slot->dirty)
+			log_write(n, slot, gpa);
+	}
+	hw_unlock(n->lock);
+	return allowed;
 }
 
 static void lookup_begin(struct nested *n, struct hwvm_vcpu *v, u64 hva)
@@ -487,6 +529,8 @@ enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
 		return NESTED_MMIO;
 	if (gpa >= MAX_GPA)
 		return NESTED_FAULT;
+	if (write && allow_write(vcpu, slots, slot, gpa))
+		return NESTED_OK;
 	for (tries = 0; r == NESTED_AGAIN && tries < FAULT_TRIES; tries++) {
 		if (tries && __atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) & ~(u32)REQ_TLB_FLUSH)
 			break;
