@@ -117,7 +117,7 @@ void vcpu_clock_update(struct vcpu *v)
 
 #define STEAL_RESERVED 0x3eull
 #define STEAL_INTERVAL_MS 4 /* while the guest runs */
-#define STEAL_FRESH_US 180   /* a measurement that young is not repeated */
+#define STEAL_FRESH_US 180  /* a measurement that young is not repeated */
 #define APF_RESERVED 0x30ull
 #define APF_AS_PF_VMEXIT BIT(2)
 #define APF_AS_INT BIT(3)

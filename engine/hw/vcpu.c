@@ -7,7 +7,7 @@ struct x86_ops hwvm_x86_ops;
 /* --- the host's part of what is switched by hand --------------------------------------------------------------- */
 
 static bool has_rdtscp, has_xsave, has_xsaves;
-static u64 host_xss; /* the same on all CPUs */
+static u64 host_xss;      /* the same on all CPUs */
 static u64 *host_tsc_aux; /* by CPU */
 static u64 *last_guest;   /* by CPU: serial of the vCPU that ran there last */
 static u64 next_serial;
