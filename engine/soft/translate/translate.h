@@ -14,7 +14,7 @@
  *	guest vector and x87 state		the host's registers (x86_state.fpu_live is true in all generated code)
  *
  * Memory. flat.c keeps a sparse table with one addend per guest page for each kind of access and privilege; the inline
- * part checks alignment, looks the addend up and uses it. Whatever has no addend (absent, MMIO, code page, watchpoint,
+ * part checks alignment, looks the addend up and uses it. Accesses off one base share a look-up (group.c). Whatever has no addend (absent, MMIO, code page, watchpoint,
  * unaligned across pages) leaves the block, and the interpreter executes the whole instruction.
  *
  * Flags. A check in front of an access needs flags. Where the guest's are live they are saved first, once for a run of
@@ -23,8 +23,9 @@
  * before it reads them, in the block or in all blocks of the page that follow it, they are not saved: the RFLAGS that a memory
  * fault pushes at such a place may then show other arithmetic flags than the guest's last instruction left (docs/status.md).
  *
- * Position. Blocks are found by physical address and run at any linear address: the cell GEN_PAGE_BASE holds the linear
- * address of the code page; rip is that plus a constant wherever it is needed.
+ * Position. Blocks are found by physical address. The cell GEN_PAGE_BASE holds the linear address of the code page; rip is that
+ * plus a constant wherever it is needed. As long as a page has been seen at one linear address only (soft_page.lin), its
+ * translations have that as a constant instead: the cell would be waited for through every call and return.
  *
  * 32-bit code (X86_MODE_PROT32: compatibility mode; protected mode, paged or not) is translated where CS, DS, ES and SS are
  * flat: tr_context_ok() looks at that before generated code is entered, and so does every helper afterwards, as it may have
