@@ -14,8 +14,9 @@
  *	guest vector and x87 state		the host's registers (x86_state.fpu_live is true in all generated code)
  *
  * Memory. flat.c keeps a sparse table with one addend per guest page for each kind of access and privilege; the inline
- * part checks alignment, looks the addend up and uses it. Accesses off one base share a look-up (group.c). Whatever has no addend (absent, MMIO, code page, watchpoint,
- * unaligned across pages) leaves the block, and the interpreter executes the whole instruction.
+ * part checks alignment, looks the addend up and uses it. Accesses off one base share a look-up (group.c). Whatever has no
+ * addend (absent, MMIO, code page, watchpoint, unaligned across pages) leaves the block, and the interpreter executes the
+ * whole instruction.
  *
  * Flags. A check in front of an access needs flags. Where the guest's are live they are saved first, once for a run of
  * accesses, and stay saved until somebody reads them, or the block ends: blocks have two entries, for native and for saved
