@@ -373,6 +373,15 @@ static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
 	return r;
 }
 
+/* The instruction of the site, in front of which flags that are dead are not known. */
+static enum x86_result interpret_site(struct soft_vcpu *sv, const struct tr_site *site)
+{
+	const struct x86_insn *i = &site->block->insn[site->insn];
+
+	sv->tr.flags_unknown = !(site->block->tr->live >> (site->insn + 1u) & 1) && !(tr_flag_effect(i) & FE_KILL);
+	return interpret(sv, i);
+}
+
 /*
  * The interpreter takes a store that must be noticed (a JIT at work, mostly): no need to leave for it. Lockstep looks at it
  * where it leaves.
@@ -385,7 +394,7 @@ static u64 store_noticed(struct soft_vcpu *sv, const struct tr_site *site)
 	if (site->flags_saved)
 		flags_from_cell(s);
 	s->rip = insn_rip(s, site);
-	r = interpret(sv, &site->block->insn[site->insn]);
+	r = interpret_site(sv, site);
 	return r == X86_OK ? resume(sv, site) : stop(sv, site, r, false);
 }
 
@@ -479,17 +488,25 @@ static void undo_branch(struct x86_state *s, const struct x86_insn *i)
 }
 
 /*
- * Control left in front of a block that overwrites the flags, which have not been saved: what waits there would push them. The
- * interpreter goes on to where they are known again.
+ * Generated code has been left where the flags are dead, and were not saved: what waits now would push them. The interpreter
+ * goes on to where they are known again, in this block or the next.
  */
-static const u8 *overwrite_flags(struct soft_vcpu *sv, const struct soft_block *b, enum x86_result *r)
+static enum x86_result find_flags(struct soft_vcpu *sv)
 {
-	unsigned k = 0;
+	struct soft_block *b;
+	enum x86_result r = X86_OK;
+	unsigned blocks, k;
 
-	do
-		*r = interpret(sv, &b->insn[k]);
-	while (*r == X86_OK && !sv->vcpu->state.end_block && !(tr_flag_effect(&b->insn[k]) & FE_KILL) && ++k < b->nr);
-	return *r == X86_OK ? go_on(sv) : NULL;
+	for (blocks = 0; blocks < 2; blocks++) {
+		if (soft_find_block(sv, sv->vcpu->state.rip, &b) != X86_OK)
+			return X86_OK; /* a fault is raised by the caller, who looks again */
+		for (k = 0; k < b->nr; k++) {
+			r = interpret(sv, &b->insn[k]);
+			if (r != X86_OK || sv->vcpu->state.end_block || tr_flag_effect(&b->insn[k]) & FE_KILL)
+				return r;
+		}
+	}
+	return r;
 }
 
 static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
@@ -552,17 +569,16 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 			return NULL;
 		if (site->group)
 			note_lost_group(sv, site->block);
-		*r = interpret(sv, &site->block->insn[site->insn]);
+		*r = interpret_site(sv, site);
 		return *r == X86_OK ? go_on(sv) : NULL;
 	}
 	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
 	if (!agreed(sv, NULL, 0, site->flags_dead ? 0 : RFLAGS_ARITH, r))
 		return NULL;
-	if (site->flags_dead && !site->jump)
-		return overwrite_flags(sv, site->block, r);
+	sv->tr.flags_unknown = site->flags_dead;
 	b = next_block(sv);
 	if (!b)
-		return site->flags_dead && soft_find_block(sv, s->rip, &b) == X86_OK ? overwrite_flags(sv, b, r) : NULL;
+		return NULL;
 	if (site->jump && !sv->tr.full && !b->page2)
 		patch_link(&sv->tr, site, b->tr);
 	return b->tr->saved;
@@ -587,6 +603,7 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 	while (code) {
 		tr_empty_stale(&sv->tr);
 		set_cells(sv, code);
+		sv->tr.flags_unknown = false;
 		n = sv->tr.enter();
 		if (n == TR_EXIT_LOOKUP)
 			code = looked_up(sv, &r);
@@ -595,6 +612,8 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 		else
 			code = left_at(sv, &sv->tr.site[n], &r);
 	}
+	if (unlikely(sv->tr.flags_unknown) && r == X86_OK)
+		r = find_flags(sv);
 	return r;
 }
 

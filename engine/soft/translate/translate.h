@@ -218,6 +218,7 @@ struct tr_state {
 	struct lockstep *lockstep;    /* NULL: not wanted (lockstep.h) */
 	struct tr_counters *counters; /* NULL: not wanted (trace.h) */
 	u32 traces;                   /* bit set of enum host_trace: wanted */
+	bool flags_unknown;           /* x86_state.rflags lacks arithmetic flags, which are dead */
 	bool full;                    /* code memory or sites used up: drop everything */
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
