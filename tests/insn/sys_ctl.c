@@ -84,6 +84,10 @@ SYS_TEST(cr4_features, "sys: CR4, EFER, XCR0 bits follow the features")
 	EXPECT(faults(x86_write_xcr(s, 0, 5), s));
 	EXPECT(faults(x86_write_xcr(s, 0, 0x27), s));
 	EXPECT(faults(x86_write_xcr(s, 1, 1), s));
+	EXPECT(faults(x86_write_xcr(s, 0, 0xe7), s));
+	s->xcr0_avx512 = 0xe0;
+	EXPECT(faults(x86_write_xcr(s, 0, 0xe3), s));
+	EXPECT(faults(x86_write_xcr(s, 0, 0x67), s));
 	EXPECT_EQ(x86_write_xcr(s, 0, 0xe7), X86_OK);
 	EXPECT_EQ(x86_write_xcr(s, 0, 7), X86_OK);
 	s->features[X86F_AVX >> 6] &= ~(1ull << (X86F_AVX & 63));

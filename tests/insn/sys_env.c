@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "sys_env.h"
+#include "testops.h"
 
 static struct sys_env env;
 static u8 ram[SYS_RAM] __aligned(4096);
@@ -45,15 +46,7 @@ static enum x86_result op_ram_write(struct x86_state *s, u64 gpa, const void *bu
 
 static enum x86_result op_ram_cmpxchg(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size)
 {
-	u64 now = 0;
-
-	if (gpa + size > SYS_RAM)
-		return X86_UNHANDLED;
-	memcpy(&now, ram + gpa, size);
-	if (now != old)
-		return X86_RETRY;
-	memcpy(ram + gpa, &val, size);
-	return X86_OK;
+	return gpa + size <= SYS_RAM ? lib_cmpxchg(ram + gpa, old, val, size) : X86_UNHANDLED;
 }
 
 static enum x86_result op_mmio_read(struct x86_state *s, u64 gpa, void *buf, unsigned size)

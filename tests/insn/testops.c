@@ -68,16 +68,24 @@ static enum x86_result op_ram_write(struct x86_state *s, u64 gpa, const void *bu
 	return X86_OK;
 }
 
+enum x86_result lib_cmpxchg(void *at, u64 old, u64 val, unsigned size)
+{
+	u32 old32 = (u32)old;
+	bool same;
+
+	if (size == 8)
+		same = __atomic_compare_exchange_n((u64 *)at, &old, val, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	else
+		same = __atomic_compare_exchange_n((u32 *)at, &old32, (u32)val, false, __ATOMIC_SEQ_CST,
+						   __ATOMIC_RELAXED);
+	return same ? X86_OK : X86_RETRY;
+}
+
 static enum x86_result op_ram_cmpxchg(struct x86_state *s, u64 gpa, u64 old, u64 val, unsigned size)
 {
 	u8 *p = find_page((struct lib_cpu *)s, gpa);
 
-	if (!p)
-		return X86_UNHANDLED;
-	if (memcmp(p, &old, size))
-		return X86_RETRY;
-	memcpy(p, &val, size);
-	return X86_OK;
+	return p ? lib_cmpxchg(p, old, val, size) : X86_UNHANDLED;
 }
 
 /* There is no MMIO and no port that user code may reach: the library must not come here. */

@@ -31,4 +31,7 @@ void lib_segments(struct lib_cpu *cpu, const struct segment16 *data, const struc
 void lib_run(struct lib_cpu *cpu, enum lib_variant variant, const struct cpu_regs *regs, bool vectors,
 	     struct cpu_result *out);
 
+/* What ops->ram_cmpxchg does where memory is at hand; size 4 or 8. */
+enum x86_result lib_cmpxchg(void *at, u64 old, u64 val, unsigned size);
+
 #endif /* INSN_TESTOPS_H */

@@ -489,9 +489,12 @@ void tr_look_up_groups(struct front *f)
 bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m)
 {
 	const struct member *member = &f->member[f->k][slot];
-	const struct group *g = &f->group[member->group - 1];
+	const struct group *g;
 
-	if (!member->group || !g->use)
+	if (!member->group)
+		return false;
+	g = &f->group[member->group - 1];
+	if (!g->use)
 		return false;
 	if (f->held != member->group) {
 		if (g->cell == NO_CELL)
