@@ -67,9 +67,9 @@ static inline struct hwvm_vcpu *hwvm_of(const struct vcpu *v)
 
 /*
  * leaf: bits in every entry that maps a page beside bits 0 to 2, in which NPT and EPT agree (present or read, write, user or
- * execute). large: the processor has pages of 2 MiB.
+ * execute); device: the same where the page is no memory of the host's. large: the processor has pages of 2 MiB.
  */
-int nested_create(struct vm *vm, u64 leaf, bool large); /* 0, -ENOMEM */
+int nested_create(struct vm *vm, u64 leaf, u64 device, bool large); /* 0, -ENOMEM */
 void nested_destroy(struct vm *vm);
 /* Physical address of the top table of the address space that the vCPU is in (system management mode has its own): four levels. */
 u64 nested_root(const struct vcpu *v);
@@ -97,7 +97,7 @@ int hwvm_init(void);
 void hwvm_exit(void);
 
 /* With virtualization turned on by on and off (hw_virt_get). 0, -errno; after failure nothing is to be destroyed. */
-int hwvm_vm_create(struct vm *vm, u64 leaf, bool large, int (*on)(void), void (*off)(void));
+int hwvm_vm_create(struct vm *vm, u64 leaf, u64 device, bool large, int (*on)(void), void (*off)(void));
 /* Makes v->engine_vcpu, of size bytes, zeroed but for struct hwvm_vcpu at its begin. 0; -ENOMEM: nothing is left. */
 int hwvm_vcpu_create(struct vcpu *v, size_t size);
 void hwvm_vcpu_destroy(struct vcpu *v);

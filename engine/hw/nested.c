@@ -42,7 +42,7 @@ struct hva_range {
 };
 
 struct nested {
-	u64 leaf;             /* I  bits of the format in entries that map a page */
+	u64 leaf, device;     /* I  bits of the format in entries that map a page, or device memory */
 	bool large;           /* I */
 	struct hw_lock *lock; /* I  protects the rest: */
 	u64 *root[VM_ADDRESS_SPACES];
@@ -437,7 +437,7 @@ static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *sl
 	bool logged = slot->dirty, large = fits_large(n, slot, gpa, page);
 	unsigned level = large && !logged;
 	u64 *pte = entry_for(n, v, slot->as_id, gpa, &level, large && logged ? PTE_LOGGED : 0);
-	u64 val = page->pa | PTE_P | PTE_U | n->leaf;
+	u64 val = page->pa | PTE_P | PTE_U | (page->ref ? n->leaf : n->device);
 
 	if (level)
 		val = (val & ~((LARGE_SIZE - 1) & PTE_ADDR)) | PTE_LARGE;
@@ -543,7 +543,7 @@ enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
 
 /* --- life ------------------------------------------------------------------------------------------------ */
 
-int nested_create(struct vm *vm, u64 leaf, bool large)
+int nested_create(struct vm *vm, u64 leaf, u64 device, bool large)
 {
 	struct nested *n = host_alloc(sizeof(*n));
 	unsigned space;
@@ -552,6 +552,7 @@ int nested_create(struct vm *vm, u64 leaf, bool large)
 		return -ENOMEM;
 	vm->engine_vm = n;
 	n->leaf = leaf;
+	n->device = device;
 	n->large = large;
 	n->lock = hw_lock_create();
 	for (space = 0; space < VM_ADDRESS_SPACES; space++) {

@@ -98,9 +98,9 @@ void hwvm_load_host(struct vcpu *v, const struct hwvm_host_regs *h)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-int hwvm_vm_create(struct vm *vm, u64 leaf, bool large, int (*on)(void), void (*off)(void))
+int hwvm_vm_create(struct vm *vm, u64 leaf, u64 device, bool large, int (*on)(void), void (*off)(void))
 {
-	int err = nested_create(vm, leaf, large);
+	int err = nested_create(vm, leaf, device, large);
 
 	if (err)
 		return err;

@@ -10,10 +10,12 @@ static void merge_payload(struct vcpu *v, struct vmcb *c, const struct x86_event
 {
 	if (ev->type != X86_EVENT_EXC)
 		return;
-	if (ev->vector == X86_EXC_PF)
-		c->cr2 = ev->cr2;
-	else if (ev->vector == X86_EXC_DB)
-		c->dr6 = (c->dr6 & ~0xfull) | DR6_FIXED1 | ev->cr2;
+	if (ev->vector == X86_EXC_PF) {
+		svm_set(c, cr2, ev->cr2, CLEAN_CR2);
+	} else if (ev->vector == X86_EXC_DB) {
+		v->state.dr6 = (v->state.dr6 & ~0xfull) | DR6_FIXED1 | ev->cr2;
+		svm_put_dr6(v);
+	}
 }
 
 static void prepare_event(struct vcpu *v, struct vmcb *c)
@@ -60,6 +62,9 @@ static void choose_asid(struct svm_vcpu *sv, int cpu)
 	struct vmcb *b = sv->vmcb;
 
 	b->tlb_control = 0;
+	/* What a processor remembers of a VMCB is its own, and gone with a suspend. */
+	if (sv->asid_cpu != cpu || sv->asid_generation != c->generation)
+		b->clean = 0;
 	if (!sv->hw.flush && !sv->hw.flush_nested && sv->asid_cpu == cpu && sv->asid_generation == c->generation)
 		return;
 	if (c->next_asid >= svm_caps.asids) {
@@ -67,38 +72,48 @@ static void choose_asid(struct svm_vcpu *sv, int cpu)
 		c->next_asid = 1;
 		b->tlb_control = TLB_FLUSH_ALL;
 	}
-	b->asid = c->next_asid++;
+	svm_set(b, asid, c->next_asid, CLEAN_ASID);
+	c->next_asid++;
 	sv->asid_cpu = cpu;
 	sv->asid_generation = c->generation;
 	sv->hw.flush = sv->hw.flush_nested = false;
 }
 
-static void set_bit(u32 *word, u32 bit, bool on)
+static u32 with_bit(u32 word, u32 bit, bool on)
 {
-	*word = on ? *word | bit : *word & ~bit;
+	return on ? word | bit : word & ~bit;
+}
+
+static void prepare_intercepts(struct vcpu *v, struct vmcb *c)
+{
+	bool nmi = v->inject_valid && v->inject.type == X86_EVENT_NMI;
+	bool scaled = v->tsc_ratio != TSC_NOT_SCALED;
+	bool hide_tf = hwvm_of(v)->step_tf;
+	u32 i3 = c->intercept3;
+
+	i3 = with_bit(i3, I3_IRET, v->state.nmi_blocked || nmi || hide_tf);
+	i3 = with_bit(i3, I3_PUSHF | I3_POPF | I3_INTN, hide_tf);
+	i3 = with_bit(i3, I3_VINTR, v->want_irq_window);
+	i3 = with_bit(i3, I3_RDTSC, scaled);
+	svm_set(c, intercept3, i3, CLEAN_CONTROLS);
+	svm_set(c, intercept4, with_bit(c->intercept4, I4_RDTSCP, scaled), CLEAN_CONTROLS);
+	svm_set(c, exceptions, with_bit(c->exceptions, BIT(X86_EXC_BP), v->exc_intercept & BIT(X86_EXC_BP)),
+		CLEAN_CONTROLS);
 }
 
 static void prepare_controls(struct vcpu *v, struct vmcb *c)
 {
-	bool nmi = v->inject_valid && v->inject.type == X86_EVENT_NMI;
-	bool scaled = v->tsc_ratio != TSC_NOT_SCALED;
+	u64 tsc_offset = (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED), vint = VINT_MASKING;
+	void *msrpm = __atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE) ? svm_msrpm_all : svm_msrpm_open;
 
-	bool hide_tf = hwvm_of(v)->step_tf;
-
-	set_bit(&c->intercept3, I3_IRET, v->state.nmi_blocked || nmi || hide_tf);
-	set_bit(&c->intercept3, I3_PUSHF | I3_POPF | I3_INTN, hide_tf);
-	set_bit(&c->intercept3, I3_VINTR, v->want_irq_window);
-	set_bit(&c->intercept3, I3_RDTSC, scaled);
-	set_bit(&c->intercept4, I4_RDTSCP, scaled);
-	set_bit(&c->exceptions, BIT(X86_EXC_BP), v->exc_intercept & BIT(X86_EXC_BP));
-	c->vint = VINT_MASKING;
+	prepare_intercepts(v, c);
 	/* An interrupt that is never delivered: its intercept says that one could be. */
 	if (v->want_irq_window)
-		c->vint |= VINT_IRQ | VINT_PRIO_MAX | VINT_IGNORE_TPR;
-	c->tsc_offset = (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
-	c->msrpm_pa = hw_pa(__atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE) ? svm_msrpm_all : svm_msrpm_open);
-	c->nested_cr3 = nested_root(v);
-	c->clean = 0;
+		vint |= VINT_IRQ | VINT_PRIO_MAX | VINT_IGNORE_TPR;
+	svm_set(c, vint, vint, CLEAN_VINT);
+	svm_set(c, tsc_offset, tsc_offset, CLEAN_CONTROLS);
+	svm_set(c, msrpm_pa, hw_pa(msrpm), CLEAN_MAPS);
+	svm_set(c, nested_cr3, nested_root(v), CLEAN_NESTED);
 }
 
 /* --- the entry ------------------------------------------------------------------------------------------- */

@@ -62,6 +62,7 @@ static void put_segments(struct vmcb *c, const struct x86_state *s)
 	c->idtr.base = s->idt.base;
 	c->idtr.limit = s->idt.limit;
 	c->cpl = s->cpl;
+	c->clean &= ~(u32)(CLEAN_SEGMENTS | CLEAN_TABLES);
 }
 
 static void get_segments(struct x86_state *s, struct vmcb *c)
@@ -90,10 +91,12 @@ static bool put_control(struct vmcb *c, const struct x86_state *s)
 	bool differs = c->cr0 != s->cr0 || c->cr3 != s->cr3 || c->cr4 != s->cr4 || c->efer != efer;
 
 	c->cr0 = s->cr0;
-	c->cr2 = s->cr2;
 	c->cr3 = s->cr3;
 	c->cr4 = s->cr4;
 	c->efer = efer;
+	if (differs)
+		c->clean &= ~(u32)CLEAN_CR;
+	svm_set(c, cr2, s->cr2, CLEAN_CR2);
 	return differs;
 }
 
@@ -115,7 +118,7 @@ static void put_msrs(struct vmcb *c, const struct x86_state *s)
 	c->sysenter_cs = s->sysenter_cs;
 	c->sysenter_esp = s->sysenter_esp;
 	c->sysenter_eip = s->sysenter_eip;
-	c->pat = s->pat;
+	svm_set(c, pat, s->pat, CLEAN_NESTED);
 }
 
 static void get_msrs(struct x86_state *s, const struct vmcb *c)
@@ -128,6 +131,15 @@ static void get_msrs(struct x86_state *s, const struct vmcb *c)
 	s->sysenter_cs = c->sysenter_cs;
 	s->sysenter_esp = c->sysenter_esp;
 	s->sysenter_eip = c->sysenter_eip;
+}
+
+void svm_put_dr6(struct vcpu *v)
+{
+	struct vmcb *c = svm_of(v)->vmcb;
+	/* The debugger's starts empty each time. */
+	u64 dr6 = hwvm_debugger_owns_dr(v) ? DR6_FIXED1 : v->state.dr6;
+
+	svm_set(c, dr6, dr6, CLEAN_DR);
 }
 
 void svm_state_to_vmcb(struct vcpu *v)
@@ -147,11 +159,8 @@ void svm_state_to_vmcb(struct vcpu *v)
 		sv->hw.flush = true;
 	if (sv->hw.dirty & STATE_MSR)
 		put_msrs(c, s);
-	c->dr7 = v->eff_dr7 | DR7_FIXED1;
-	if (hwvm_debugger_owns_dr(v))
-		c->dr6 = DR6_FIXED1;
-	else if (sv->hw.dirty & STATE_DR)
-		c->dr6 = s->dr6;
+	svm_set(c, dr7, v->eff_dr7 | DR7_FIXED1, CLEAN_DR);
+	svm_put_dr6(v);
 	sv->hw.dirty = 0;
 }
 
@@ -159,8 +168,9 @@ void svm_state_after_exit(struct vcpu *v)
 {
 	struct svm_vcpu *sv = svm_of(v);
 	struct x86_state *s = &v->state;
-	const struct vmcb *c = sv->vmcb;
+	struct vmcb *c = sv->vmcb;
 
+	c->clean = (u32)c->exit_code == X_INVALID ? 0 : CLEAN_ALL;
 	s->gpr[X86_RAX] = c->rax;
 	s->gpr[X86_RSP] = c->rsp;
 	s->rip = c->rip;
@@ -168,8 +178,10 @@ void svm_state_after_exit(struct vcpu *v)
 	hwvm_set_rflags(v, c->rflags, seg_attr(&c->cs));
 	/* Which of the two made it the hardware does not say. */
 	s->shadow = c->int_state & INT_SHADOW ? X86_SHADOW_STI | X86_SHADOW_MOV_SS : 0;
-	s->cpl = c->cpl;
-	sv->hw.stale = STATE_SEG | STATE_CR | STATE_MSR | (hwvm_debugger_owns_dr(v) ? 0 : STATE_DR);
+	/* Never lazily: a debugger that comes now must not lose the guest's. */
+	if (!hwvm_debugger_owns_dr(v))
+		s->dr6 = c->dr6;
+	sv->hw.stale = STATE_SEG | STATE_CR | STATE_MSR;
 }
 
 void svm_get_state(struct vcpu *v, u32 mask)
@@ -184,8 +196,6 @@ void svm_get_state(struct vcpu *v, u32 mask)
 		get_control(s, sv->vmcb);
 	if (want & STATE_MSR)
 		get_msrs(s, sv->vmcb);
-	if (want & STATE_DR)
-		s->dr6 = sv->vmcb->dr6;
 	hwvm_got(v, want);
 }
 

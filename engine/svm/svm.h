@@ -37,6 +37,16 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 {
 	return v->engine_vcpu;
 }
+
+/* A field of the VMCB, and that the processor must read its part (CLEAN_*) again if it changes. */
+#define svm_set(c, field, val, part)                                                                                   \
+	do {                                                                                                           \
+		if ((c)->field != (val)) {                                                                             \
+			(c)->field = (val);                                                                            \
+			(c)->clean &= ~(u32)(part);                                                                    \
+		}                                                                                                      \
+	} while (0)
+
 /* cpu.c */
 int svm_cpus_init(void);
 void svm_cpus_exit(void);
@@ -47,6 +57,7 @@ extern void *svm_iopm, *svm_msrpm_open, *svm_msrpm_all;
 /* state.c */
 void svm_vmcb_init(struct vcpu *v);
 void svm_get_state(struct vcpu *v, u32 mask);
+void svm_put_dr6(struct vcpu *v);
 void svm_state_to_vmcb(struct vcpu *v);    /* what is dirty */
 void svm_state_after_exit(struct vcpu *v); /* general registers now, the rest on demand */
 

@@ -111,6 +111,21 @@ enum {
 	I4_RDPRU = 1u << 14,
 };
 
+/* clean: what of the VMCB the processor may still hold (APM volume 2, "VMCB Clean Field"); bits of parts we have changed are 0. */
+enum {
+	CLEAN_CONTROLS = 1u << 0, /* intercepts, TSC offset */
+	CLEAN_MAPS = 1u << 1,     /* addresses of the I/O and MSR maps */
+	CLEAN_ASID = 1u << 2,
+	CLEAN_VINT = 1u << 3,
+	CLEAN_NESTED = 1u << 4,   /* nested control and CR3, PAT */
+	CLEAN_CR = 1u << 5,       /* CR0, CR3, CR4, EFER */
+	CLEAN_DR = 1u << 6,       /* DR6, DR7 */
+	CLEAN_TABLES = 1u << 7,   /* GDTR, IDTR */
+	CLEAN_SEGMENTS = 1u << 8, /* ES, CS, SS, DS, CPL */
+	CLEAN_CR2 = 1u << 9,
+	CLEAN_ALL = (1u << 10) - 1,
+};
+
 #define TLB_FLUSH_ALL 1
 
 #define VINT_IRQ (1ull << 8)

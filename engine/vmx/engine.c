@@ -5,7 +5,9 @@
 
 static int vmx_vm_create(struct vm *vm)
 {
-	return hwvm_vm_create(vm, EPT_LEAF_WB | EPT_LEAF_IGNORE_PAT, vmx_caps.large, vmx_cpu_on, vmx_cpu_off);
+	/* MTRRs do not count for what EPT maps: devices are uncached, and may be write-combining where the guest's PAT says so. */
+	return hwvm_vm_create(vm, EPT_LEAF_WB | EPT_LEAF_IGNORE_PAT, EPT_LEAF_UC, vmx_caps.large, vmx_cpu_on,
+			      vmx_cpu_off);
 }
 
 static void vmx_vcpu_destroy(struct vcpu *v)

@@ -196,7 +196,8 @@ enum { CR_WRITE, CR_READ, CR_CLTS, CR_LMSW_TYPE };
 
 #define EPTP_WB 6ull
 #define EPTP_WALK_4 (3ull << 3)
-#define EPT_LEAF_WB (6ull << 3) /* memory type of a page: write back... */
+#define EPT_LEAF_UC (0ull << 3) /* memory type of a page: uncached... */
+#define EPT_LEAF_WB (6ull << 3) /* write back... */
 #define EPT_LEAF_IGNORE_PAT (1ull << 6)
 
 enum {

@@ -217,6 +217,22 @@ TEST(debug_guest_single_steps_itself)
 	check_eq(log->event[4].rip, GUEST_ADDRESS(own_trap, own_trap_off));
 }
 
+/* A debugger that comes and goes while the guest handles its #DB. */
+TEST(debug_guest_keeps_its_dr6)
+{
+	struct cpu *cpu = start(own_trap);
+	struct kvm_debugregs regs;
+	uint64_t dr[8] = { [7] = 0x400 };
+
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 1);
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, dr));
+	/* The guest's next step is the debugger's. */
+	cpu_run_to(cpu, KVM_EXIT_DEBUG);
+	check_ok(debug(cpu, 0, NULL));
+	check_ok(kt_ioctl(cpu->kt, KVM_GET_DEBUGREGS, &regs));
+	check(regs.dr6 & DR6_BS);
+}
+
 /* Under the debugger's steps the guest's own TF stays visible to KVM_GET_REGS. */
 TEST(y2006_debugger_keeps_guest_tf)
 {

@@ -7,12 +7,15 @@
 #   MACHINE_PARTS='api boot'         scripts to run instead of all: api (ABI), insn (system
 #                                    instructions, vmx), boot (Linux guests), observe (tracepoints and counters, not for Debian's),
 #                                    compat (a 32-bit program), pressure (swap, page merging), life (hotplug, suspend; last)
+#                                    vmm (Debian's QEMU with -accel kvm, not on vmx)
+#   MACHINE_VMM='microvm pc split user'  guests of vmm; microvm pc if not given
 #   MACHINE_API='--verbose mmio'     arguments for the API tests
 #   MACHINE_ARGS='-c 2 -m 512'       arguments for tests/machine/machine.sh
 
 # QEMU is not exact enough for insn.
 MACHINE_PARTS_svm := api boot compat
 MACHINE_PARTS_vmx := api insn boot
+MACHINE_VMM ?= microvm pc
 MACHINE_DIR := $(BUILD)/tests/machine
 MACHINE_API_TESTS := $(BUILD)/tests/api/api-tests-device
 MACHINE_INITRD := $(BUILD)/tests/boot/initramfs.gz
@@ -38,18 +41,20 @@ MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat
 # $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT])
 define machine_run
 	@echo '$(MACHINE_API)' >$(MACHINE_DIR)/api-arguments
+	@echo '$(MACHINE_VMM)' >$(MACHINE_DIR)/vmm-guests
 	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && modules=$${kernel%/boot/*}/lib/modules && \
 		BUILD=$(BUILD) GUEST=$(GUEST) $(5) sh tests/machine/machine.sh \
 		-M $(1) $(3) -t 3000 $(MACHINE_ARGS) -a $(MACHINE_API_TESTS):/api-tests -a $(MACHINE_DIR)/api-arguments:/api-arguments \
 		-a tests/machine/$(2).txt:/differences $(foreach p,$(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32,-a $(p):/$(notdir $(p))) -a $(MACHINE_INSN):/insn-tests \
 		-a $(MACHINE_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh -a $(MACHINE_INITRD):/initrd \
 		$$(find "$$modules" -name 'zram.ko' -o -name 'zsmalloc.ko' -o -name 'lzo*.ko' | sed 's|.*/\(.*\)|-a & :/zram/\1|; s| :|:|') \
+		$(if $(filter vmm,$(MACHINE_PARTS) $(4)),$$(sh tests/machine/vmm-files.sh) -a $(MACHINE_DIR)/vmm-guests:/vmm-guests) \
 		-a "$$kernel":/vmlinuz $(patsubst %,tests/machine/%.sh,$(or $(MACHINE_PARTS),$(MACHINE_PARTS_$(1)) $(4)))
 endef
 
 .PHONY: check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
 check-svm: module $(MACHINE_NEEDS)
-	$(call machine_run,svm,differences-svm,,observe pressure life)
+	$(call machine_run,svm,differences-svm,,observe pressure vmm life)
 check-vmx: module $(MACHINE_NEEDS)
 	$(call machine_run,vmx,differences-vmx,,observe)
 check-svm-reference: $(MACHINE_NEEDS)
