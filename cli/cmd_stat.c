@@ -3,6 +3,7 @@
 #include "command.h"
 #include "kvmnames.h"
 #include "message.h"
+#include "module.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@
 static const char help[] =
 	"usage: anykvm stat [OPTIONS]\n"
 	"Shows the exits of the virtual machines that run on anykvm's engines: of `anykvm boot`, of\n"
-	"programs under `anykvm run`, of programs with the library. For the kernel's KVM there is kvm_stat.\n"
+	"programs under `anykvm run`, of programs with the library, of the kernel module anykvm.ko (as root).\n"
+	"For the kernel's own KVM there is kvm_stat.\n"
 	"\n"
 	"  --pid PID        only of this process\n"
 	"  --interval S     seconds between two looks (1)\n"
@@ -279,14 +281,16 @@ static void pause_for(double interval)
 /* One interval of every process in the list. False: out of memory. */
 static bool look(struct watched *list, const struct options *o)
 {
-	json_t *processes = json_array();
+	json_t *processes = json_array(), *machines;
+	struct module_vm *before = module_find(o->pid), *after;
+	double start = seconds(), interval;
 	struct sample *old, *new = malloc(sizeof(*new));
 	size_t n = 0, i = 0;
 
 	for (struct watched *w = list; w; w = w->next)
 		n++;
 	old = calloc(n, sizeof(*old));
-	if (!old || !new || !processes)
+	if ((n && !old) || !new || !processes)
 		return false;
 	for (struct watched *w = list; w; w = w->next) {
 		watch_ask(w, MONITOR_TIMES, 3 * o->interval + 1);
@@ -303,18 +307,35 @@ static bool look(struct watched *list, const struct options *o)
 		else
 			print_words(w, &old[i], new);
 	}
+	after = module_find(o->pid);
+	interval = seconds() - start;
+	machines = module_json(before, after, interval);
+	if (!o->json)
+		module_print(before, after, interval);
 	if (o->json) {
-		json_t *root = json_pack("{s:O}", "processes", processes);
+		json_t *root = json_pack("{s:O, s:O}", "processes", processes, "module", machines);
 
 		json_dumpf(root, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 		putchar('\n');
 		json_decref(root);
 	}
 	json_decref(processes);
+	json_decref(machines);
+	module_free(before);
+	module_free(after);
 	fflush(stdout);
 	free(old);
 	free(new);
 	return true;
+}
+
+static bool module_has(pid_t pid)
+{
+	struct module_vm *list = module_find(pid);
+	bool any = list;
+
+	module_free(list);
+	return any;
 }
 
 static int watch_all(const struct options *o)
@@ -326,7 +347,7 @@ static int watch_all(const struct options *o)
 	do {
 		watch_drop_dead(&list);
 		watch_find(&list, o->pid, &denied);
-		if (!list)
+		if (!list && !module_has(o->pid))
 			break;
 		seen = true;
 		if (!look(list, o)) {

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "message.h"
+#include "module.h"
 #include "tracetext.h"
 
 #include <dirent.h>
@@ -22,6 +23,7 @@
 static const char help[] =
 	"usage: anykvm trace [-o FILE] [--engine NAME] [--route NAME] -- PROGRAM [ARGUMENTS]\n"
 	"       anykvm trace [-o FILE] --pid PID\n"
+	"       anykvm trace [-o FILE] --module\n"
 	"       anykvm trace [-o FILE] --decode PATH\n"
 	"Writes a line for each KVM ioctl, exit, injected event and return to user space.\n"
 	"\n"
@@ -29,6 +31,8 @@ static const char help[] =
 	"  --engine NAME    as in anykvm run\n"
 	"  --route NAME     as in anykvm run\n"
 	"  --pid PID        of a running process, from now on, until it ends or you interrupt\n"
+	"                   (of one with machines of the kernel module anykvm.ko as root: its tracepoints)\n"
+	"  --module         all machines of the kernel module, until you interrupt\n"
 	"  --decode PATH    what processes that ran with ANYKVM_TRACE=FOLDER in the environment have left:\n"
 	"                   the folder, or one file of it (the last "
 	"131072 records of each process)\n"
@@ -42,6 +46,7 @@ static const char help[] =
 struct options {
 	const char *output, *engine, *route, *decode;
 	pid_t pid;
+	bool module;
 };
 
 static volatile sig_atomic_t stopped;
@@ -175,6 +180,11 @@ static int attach(const struct options *o, FILE *out)
 	bool denied = false;
 
 	if (!watch_find(&list, o->pid, &denied)) {
+		struct module_vm *vm = module_find(o->pid);
+
+		module_free(vm);
+		if (vm)
+			return module_trace(o->pid, out, &stopped);
 		message("process %d %s", o->pid,
 			denied ? "may not be looked at by you" : "has no machine on anykvm's engines");
 		return STATUS_FAILED;
@@ -298,13 +308,10 @@ static int trace_program(const struct options *o, int argc, char **argv, FILE *o
 static bool parse(int argc, char **argv, struct options *o, int *status)
 {
 	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "engine", required_argument, NULL, 'e' },
-		{ "route", required_argument, NULL, 'r' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "decode", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{ "output", required_argument, NULL, 'o' }, { "engine", required_argument, NULL, 'e' },
+		{ "route", required_argument, NULL, 'r' },  { "pid", required_argument, NULL, 'p' },
+		{ "decode", required_argument, NULL, 'd' }, { "module", no_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },         { 0 },
 	};
 	char *end;
 	int c;
@@ -317,6 +324,7 @@ static bool parse(int argc, char **argv, struct options *o, int *status)
 		case 'e': o->engine = optarg; break;
 		case 'r': o->route = optarg; break;
 		case 'd': o->decode = optarg; break;
+		case 'm': o->module = true; break;
 		case 'p':
 			o->pid = (pid_t)strtol(optarg, &end, 10);
 			if (*end || o->pid <= 0) {
@@ -331,9 +339,9 @@ static bool parse(int argc, char **argv, struct options *o, int *status)
 		default: return false;
 		}
 	}
-	if ((optind < argc) + (o->pid != 0) + (o->decode != NULL) == 1)
+	if ((optind < argc) + (o->pid != 0) + (o->decode != NULL) + o->module == 1)
 		return true;
-	message("trace: name one of a program, --pid, --decode; see anykvm trace --help");
+	message("trace: name one of a program, --pid, --module, --decode; see anykvm trace --help");
 	return false;
 }
 
@@ -364,6 +372,8 @@ int cmd_trace(int argc, char **argv)
 	catch_signals();
 	if (o.decode)
 		status = decode(&o, out);
+	else if (o.module)
+		status = module_trace(0, out, &stopped);
 	else if (o.pid)
 		status = attach(&o, out);
 	else

@@ -108,5 +108,9 @@ void hw_fpu_ready(void); /* entry */
 void hw_fpu_store(struct hw_fpu *f, void *xsave, u32 size);
 int hw_fpu_load(struct hw_fpu *f, const void *xsave); /* 0, -EINVAL */
 void hw_xcr0_set(u64 val);                            /* entry */
+/* XMM or YMM register reg (0-15) of the guest, inside KVM_RUN; without AVX the upper half reads as 0 and is not written. */
+#define HW_VECTOR_BYTES 32
+void hw_vector_get(unsigned reg, void *val);
+void hw_vector_set(unsigned reg, const void *val);
 
 #endif /* ANYKVM_HW_H */

@@ -141,6 +141,9 @@ void hwvm_set_rflags(struct vcpu *v, u64 rflags, u32 cs_attr);
 u64 hwvm_rflags(struct vcpu *v);
 bool hwvm_debugger_owns_dr(const struct vcpu *v);
 
+/* x86_ops.native: vector moves (vector.c). */
+enum x86_result hwvm_native(struct x86_state *s, const struct x86_insn *i, void *mem);
+
 /* --- exit.c: hardware exits that are decoded the same way ---------------------------------------------------------- */
 
 static inline bool hwvm_is_soft(const struct x86_event *ev)

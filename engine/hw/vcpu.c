@@ -37,6 +37,7 @@ int hwvm_init(void)
 	hwvm_x86_ops.recall = hwvm_recall;
 	hwvm_x86_ops.remember = hwvm_remember;
 	hwvm_x86_ops.tlb_flushed = tlb_flushed;
+	hwvm_x86_ops.native = hwvm_native;
 	host_tsc_aux = host_alloc(hw_nr_cpus() * sizeof(*host_tsc_aux));
 	last_guest = host_alloc(hw_nr_cpus() * sizeof(*last_guest));
 	if (host_tsc_aux && last_guest)

@@ -547,3 +547,66 @@ void hw_xcr0_set(u64 val)
 {
 	xsetbv(XCR_XFEATURE_ENABLED_MASK, val);
 }
+
+#define EACH_VECTOR(op)                                                                                                \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15)
+#define GET_YMM(n)                                                                                                     \
+	case n:                                                                                                        \
+		asm volatile("vmovdqu %%ymm" #n ", %0" : "=m"(*v));                                                    \
+		break;
+#define SET_YMM(n)                                                                                                     \
+	case n:                                                                                                        \
+		asm volatile("vmovdqu %0, %%ymm" #n : : "m"(*v));                                                      \
+		break;
+#define GET_XMM(n)                                                                                                     \
+	case n:                                                                                                        \
+		asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*v));                                                     \
+		break;
+#define SET_XMM(n)                                                                                                     \
+	case n: asm volatile("movdqu %0, %%xmm" #n : : "m"(*v)); break;
+
+struct vector {
+	u8 bytes[HW_VECTOR_BYTES];
+};
+
+static bool have_ymm(void)
+{
+	return boot_cpu_has(X86_FEATURE_AVX) && host_xcr0() & XFEATURE_MASK_YMM;
+}
+
+void hw_vector_get(unsigned int reg, void *val)
+{
+	struct vector *v = val;
+
+	memset(v, 0, sizeof(*v));
+	fpregs_lock();
+	hw_fpu_ready();
+	if (have_ymm()) {
+		switch (reg) {
+			EACH_VECTOR(GET_YMM)
+		}
+	} else {
+		switch (reg) {
+			EACH_VECTOR(GET_XMM)
+		}
+	}
+	fpregs_unlock();
+}
+
+void hw_vector_set(unsigned int reg, const void *val)
+{
+	const struct vector *v = val;
+
+	fpregs_lock();
+	hw_fpu_ready();
+	if (have_ymm()) {
+		switch (reg) {
+			EACH_VECTOR(SET_YMM)
+		}
+	} else {
+		switch (reg) {
+			EACH_VECTOR(SET_XMM)
+		}
+	}
+	fpregs_unlock();
+}

@@ -196,6 +196,81 @@ TEST(mmio_16_bytes)
 	check_eq(data_word(cpu, 3), 0xbbbb);
 }
 
+GUEST(vector_parts, 64,
+      "mov ebx, 0xd0000000\n movdqu xmm3, [0x9000]\n movaps xmm12, xmm3\n"
+      "movhps [rbx], xmm3\n movlpd [rbx], xmm12\n movss [rbx], xmm3\n movq [rbx], xmm12\n movd [rbx], xmm3\n"
+      "movhpd xmm3, [rbx]\n movdqu [0x9010], xmm3\n"
+      "movlps xmm12, [rbx]\n movdqu [0x9020], xmm12\n"
+      "movss xmm3, [rbx]\n movdqu [0x9030], xmm3\n"
+      "movsd xmm12, [rbx]\n movdqu [0x9040], xmm12\n" DONE);
+
+static void expect_vector(struct cpu *cpu, unsigned int at, uint64_t low, uint64_t high)
+{
+	check_eq(data_word(cpu, at / 8), low);
+	check_eq(data_word(cpu, at / 8 + 1), high);
+}
+
+/* Moves of a part of a register, and what becomes of the rest. */
+TEST(mmio_parts_of_vectors)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	uint64_t words[2] = { 0x0102030405060708, 0x1112131415161718 };
+
+	memcpy(cpu->machine->mem + GUEST_DATA, words, sizeof(words));
+	guest_start(cpu, GUEST_LONG, vector_parts);
+	expect_write(cpu, 0xd0000000, 8, words[1]);
+	expect_write(cpu, 0xd0000000, 8, words[0]);
+	expect_write(cpu, 0xd0000000, 4, (uint32_t)words[0]);
+	expect_write(cpu, 0xd0000000, 8, words[0]);
+	expect_write(cpu, 0xd0000000, 4, (uint32_t)words[0]);
+	expect_read(cpu, 0xd0000000, 8, 0xaaaa);
+	expect_read(cpu, 0xd0000000, 8, 0xbbbb);
+	expect_read(cpu, 0xd0000000, 4, 0xcccc);
+	expect_read(cpu, 0xd0000000, 8, 0xdddd);
+	cpu_run_to_done(cpu);
+	expect_vector(cpu, 0x10, words[0], 0xaaaa);
+	expect_vector(cpu, 0x20, 0xbbbb, words[1]);
+	expect_vector(cpu, 0x30, 0xcccc, 0);
+	expect_vector(cpu, 0x40, 0xdddd, 0);
+}
+
+GUEST(wide_vector, 64,
+      "mov eax, 0x406a0\n mov cr4, rax\n"
+      "xor ecx, ecx\n xor edx, edx\n mov eax, 7\n xsetbv\n"
+      "mov ebx, 0xd0000000\n vmovdqu ymm9, [0x9000]\n vmovdqu [rbx], ymm9\n"
+      "vmovups ymm1, [rbx]\n vmovups [0x9020], ymm1\n"
+      "vmovdqu xmm1, [rbx]\n vmovups [0x9040], ymm1\n"
+      "vmovhps xmm9, xmm9, [rbx]\n vmovups [0x9060], ymm9\n" DONE);
+
+TEST(mmio_32_bytes)
+{
+	struct machine *machine = machine_new(0);
+	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint64_t words[4] = { 0x0102030405060708, 0x1112131415161718, 0x2122232425262728, 0x3132333435363738 };
+	unsigned int i;
+
+	if (!(cpuid_find(cpuid, 1, 0)->ecx & 1u << 28))
+		test_skip("no AVX");
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
+	memcpy(machine->mem + GUEST_DATA, words, sizeof(words));
+	guest_start(cpu, GUEST_LONG, wide_vector);
+	for (i = 0; i < 4; i++)
+		expect_write(cpu, 0xd0000000 + 8 * i, 8, words[i]);
+	for (i = 0; i < 4; i++)
+		expect_read(cpu, 0xd0000000 + 8 * i, 8, 0xa000 + i);
+	for (i = 0; i < 2; i++)
+		expect_read(cpu, 0xd0000000 + 8 * i, 8, 0xb000 + i);
+	expect_read(cpu, 0xd0000000, 8, 0xc000);
+	cpu_run_to_done(cpu);
+	expect_vector(cpu, 0x20, 0xa000, 0xa001);
+	expect_vector(cpu, 0x30, 0xa002, 0xa003);
+	expect_vector(cpu, 0x40, 0xb000, 0xb001);
+	expect_vector(cpu, 0x50, 0, 0);
+	expect_vector(cpu, 0x60, words[0], 0xc000);
+	expect_vector(cpu, 0x70, 0, 0);
+}
+
 GUEST(split_pages, 64,
       "mov ebx, 0xd0000ffd\n mov rax, 0x1122334455667788\n"
       "mov [rbx], rax\n mov ecx, [rbx]\n mov [0x9000], rcx\n" DONE);

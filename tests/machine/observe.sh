@@ -37,6 +37,28 @@ vm=$(echo $counters/$pid-*)
 [ -f "$vm/vcpu1" ] || fail "no vCPU in $vm"
 [ "$(value "$vm/vcpu0" exit_io)" -gt 0 ] || fail "no exits of vCPU 0"
 [ "$(value "$vm/counters" exits)" -gt "$(value "$vm/vcpu1" exits)" ] || fail "the VM has no more exits than a vCPU"
+
+# The same by the command.
+stat=$(/anykvm stat --pid $pid --once) || fail "anykvm stat"
+echo "$stat" | grep -q "^counter (pid $pid), VM [0-9]* of the kernel module, 2 vCPUs" || fail "anykvm stat: $stat"
+echo "$stat" | grep -Eq '^  exit_io +[1-9][0-9]* +[1-9]' || fail "anykvm stat counts no exits: $stat"
+/anykvm stat --once --json | grep -q "\"pid\":$pid,\"name\":\"counter\"" || fail "anykvm stat --json"
+/anykvm stat --pid 1 --once 2>/tmp/err && fail "anykvm stat finds machines of init"
+for what in "--pid $pid" --module; do
+	# shellcheck disable=SC2086 # words on purpose
+	/anykvm trace -o /tmp/trace $what &
+	tracer=$!
+	i=0
+	until grep -q ' anykvm_exit: vcpu 1 reason io ' /tmp/trace 2>/dev/null && grep -q ' anykvm_ioctl: vcpu cmd ' /tmp/trace; do
+		i=$((i + 1))
+		[ $i -lt 60 ] || { tail -n 20 /tmp/trace; fail "anykvm trace $what"; }
+		sleep 1
+	done
+	kill $tracer
+	wait $tracer || fail "anykvm trace $what: status $?"
+	rm /tmp/trace
+done
+[ -z "$(ls /sys/kernel/tracing/instances)" ] || fail "anykvm trace leaves an instance"
 rm /tmp/on
 wait $pid || exit 1
 [ -e "$vm" ] && fail "counters of a VM that is gone"
