@@ -236,7 +236,6 @@ TEST(mmio_parts_of_vectors)
 
 GUEST(wide_vector, 64,
       "mov eax, 0x406a0\n mov cr4, rax\n"
-      "xor ecx, ecx\n xor edx, edx\n mov eax, 7\n xsetbv\n"
       "mov ebx, 0xd0000000\n vmovdqu ymm9, [0x9000]\n vmovdqu [rbx], ymm9\n"
       "vmovups ymm1, [rbx]\n vmovups [0x9020], ymm1\n"
       "vmovdqu xmm1, [rbx]\n vmovups [0x9040], ymm1\n"
@@ -248,6 +247,7 @@ TEST(mmio_32_bytes)
 	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
 	struct cpu *cpu = cpu_new(machine, 0);
 	uint64_t words[4] = { 0x0102030405060708, 0x1112131415161718, 0x2122232425262728, 0x3132333435363738 };
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .value = 7 } } };
 	unsigned int i;
 
 	if (!(cpuid_find(cpuid, 1, 0)->ecx & 1u << 28))
@@ -255,6 +255,7 @@ TEST(mmio_32_bytes)
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
 	memcpy(machine->mem + GUEST_DATA, words, sizeof(words));
 	guest_start(cpu, GUEST_LONG, wide_vector);
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_XCRS, &xcrs));
 	for (i = 0; i < 4; i++)
 		expect_write(cpu, 0xd0000000 + 8 * i, 8, words[i]);
 	for (i = 0; i < 4; i++)
