@@ -218,9 +218,12 @@ void nested_slots_change(struct vm *vm, const struct memslot *old, const struct 
 	u64 *dead;
 
 	hw_lock(n->lock);
-	n->slots_generation[(add ? add : old)->as_id] = generation;
-	if (old)
+	if (add)
+		n->slots_generation[add->as_id] = generation;
+	if (old) {
+		n->slots_generation[old->as_id] = generation;
 		flush = slot_changes(n, old, add);
+	}
 	dead = dead_tables(n);
 	hw_unlock(n->lock);
 	if (flush)
