@@ -11,6 +11,10 @@ static struct hwvm_walk *walk_at(struct hwvm_vcpu *hv, u64 lin, unsigned acc)
 	return &hv->walks.at[(lin / X86_PAGE_SIZE + 3 * acc) % HWVM_WALKS];
 }
 
+/* What x86_translate() looks at. */
+#define WALK_CR0 (CR0_PG | CR0_WP)
+#define WALK_CR4 (CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_SMEP | CR4_SMAP)
+
 static struct hwvm_walk_key make_key(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access acc)
 {
 	struct vcpu *v = state_vcpu(s);
@@ -18,9 +22,9 @@ static struct hwvm_walk_key make_key(struct x86_state *s, unsigned mmu, u64 lin,
 	return (struct hwvm_walk_key){
 		.page = (lin & X86_PAGE_MASK) | (u64)v->state.in_smm << 8 | mmu << 4 | acc,
 		.slots = vm_slots(v->vm, v->state.in_smm)->generation,
-		.cr0 = s->cr0,
+		.cr0 = s->cr0 & WALK_CR0,
 		.cr3 = s->cr3,
-		.cr4 = s->cr4,
+		.cr4 = s->cr4 & WALK_CR4,
 		.efer = s->efer,
 	};
 }
