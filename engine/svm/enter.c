@@ -18,6 +18,20 @@ static void merge_payload(struct vcpu *v, struct vmcb *c, const struct x86_event
 	}
 }
 
+/*
+ * The address that a software event pushes is that of the next instruction. Where the VMCB has a field for it RIP stays, so that a
+ * fault in the delivery shows the instruction itself; elsewhere, and for INT1, which is injected as a plain exception, RIP moves.
+ */
+static void prepare_return_address(struct vcpu *v, struct vmcb *c, const struct x86_event *ev)
+{
+	u64 next = x86_next_rip(&v->state, ev->insn_len);
+
+	svm_of(v)->soft_rip = c->rip;
+	c->next_rip = next;
+	if (!svm_caps.nrip || ev->type == X86_EVENT_PRIV_EXC)
+		c->rip = next;
+}
+
 static void prepare_event(struct vcpu *v, struct vmcb *c)
 {
 	const struct x86_event *ev = &v->inject;
@@ -34,12 +48,8 @@ static void prepare_event(struct vcpu *v, struct vmcb *c)
 		val |= EVENT_HAS_ERROR | (u64)ev->error << 32;
 	c->event_inj = val;
 	merge_payload(v, c, ev);
-	if (hwvm_is_soft(ev)) {
-		/* The pushed address is that of the next instruction. */
-		svm_of(v)->soft_rip = c->rip;
-		c->rip = x86_next_rip(&v->state, ev->insn_len);
-		c->next_rip = c->rip;
-	}
+	if (hwvm_is_soft(ev))
+		prepare_return_address(v, c, ev);
 }
 
 /* What was injected is delivered, or comes back as the interrupted event. */
