@@ -303,3 +303,29 @@ TEST(code_flags_where_a_signal_stops_it)
 	}
 	signal_kicker_stop(&kicker);
 }
+
+/* A division faults as the last instruction before one that crosses into the next page: the frame has its flags. */
+GUEST(divides, 64,
+      "mov ebp, 300\n mov ebx, 0x20ff8\n"
+      "1: or edx, -1\n call rbx\n dec ebp\n jnz 1b\n" DONE);
+
+TEST(code_flags_of_a_division_at_the_end_of_a_page)
+{
+	/* xor eax, eax; stc; div ah; mov eax, 1, across the page; ret */
+	static const uint8_t code[] = { 0x31, 0xc0, 0xf9, 0xf6, 0xf4, 0xb8, 1, 0, 0, 0, 0xc3 };
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct guest_event_log *log;
+
+	guest_start(cpu, GUEST_LONG, divides);
+	memcpy(machine->mem + 0x20ff8, code, sizeof(code));
+	log = guest_log(machine);
+	log->skip = 2;
+	log->silent = 1;
+	cpu_run_to_done(cpu);
+	check_eq(log->count, 300);
+	for (unsigned n = 0; n < 16; n++) {
+		check_eq(log->event[n].rip, 0x20ffb);
+		check_eq(log->event[n].rflags & 0x8c5, 0x45);
+	}
+}

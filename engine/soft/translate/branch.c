@@ -152,7 +152,7 @@ static void enter_by(struct front *f, s32 disp, bool indirect, bool forward)
 
 static void look_up(struct front *f, bool indirect, bool forward)
 {
-	tr_saved_flags(f);
+	tr_save_flags_after(f);
 	emit_hash_entry(&f->e);
 	enter_by(f, 0, indirect, forward);
 }
@@ -162,7 +162,7 @@ static void look_up_offset(struct front *f, s64 target)
 {
 	bool forward = target > (s64)f->offset && !f->m32;
 
-	tr_saved_flags(f);
+	tr_save_flags_after(f);
 	tr_linear(f, X86_R13, target);
 	if (!f->fixed) {
 		look_up(f, false, forward);
@@ -430,7 +430,7 @@ static bool call(struct front *f)
 		finally_go_to(f, relative_target(f));
 		return true;
 	}
-	tr_saved_flags(f);
+	tr_save_flags_after(f);
 	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
 	look_up(f, true, false);
 	return true;

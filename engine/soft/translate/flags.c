@@ -255,14 +255,19 @@ void tr_emit_restore(struct emit *e)
 	emit_load(e, X86_RAX, GS_MEM(GEN(GEN_RAX)));
 }
 
-void tr_saved_flags(struct front *f)
+void tr_save_flags_after(struct front *f)
 {
 	if (f->flags == FLAGS_NATIVE) {
 		tr_emit_save(&f->e);
 		f->held = 0; /* r12 was used */
 	}
 	f->flags = FLAGS_SAVED;
-	f->tr->saved_in |= 1u << f->k; /* and nothing that faults comes before */
+}
+
+void tr_saved_flags(struct front *f)
+{
+	tr_save_flags_after(f);
+	f->tr->saved_in |= 1u << f->k;
 }
 
 void tr_native_flags(struct front *f)

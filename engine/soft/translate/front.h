@@ -126,6 +126,8 @@ void tr_free_flags(struct front *f);
 /* Bring the flags to native form (they are live), or to saved form. */
 void tr_native_flags(struct front *f);
 void tr_saved_flags(struct front *f);
+/* The latter behind what the instruction at hand may have faulted in (DIV, a push): there they were where they were before. */
+void tr_save_flags_after(struct front *f);
 /* Raw sequences. */
 void tr_emit_save(struct emit *e);
 void tr_emit_restore(struct emit *e);
