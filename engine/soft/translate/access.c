@@ -142,7 +142,7 @@ static struct emit_mem look_up(struct front *f, struct slow_part *p, bool write)
 	emit_load(e, X86_R12, table);
 	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
 	p->to_miss = emit_jcc(e, 4, emit_here(e));
-	return (struct emit_mem){ .base = p->ea, .index = X86_R12 };
+	return (struct emit_mem){ .base = p->ea, .index = X86_R12, .disp = 1 }; /* flat.c */
 }
 
 static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size, bool write, bool inside)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The flat tables: host address minus guest address for every guest page, 0 where there is none. Generated code looks
- * them up in line; they are filled from the tagged TLB (x86/mem.h), which alone decides what may be cached.
+ * The flat tables: host address minus guest address minus 1 for every guest page, 0 where there is none (host and guest
+ * addresses may be the same, as gVisor's are; but none is the other's successor). Generated code looks them up in line; they are filled from the tagged TLB (x86/mem.h), which alone decides what may be cached.
  */
 #include "soft.h"
 
@@ -133,14 +133,11 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 		if (!host)
 			return false;
 	}
-	/* A guest whose addresses are its host's (gVisor's): no addend is 0, which says that there is none. */
-	if ((u64)(unsigned long)host == lin)
-		return false;
 	t = &sv->tr.flat[mmu][write ? FLAT_WRITE : FLAT_READ];
 	l = &t->list[is_global(s, lin, acc)];
 	if (l->nr == FLAT_LIST)
 		list_flush(t, l);
 	l->page[l->nr++] = lin & X86_PAGE_MASK;
-	*entry_of(t, lin) = (u64)(unsigned long)host - lin;
+	*entry_of(t, lin) = (u64)(unsigned long)host - lin - 1;
 	return true;
 }

@@ -144,7 +144,7 @@ static inline u8 tr_host_reg(unsigned guest)
 void tr_address(struct front *f, unsigned dst);
 /*
  * Make the instruction's memory operand (or, tr_access_at, size bytes at the address in host register ea) accessible:
- * checks, look-up. On return the operand is at [*ea + r12]; the guest's flags may be in saved form.
+ * checks, look-up. On return the operand is where the result says; the guest's flags may be in saved form.
  */
 struct emit_mem tr_access(struct front *f, unsigned size, bool write);
 struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool write);

@@ -56,6 +56,16 @@ static void emit_host(struct emit *e, unsigned size, u8 opcode)
 	emit8(e, size == 1 ? opcode : opcode + 1);
 }
 
+/* r12 = what makes a host address of the guest's in reg. */
+static void addend(struct front *f, unsigned reg, bool write)
+{
+	struct emit_mem m = tr_access_at(f, reg, 1, write);
+
+	m.base = m.index;
+	m.index = NOREG;
+	emit_lea(&f->e, X86_R12, m);
+}
+
 bool tr_string(struct front *f)
 {
 	const struct x86_insn *i = f->i;
@@ -69,10 +79,10 @@ bool tr_string(struct front *f)
 	tr_free_flags(f);
 	check_stretch(f, source, log2_size(i->opsize));
 	if (source) {
-		tr_access_at(f, X86_RSI, 1, false);
+		addend(f, X86_RSI, false);
 		emit_store(e, X86_R12, GS_MEM(GEN(GEN_TARGET)));
 	}
-	tr_access_at(f, X86_RDI, 1, true);
+	addend(f, X86_RDI, true);
 	if (source) {
 		emit_load(e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
 		emit_rr(e, true, 0x01, X86_R13, X86_RSI);
