@@ -287,6 +287,9 @@ static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, stru
 	b->kind = kind;
 	b->tr = NULL;
 	b->heat = 0;
+	b->careful = false;
+	b->lost = 0;
+	b->lost_since = 0;
 	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
 	b->next = sv->bucket[bucket];
 	sv->bucket[bucket] = b;

@@ -146,7 +146,8 @@ struct soft_block {
 	u8 mode;
 	u8 kind;                 /* mode | BLOCK_SMM */
 	bool careful;            /* translated without groups of accesses (group.c): they were lost too often */
-	u8 lost;                 /* how often */
+	u8 lost;                 /* how often since */
+	u64 lost_since;          /* this time of the host's TSC */
 	bool before_crossing;    /* the instruction behind the block crosses the page's end */
 	u8 heat;                 /* executions by the interpreter */
 	struct soft_block *next; /* same bucket */

@@ -70,7 +70,7 @@ struct group {
 	u8 scale;
 	bool page, write, use; /* page: off the code page, all in one page */
 	s32 lo, hi;            /* from the root(s): the bytes that are accessed */
-	u8 nr, writes;         /* accesses */
+	u8 nr;                 /* accesses */
 	u8 first, last, at;    /* instructions: of the first and last access, and of the look-up */
 	u8 reg, index;         /* at the look-up: guest registers that are the roots but for constants, */
 	s32 adjust;            /* which make this together */

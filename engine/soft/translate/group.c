@@ -222,7 +222,6 @@ static void join(struct front *f, enum access_slot slot, const struct group *bas
 	g->lo = (s32)from < g->lo ? (s32)from : g->lo;
 	g->hi = (s32)from + (s32)size > g->hi ? (s32)from + (s32)size : g->hi;
 	g->write |= write;
-	g->writes += write;
 	g->nr++;
 	g->last = (u8)f->k;
 	f->member[f->k][slot] = (struct member){ .group = (u8)(g - f->group + 1), .from = (s32)from };
@@ -340,9 +339,7 @@ static bool pays(const struct front *f, const struct group *g)
 {
 	if (g->at != g->first && !saves_at_end(f))
 		return true;
-	if (g->page)
-		return g->nr >= 2;
-	return g->nr >= 3 || (g->nr == 2 && g->writes);
+	return g->nr >= 2;
 }
 
 /* Does the instruction leave r12 alone, the accesses of groups apart? */

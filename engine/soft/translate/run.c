@@ -529,17 +529,30 @@ static void jump_there(struct tr_state *tr, const u8 *from, const u8 *to)
 	*(x86_mem32 *)(at + 1) = (u32)(to - from - 5);
 }
 
-#define LOST_MAX 4
+#define LOST_MAX 32
+#define LOST_WINDOW (1u << 22) /* cycles of the host: some milliseconds */
+
+static bool lost_too_often(struct soft_block *b)
+{
+	u64 now = __builtin_ia32_rdtsc();
+
+	if (now - b->lost_since > LOST_WINDOW) {
+		b->lost_since = now;
+		b->lost = 0;
+	}
+	return ++b->lost >= LOST_MAX;
+}
 
 /*
- * A group of accesses has been lost (group.c). When that is no exception, the block is translated without groups; what is
- * linked to the old code comes to the new one by jumps at its entries.
+ * A group of accesses has been lost (group.c): once in a while by a page fault or a frame across two pages, which is cheap. When
+ * it goes on like that the block is translated without groups; what is linked to the old code comes to the new one by jumps
+ * at its entries.
  */
 static void note_lost_group(struct soft_vcpu *sv, struct soft_block *b)
 {
 	struct tr_block *old = b->tr;
 
-	if (b->careful || !old || ++b->lost < LOST_MAX)
+	if (b->careful || !old || !lost_too_often(b))
 		return;
 	b->careful = true;
 	tr_forget_block(sv, old);
