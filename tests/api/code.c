@@ -304,6 +304,40 @@ TEST(code_flags_where_a_signal_stops_it)
 	signal_kicker_stop(&kicker);
 }
 
+/* A lock that is never free: a loop of two blocks whose head is behind the other one, as compilers lay out spin locks. */
+GUEST(spins, 64,
+      "mov edi, 1\n mov [0x9000], edi\n mov [0x9100], edi\n 0: cmp dword ptr [0x9004], 0\n je 0b\n"
+      "mov ecx, 1\n 1: mov eax, edi\n lock cmpxchg [0x9000], edi\n sub eax, 2\n jz 2f\n pause\n jmp 1b\n 2: " DONE);
+GUEST(spins_forward, 64,
+      "mov edi, 1\n mov [0x9100], edi\n 0: cmp dword ptr [0x9004], 0\n je 0b\n jmp 2f\n"
+      "1: mov eax, 1\n jmp 3f\n 2: mov edi, 1\n jmp 1b\n 3: mov edx, 2\n jmp 2b\n");
+
+static void leaves_a_loop(struct guest_code code)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct signal_kicker kicker;
+
+	guest_start(cpu, GUEST_LONG, code);
+	signal_handle(SIGUSR1);
+	signal_kicker_start(&kicker, SIGUSR1, machine->mem + 0x9100);
+	for (unsigned n = 0; n < 20; n++) {
+		check_error(cpu_run(cpu), EINTR);
+		machine->mem[0x9004] = n >= 4; /* everything is warm when the loop begins */
+	}
+	signal_kicker_stop(&kicker);
+}
+
+TEST(code_spins_at_a_lock)
+{
+	leaves_a_loop(spins);
+}
+
+TEST(code_spins_back_and_forth)
+{
+	leaves_a_loop(spins_forward);
+}
+
 /* A division faults as the last instruction before one that crosses into the next page: the frame has its flags. */
 GUEST(divides, 64,
       "mov ebp, 300\n mov ebx, 0x20ff8\n"

@@ -195,17 +195,17 @@ void tr_emit_indirect_exit(struct front *f)
 }
 
 /*
- * Let the code of the block at that offset follow, if it has none yet, so that control falls into it. Not where control would go
- * backward past the look at requests.
+ * Let the code of the block at that offset follow, if it has none yet, so that control falls into it: past the look at requests,
+ * and therefore never backward.
  */
 static bool chain(struct front *f, unsigned target)
 {
 	struct soft_block *b;
 
-	if (f->last)
+	if (f->last || target <= f->offset)
 		return false;
 	b = soft_neighbour(f->sv, f->b, target);
-	if (!b || b->tr || (target <= f->offset && tr_live_at_start(b)))
+	if (!b || b->tr)
 		return false;
 	f->next = b;
 	f->ended = true;
