@@ -54,8 +54,9 @@ u64 cpuid_supported_xcr0(void)
 {
 	u32 r[4];
 
+	/* OSXSAVE: an operating system that does not use XSAVE lets no guest have it, either: nothing would switch the state. */
 	host_cpuid(1, 0, r);
-	if (!(r[OUT_ECX] & BIT(26)))
+	if (!(r[OUT_ECX] & BIT(27)))
 		return 0;
 	/*
 	 * AVX-512: the state alone, for VMMs that take the host's XCR0 for the guest's. CPUID does not offer the instructions.
@@ -103,6 +104,10 @@ static bool bit_offered(const struct cpuid_bit *b)
 	case OFFER_INTEL: return !cpuid_host_is_amd();
 	case OFFER_HOST_AVX:
 		if (!(cpuid_supported_xcr0() & XCR0_AVX))
+			return false;
+		break;
+	case OFFER_HOST_XSAVE:
+		if (!cpuid_supported_xcr0())
 			return false;
 		break;
 	case OFFER_HOST: break;

@@ -10,6 +10,7 @@
 #define ROW(leaf, sub, reg, bit, offer, f) { leaf, sub, OUT_##reg, bit, OFFER_##offer, f }
 #define F(reg, bit, name) ROW(LEAF, SUB, reg, bit, HOST, X86F_##name)
 #define AVX(reg, bit, name) ROW(LEAF, SUB, reg, bit, HOST_AVX, X86F_##name)
+#define XS(reg, bit, name) ROW(LEAF, SUB, reg, bit, HOST_XSAVE, X86F_##name)
 #define PLAIN(reg, bit) ROW(LEAF, SUB, reg, bit, HOST, NO_X86F)
 
 const struct cpuid_bit cpuid_bits[] = {
@@ -34,7 +35,7 @@ const struct cpuid_bit cpuid_bits[] = {
 	F(ECX, 9, SSSE3), AVX(ECX, 12, FMA), F(ECX, 13, CX16), F(ECX, 17, PCID), F(ECX, 19, SSE41),
 	F(ECX, 20, SSE42),
 	ROW(LEAF, SUB, ECX, 21, ALWAYS, X86F_X2APIC),
-	F(ECX, 22, MOVBE), F(ECX, 23, POPCNT), F(ECX, 25, AES), F(ECX, 26, XSAVE), AVX(ECX, 28, AVX),
+	F(ECX, 22, MOVBE), F(ECX, 23, POPCNT), F(ECX, 25, AES), XS(ECX, 26, XSAVE), AVX(ECX, 28, AVX),
 		AVX(ECX, 29, F16C),
 	F(ECX, 30, RDRAND),
 #undef LEAF
@@ -57,7 +58,7 @@ const struct cpuid_bit cpuid_bits[] = {
 	AVX(EAX, 4, AVX_VNNI),
 #undef LEAF
 #define LEAF 0xd
-	F(EAX, 0, XSAVEOPT), F(EAX, 1, XSAVEC), F(EAX, 2, XGETBV1), F(EAX, 3, XSAVES),
+	XS(EAX, 0, XSAVEOPT), XS(EAX, 1, XSAVEC), XS(EAX, 2, XGETBV1), XS(EAX, 3, XSAVES),
 #undef LEAF
 #undef SUB
 #define LEAF 0x80000001

@@ -10,6 +10,7 @@ enum cpuid_reg { OUT_EAX, OUT_EBX, OUT_ECX, OUT_EDX };
 enum cpuid_offer {
 	OFFER_HOST,		/* if the host has it */
 	OFFER_HOST_AVX,		/* if the host has it and lets guests have the AVX state */
+	OFFER_HOST_XSAVE,	/* if the host has it and its operating system uses XSAVE */
 	OFFER_ALWAYS,		/* done in software: on every host */
 	OFFER_INTEL,		/* likewise, but only where the vendor is not AMD */
 	OFFER_NEVER,		/* not offered; works if user space sets it all the same */

@@ -82,6 +82,8 @@ TEST(avx512_state_only_by_cpuid)
 	struct cpu *cpu = cpu_new(machine, 0);
 	struct kvm_sregs sregs;
 
+	if (!(cpuid_find(cpuid, 1, 0)->ecx & 1u << 26))
+		skip("no XSAVE");
 	cpuid_find(cpuid, 0xd, 0)->eax &= ~0xe0u;
 	check_eq(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid), 0);
 	guest_start(cpu, GUEST_LONG, avx512_refused);
