@@ -22,7 +22,7 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind)
 
 /* --- addresses --------------------------------------------------------------------------------------------------- */
 
-static unsigned address_reg(struct front *f, unsigned guest, unsigned scratch)
+u8 tr_address_reg(struct front *f, unsigned guest, u8 scratch)
 {
 	u8 host = tr_host_reg(guest);
 
@@ -45,9 +45,9 @@ void tr_address(struct front *f, unsigned dst)
 		return;
 	}
 	if (i->base < 16)
-		m.base = (u8)address_reg(f, i->base, X86_R13);
+		m.base = tr_address_reg(f, i->base, X86_R13);
 	if (i->index < 16) {
-		m.index = (u8)address_reg(f, i->index, X86_R12);
+		m.index = tr_address_reg(f, i->index, X86_R12);
 		m.scale = i->scale;
 	}
 	emit_rm(&f->e, wide, 0x8d, dst, m);

@@ -167,11 +167,10 @@ static bool understood(struct front *f)
 	}
 }
 
+/* Regs, in front of an instruction that is understood, become what they are behind it. */
 static void track(struct front *f, struct tracked *regs)
 {
-	if (!understood(f))
-		forget_all(f, regs);
-	else if (stack_op(f->i))
+	if (stack_op(f->i))
 		track_stack_op(f, regs);
 	else if (!track_sum(f, regs))
 		forget_written(f, regs);
@@ -397,10 +396,8 @@ static void choose(struct front *f)
 	u8 busy_until[GEN_HOSTS] = { 0 };
 	unsigned n, k;
 
-	for (k = 0; k < f->b->nr; k++)
-		for (n = 0; n < f->nr_groups; n++)
-			if (f->group[n].nr && f->group[n].first == k)
-				f->group[n].use = place(f, &f->group[n]) && pays(f, &f->group[n]);
+	for (n = 0; n < f->nr_groups; n++)
+		f->group[n].use = place(f, &f->group[n]) && pays(f, &f->group[n]);
 	for (k = 0; k < f->b->nr; k++)
 		for (n = 0; n < f->nr_groups; n++)
 			if (f->group[n].use && f->group[n].at == k)
@@ -411,12 +408,9 @@ void tr_make_groups(struct front *f)
 {
 	unsigned offset = f->offset, k;
 
-	f->nr_groups = 0;
-	f->held = 0;
 	memset(f->member, 0, f->b->nr * sizeof(f->member[0]));
 	if (f->b->careful)
 		return;
-	f->next_root = 0;
 	forget_all(f, f->track[0]);
 	for (k = 0; k < f->b->nr; k++) {
 		f->k = k;
@@ -424,9 +418,11 @@ void tr_make_groups(struct front *f)
 		if (understood(f)) {
 			join_operand(f, f->track[k]);
 			join_stack(f, f->track[k]);
+			memcpy(f->track[k + 1], f->track[k], sizeof(f->track[k]));
+			track(f, f->track[k + 1]);
+		} else {
+			forget_all(f, f->track[k + 1]);
 		}
-		memcpy(f->track[k + 1], f->track[k], sizeof(f->track[k]));
-		track(f, f->track[k + 1]);
 		f->offset += f->i->len;
 	}
 	f->offset = offset;
@@ -437,16 +433,6 @@ void tr_make_groups(struct front *f)
 
 /* --- code ----------------------------------------------------------------------------------------------------------------- */
 
-static u8 in_register(struct front *f, unsigned guest, u8 scratch)
-{
-	u8 reg = tr_host_reg(guest);
-
-	if (reg != NOREG)
-		return reg;
-	emit_load(&f->e, scratch, GS_MEM(GPR(guest)));
-	return scratch;
-}
-
 /* The linear address of the group's lowest byte, in a register. */
 static unsigned lowest(struct front *f, const struct group *g)
 {
@@ -456,9 +442,9 @@ static unsigned lowest(struct front *f, const struct group *g)
 		tr_linear(f, X86_R13, g->lo);
 		return X86_R13;
 	}
-	m.base = in_register(f, g->reg, X86_R13);
+	m.base = tr_address_reg(f, g->reg, X86_R13);
 	if (g->index != X86_REG_NONE)
-		m.index = in_register(f, g->index, X86_R12);
+		m.index = tr_address_reg(f, g->index, X86_R12);
 	else if (!m.disp)
 		return m.base;
 	emit_rm(&f->e, !f->m32, 0x8d, X86_R13, m);
