@@ -94,7 +94,7 @@ static bool host_has_leaf(u32 leaf)
 	return r[OUT_EAX] >= leaf;
 }
 
-static bool bit_offered(const struct cpuid_bit *b)
+static bool bit_offered(const struct cpuid_bit *b, const struct engine_ops *engine)
 {
 	u32 r[4];
 
@@ -102,6 +102,7 @@ static bool bit_offered(const struct cpuid_bit *b)
 	case OFFER_NEVER: return false;
 	case OFFER_ALWAYS: return true;
 	case OFFER_INTEL: return !cpuid_host_is_amd();
+	case OFFER_SOFT: return engine->caps.soft;
 	case OFFER_HOST_AVX:
 		if (!(cpuid_supported_xcr0() & XCR0_AVX))
 			return false;
@@ -118,26 +119,27 @@ static bool bit_offered(const struct cpuid_bit *b)
 	return r[b->reg] >> b->bit & 1;
 }
 
+struct table {
+	const struct engine_ops *engine;
+	struct kvm_cpuid_entry2 *e;
+	u32 nr, max;
+};
+
 /* All offered bits of one register of a leaf. */
-static u32 offered(u32 leaf, u32 subleaf, enum cpuid_reg reg)
+static u32 offered(const struct table *t, u32 leaf, u32 subleaf, enum cpuid_reg reg)
 {
 	u32 i, mask = 0;
 
 	for (i = 0; i < cpuid_nr_bits; i++) {
 		const struct cpuid_bit *b = &cpuid_bits[i];
 
-		if (b->leaf == leaf && b->subleaf == subleaf && b->reg == reg && bit_offered(b))
+		if (b->leaf == leaf && b->subleaf == subleaf && b->reg == reg && bit_offered(b, t->engine))
 			mask |= BIT(b->bit);
 	}
 	return mask;
 }
 
 /* --- KVM_GET_SUPPORTED_CPUID ------------------------------------------------------------------------- */
-
-struct table {
-	struct kvm_cpuid_entry2 *e;
-	u32 nr, max;
-};
 
 static bool leaf_is_indexed(u32 leaf)
 {
@@ -211,13 +213,13 @@ static int add_features7(struct table *t, struct kvm_cpuid_entry2 *e)
 {
 	u32 max = e->eax < 1 ? e->eax : 1;
 
-	set_regs(e, max, offered(7, 0, OUT_EBX), offered(7, 0, OUT_ECX), offered(7, 0, OUT_EDX));
+	set_regs(e, max, offered(t, 7, 0, OUT_EBX), offered(t, 7, 0, OUT_ECX), offered(t, 7, 0, OUT_EDX));
 	if (!max)
 		return 0;
 	e = add_leaf(t, 7, 1);
 	if (!e)
 		return -E2BIG;
-	set_regs(e, offered(7, 1, OUT_EAX), 0, 0, 0);
+	set_regs(e, offered(t, 7, 1, OUT_EAX), 0, 0, 0);
 	return 0;
 }
 
@@ -232,7 +234,7 @@ static int add_xsave(struct table *t, struct kvm_cpuid_entry2 *e)
 	e = add_leaf(t, 0xd, 1);
 	if (!e)
 		return -E2BIG;
-	eax = offered(0xd, 1, OUT_EAX);
+	eax = offered(t, 0xd, 1, OUT_EAX);
 	set_regs(e, eax, eax & BIT(1) ? cpuid_xsave_size(xcr0, true) : 0, 0, 0);
 	for (i = 2; i < 63; i++) {
 		if (!(xcr0 >> i & 1))
@@ -260,7 +262,7 @@ static int add_supported(struct table *t, u32 leaf)
 		return -E2BIG;
 	switch (leaf) {
 	case 0: e->eax = e->eax < MAX_BASIC_LEAF ? e->eax : MAX_BASIC_LEAF; return 0;
-	case 1: set_regs(e, e->eax, e->ebx, offered(1, 0, OUT_ECX), offered(1, 0, OUT_EDX)); return 0;
+	case 1: set_regs(e, e->eax, e->ebx, offered(t, 1, 0, OUT_ECX), offered(t, 1, 0, OUT_EDX)); return 0;
 	case 4:
 	case 0x8000001d: return add_caches(t, e);
 	case 6:
@@ -276,16 +278,16 @@ static int add_supported(struct table *t, u32 leaf)
 	case PV_FEATURES: set_regs(e, PV_OFFERED, 0, 0, 0); return 0;
 	case 0x80000000: e->eax = max_extended_leaf(e->eax); return 0;
 	case 0x80000001:
-		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(leaf, 0, OUT_ECX), offered(leaf, 0, OUT_EDX));
+		set_regs(e, e->eax, e->ebx & ~0x0fff0000u, offered(t, leaf, 0, OUT_ECX), offered(t, leaf, 0, OUT_EDX));
 		return 0;
 	case 0x80000006: e->edx &= ~0x30000u; return 0;
-	case 0x80000007: set_regs(e, 0, 0, 0, offered(leaf, 0, OUT_EDX)); return 0;
+	case 0x80000007: set_regs(e, 0, 0, 0, offered(t, leaf, 0, OUT_EDX)); return 0;
 	case 0x80000008:
-		set_regs(e, (e->eax & 0xff) | 48 << 8, offered(leaf, 0, OUT_EBX), e->ecx & 0xf0ff, 0);
+		set_regs(e, (e->eax & 0xff) | 48 << 8, offered(t, leaf, 0, OUT_EBX), e->ecx & 0xf0ff, 0);
 		return 0;
 	case 0x80000019: set_regs(e, e->eax, e->ebx, 0, 0); return 0;
 	case 0x8000001a: set_regs(e, e->eax & 7, 0, 0, 0); return 0;
-	case 0x80000021: set_regs(e, offered(leaf, 0, OUT_EAX), 0, 0, 0); return 0;
+	case 0x80000021: set_regs(e, offered(t, leaf, 0, OUT_EAX), 0, offered(t, leaf, 0, OUT_ECX), 0); return 0;
 	case 2:
 	case 0x80000002:
 	case 0x80000003:
@@ -356,10 +358,10 @@ static int check_padding(unsigned long user, u32 nr)
 	return 0;
 }
 
-int cpuid_supported_ioctl(unsigned long arg, bool emulated)
+int cpuid_supported_ioctl(const struct engine_ops *engine, unsigned long arg, bool emulated)
 {
 	struct kvm_cpuid2 head;
-	struct table t = { 0 };
+	struct table t = { .engine = engine };
 	int r = 0;
 
 	if (host_copy_from_user(&head, (void *)arg, sizeof(head)))
@@ -433,9 +435,9 @@ bool cpuid_guest_bit(struct vcpu *v, u32 leaf, u32 subleaf, unsigned reg, unsign
 }
 
 /* May the library do what this bit stands for, if user space sets it? */
-static bool bit_possible(const struct cpuid_bit *b)
+static bool bit_possible(const struct vcpu *v, const struct cpuid_bit *b)
 {
-	return b->offer == OFFER_NEVER || bit_offered(b);
+	return b->offer == OFFER_NEVER || bit_offered(b, v->vm->engine);
 }
 
 /*
@@ -468,7 +470,7 @@ static void update_features(struct vcpu *v)
 		/* By default MONITOR and MWAIT never fault, whatever CPUID says. */
 		if (b->feature == X86F_MONITOR && !(v->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
 			on = true;
-		if (on && bit_possible(b))
+		if (on && bit_possible(v, b))
 			s->features[b->feature / 64] |= 1ull << (b->feature % 64);
 	}
 }

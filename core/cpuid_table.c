@@ -91,7 +91,15 @@ const struct cpuid_bit cpuid_bits[] = {
 	PLAIN(EAX, 0),				/* no nested data breakpoints */
 	PLAIN(EAX, 2),				/* LFENCE serialises */
 	PLAIN(EAX, 6),				/* null selectors clear the base */
+	/*
+	 * What a guest does against its processor's speculation (retpolines, safe returns, VERW) costs it time, and in software
+	 * does nothing: its branches and returns are not the host's. docs/status.md says what that means.
+	 */
+	ROW(LEAF, SUB, EAX, 8, SOFT, X86F_AUTOIBRS),
 	ROW(LEAF, SUB, EAX, 9, ALWAYS, NO_X86F),	/* no SMM_CTL MSR */
+	ROW(LEAF, SUB, EAX, 29, SOFT, NO_X86F),	/* SRSO_NO: speculative return stack overflow */
+	ROW(LEAF, SUB, ECX, 1, SOFT, NO_X86F),	/* TSA_SQ_NO, TSA_L1_NO: transient scheduler attacks */
+	ROW(LEAF, SUB, ECX, 2, SOFT, NO_X86F),
 #undef LEAF
 #undef SUB
 };

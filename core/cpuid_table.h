@@ -13,6 +13,7 @@ enum cpuid_offer {
 	OFFER_HOST_XSAVE,	/* if the host has it and its operating system uses XSAVE */
 	OFFER_ALWAYS,		/* done in software: on every host */
 	OFFER_INTEL,		/* likewise, but only where the vendor is not AMD */
+	OFFER_SOFT,		/* where guests run in software, whatever the host is */
 	OFFER_NEVER,		/* not offered; works if user space sets it all the same */
 };
 

@@ -125,7 +125,7 @@ void msrs_reset(struct vcpu *v, bool init)
 		const struct msr_desc *d = &msr_table[i];
 
 		if (d->where == AT_MSRS)
-			*msr_storage(v, d) = d->feature ? d->feature() : d->value;
+			*msr_storage(v, d) = d->feature ? d->feature(v->vm->engine) : d->value;
 	}
 }
 
@@ -137,18 +137,18 @@ void msrs_destroy(struct vcpu *v)
 
 /* --- KVM_GET_MSRS, KVM_SET_MSRS ------------------------------------------------------------------------ */
 
-static int get_feature(u32 index, u64 *val)
+static int get_feature(const struct engine_ops *engine, u32 index, u64 *val)
 {
 	const struct msr_desc *d = msr_find(index);
 
 	if (!d || !d->feature || !msr_exists(d))
 		return MSR_UNKNOWN;
-	*val = d->feature();
+	*val = d->feature(engine);
 	return MSR_OK;
 }
 
 /* How many were done before the first that failed. */
-static u32 do_msrs(struct vcpu *v, struct kvm_msr_entry *e, u32 n, bool set)
+static u32 do_msrs(struct vcpu *v, const struct engine_ops *engine, struct kvm_msr_entry *e, u32 n, bool set)
 {
 	u32 i;
 	int r;
@@ -161,7 +161,7 @@ static u32 do_msrs(struct vcpu *v, struct kvm_msr_entry *e, u32 n, bool set)
 		else if (v)
 			r = vcpu_get_msr(v, e[i].index, &val, true);
 		else
-			r = get_feature(e[i].index, &val);
+			r = get_feature(engine, e[i].index, &val);
 		if (r != MSR_OK)
 			break;
 		e[i].data = val;
@@ -169,7 +169,8 @@ static u32 do_msrs(struct vcpu *v, struct kvm_msr_entry *e, u32 n, bool set)
 	return i;
 }
 
-long msr_ioctl(struct vcpu *v, unsigned long arg, bool set)
+/* v NULL: the engine's feature MSRs. */
+static long msrs_ioctl(struct vcpu *v, const struct engine_ops *engine, unsigned long arg, bool set)
 {
 	void *user = (void *)(arg + offsetof(struct kvm_msrs, entries));
 	struct kvm_msr_entry *e;
@@ -189,7 +190,7 @@ long msr_ioctl(struct vcpu *v, unsigned long arg, bool set)
 		return -ENOMEM;
 	r = host_copy_from_user(e, user, size);
 	if (!r) {
-		done = do_msrs(v, e, head.nmsrs, set);
+		done = do_msrs(v, engine, e, head.nmsrs, set);
 		if (!set)
 			r = host_copy_to_user(user, e, size);
 		if (!r)
@@ -197,6 +198,16 @@ long msr_ioctl(struct vcpu *v, unsigned long arg, bool set)
 	}
 	host_free(e);
 	return r;
+}
+
+long msr_ioctl(struct vcpu *v, unsigned long arg, bool set)
+{
+	return msrs_ioctl(v, v->vm->engine, arg, set);
+}
+
+long msr_features_ioctl(const struct engine_ops *engine, unsigned long arg)
+{
+	return msrs_ioctl(NULL, engine, arg, false);
 }
 
 /* --- index lists ------------------------------------------------------------------------------------- */

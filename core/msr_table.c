@@ -139,11 +139,13 @@ static int write_debugctl(struct vcpu *v, const struct msr_desc *d, u32 index, u
 
 static int write_efer(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
 {
-	const u64 known = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE | X86_EFER_FFXSR;
+	u64 known = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE | X86_EFER_FFXSR;
 	struct x86_state *s = &v->state;
 
 	if (!host)
 		return x86_write_efer(s, val) == X86_OK ? MSR_OK : MSR_INVALID;
+	if (v->vm->engine->caps.soft)
+		known |= X86_EFER_AIBRSE;
 	if (val & ~known)
 		return MSR_INVALID;
 	s->efer = (val & ~(u64)X86_EFER_LMA) | (s->efer & X86_EFER_LMA);
@@ -294,7 +296,7 @@ static int write_osvw(struct vcpu *v, const struct msr_desc *d, u32 index, u64 v
 	return has_osvw(v) ? plain_write(v, d, val) : MSR_INVALID;
 }
 
-static u64 de_cfg_supported(void)
+static u64 de_cfg_supported(const struct engine_ops *engine)
 {
 	u32 r[4];
 
@@ -313,7 +315,7 @@ static int read_de_cfg(struct vcpu *v, const struct msr_desc *d, u32 index, u64 
 
 static int write_de_cfg(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
 {
-	u64 supported = de_cfg_supported();
+	u64 supported = de_cfg_supported(v->vm->engine);
 
 	if (val & ~supported || (!host && val != supported))
 		return MSR_INVALID;
@@ -401,21 +403,27 @@ static int write_system_time(struct vcpu *v, const struct msr_desc *d, u32 index
 }
 
 /* Microcode revisions that Linux gives its guests when user space chooses none. */
-static u64 ucode_feature(void)
+static u64 ucode_feature(const struct engine_ops *engine)
 {
 	return cpuid_host_is_amd() ? 0x01000065 : 0x100000000ull;
 }
 
+#define ARCH_CAP_SKIP_L1DFL BIT(3)
+#define ARCH_CAP_PSCHANGE_MC_NO BIT(6)
+/* RDCL_NO, MDS_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO */
+#define ARCH_CAP_NOTHING_TO_DO                                                                              \
+	(BIT(0) | BIT(5) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27) | 1ull << 62)
+
 /*
- * No flush is needed on entry, and page-size changes are safe: nothing speculative about them in our
- * engines.
+ * No flush is needed on entry, and page-size changes are safe: nothing speculative about them in our engines. In software what
+ * a guest's kernel does against its own processes is without effect, as for AMD (cpuid_table.c).
  */
-static u64 arch_capabilities_feature(void)
+static u64 arch_capabilities_feature(const struct engine_ops *engine)
 {
-	return 1u << 3 | 1u << 6;
+	return ARCH_CAP_SKIP_L1DFL | ARCH_CAP_PSCHANGE_MC_NO | (engine->caps.soft ? ARCH_CAP_NOTHING_TO_DO : 0);
 }
 
-static u64 perf_capabilities_feature(void)
+static u64 perf_capabilities_feature(const struct engine_ops *engine)
 {
 	return 0;
 }

@@ -35,7 +35,7 @@ struct msr_desc {
 	int (*read)(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host);
 	int (*write)(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host);
 	/* KVM_GET_MSRS on the system fd: what user space may choose; NULL: not a feature MSR */
-	u64 (*feature)(void);
+	u64 (*feature)(const struct engine_ops *engine);
 };
 
 /* Sorted by first, without overlap. */

@@ -219,7 +219,7 @@ static enum run_result report_eoi(struct vcpu *v)
 	return user_exit(v, KVM_EXIT_IOAPIC_EOI);
 }
 
-#define EFER_KNOWN 0xffd01ull
+#define EFER_KNOWN 0x2ffd01ull
 #define ENTRY_INVALID_STATE 0x80000021ull
 
 /*

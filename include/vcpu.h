@@ -350,7 +350,7 @@ int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host); /* enum msr_re
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
 /* Do the VM's filters (KVM_X86_SET_MSR_FILTER) let the guest's access pass? In a srcu section. */
 bool vcpu_msr_allowed(struct vcpu *v, u32 index, bool write);
-/* KVM_GET_MSRS, KVM_SET_MSRS; v is NULL for feature MSRs on the system fd. Number of MSRs done, or -errno. */
+/* KVM_GET_MSRS, KVM_SET_MSRS of a vCPU. Number of MSRs done, or -errno. */
 long msr_ioctl(struct vcpu *v, unsigned long arg, bool set);
 
 /* cpuid.c */

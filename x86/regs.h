@@ -95,6 +95,7 @@ enum x86_segreg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT, SEG
 #define X86_EFER_NXE (1u << 11)
 #define X86_EFER_SVME (1u << 12)
 #define X86_EFER_FFXSR (1u << 14)
+#define X86_EFER_AIBRSE (1u << 21)
 
 enum x86_exc {
 	X86_EXC_DE,

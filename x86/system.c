@@ -60,10 +60,8 @@ u64 x86_cr4_valid(const struct x86_state *s)
 u64 x86_efer_valid(const struct x86_state *s)
 {
 	static const struct feature_bit bits[] = {
-		{ X86F_SYSCALL, X86_EFER_SCE },
-		{ X86F_LM, X86_EFER_LME | X86_EFER_LMA },
-		{ X86F_NX, X86_EFER_NXE },
-		{ X86F_FXSR_OPT, X86_EFER_FFXSR },
+		{ X86F_SYSCALL, X86_EFER_SCE },    { X86F_LM, X86_EFER_LME | X86_EFER_LMA }, { X86F_NX, X86_EFER_NXE },
+		{ X86F_FXSR_OPT, X86_EFER_FFXSR }, { X86F_AUTOIBRS, X86_EFER_AIBRSE },
 	};
 
 	return collect(s, bits, ARRAY_SIZE(bits), 0);

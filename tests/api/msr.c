@@ -228,3 +228,45 @@ TEST(msr_xss)
 	check_eq(cpu_set_msr(cpu, MSR_XSS, 0), 1);
 	check_eq(cpu_set_msr(cpu, MSR_XSS, 1), 0);
 }
+
+/* Automatic IBRS: EFER's bit 21, where CPUID says so, which engines in software do whatever the host is. */
+GUEST(automatic_ibrs, 64,
+      "mov ecx, 0xc0000080\n rdmsr\n or eax, 0x200000\n wrmsr\n"
+      "xor eax, eax\n rdmsr\n and eax, 0x200000\n mov [0x9000], eax\n" DONE);
+
+static struct cpu *with_automatic_ibrs(struct machine *machine, bool on)
+{
+	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
+	struct kvm_cpuid_entry2 *leaf = cpuid_find(cpuid, 0x80000021, 0);
+	struct cpu *cpu;
+
+	if (!leaf || !(leaf->eax & 1u << 8))
+		skip("no automatic IBRS here");
+	if (!on)
+		leaf->eax &= ~(1u << 8);
+	cpu = cpu_new(machine, 0);
+	check_eq(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid), 0);
+	guest_start(cpu, GUEST_LONG, automatic_ibrs);
+	return cpu;
+}
+
+TEST(efer_has_automatic_ibrs)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = with_automatic_ibrs(machine, true);
+
+	cpu_run_to_done(cpu);
+	check_eq(*(uint32_t *)(machine->mem + 0x9000), 1u << 21);
+	check(cpu_sregs(cpu).efer & 1u << 21);
+}
+
+TEST(efer_has_automatic_ibrs_only_by_cpuid)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = with_automatic_ibrs(machine, false);
+
+	guest_log(machine)->skip = 2;
+	cpu_run_to_out(cpu, PORT_EVENT);
+	check_eq(guest_log(machine)->event[0].vector, 13);
+	check(!(cpu_sregs(cpu).efer & 1u << 21));
+}

@@ -514,6 +514,8 @@ static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
 	struct x86_state *s = &sv->vcpu->state;
 
 	flags_from_cell(s);
+	sv->tr.flags_unknown =
+		false; /* by store_noticed, long ago: an indirect branch is left with the flags that there are */
 	s->rip = s->gen[GEN_R13];
 	sv->tr.stat.lookups++;
 	if (!agreed(sv, NULL, 0, RFLAGS_ARITH, r))
