@@ -331,8 +331,8 @@ enum x86_result x86_write_dr(struct x86_state *s, unsigned n, u64 val)
 		else
 			s->dr7 = (val & DR7_WRITABLE) | DR7_FIXED1;
 	}
-	if (s->ops->mode_changed)
-		s->ops->mode_changed(s);
+	if (n != 6 && s->ops->debug_changed)
+		s->ops->debug_changed(s);
 	return X86_OK;
 }
 

@@ -173,6 +173,8 @@ static enum x86_result load_new(struct x86_state *s, struct task_switch *t)
 	s->tr.attr |= TYPE_BUSY;
 	s->cr0 |= CR0_TS;
 	s->dr7 &= ~(u64)DR7_LOCAL;
+	if (s->ops->debug_changed)
+		s->ops->debug_changed(s);
 	if (is_nested(t))
 		flags |= RFLAGS_NT;
 	r = load_cr3(s, t);

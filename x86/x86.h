@@ -86,6 +86,8 @@ struct x86_ops {
 	void (*tlb_flushed)(struct x86_state *s, enum x86_flush what, u64 lin);
 	/* Something that decides translation of code has changed: mode, CPL, paging. Optional. */
 	void (*mode_changed)(struct x86_state *s);
+	/* DR0 to DR3 or DR7 have changed: the next instruction must find the new breakpoints. Optional. */
+	void (*debug_changed)(struct x86_state *s);
 	/* s->in_smm has changed: other memory may be seen. tlb_flushed has been called. Optional. */
 	void (*smm_changed)(struct x86_state *s);
 	/* Interrupts may have become deliverable (IF set, CR8 lowered, IRET, NMI unblocked). Optional. */

@@ -109,6 +109,12 @@ static void soft_mode_changed(struct x86_state *s)
 	s->end_block = true;
 }
 
+static void soft_debug_changed(struct x86_state *s)
+{
+	s->end_block = true;
+	soft_of(s)->breakpoints_stale = true;
+}
+
 static void soft_events_enabled(struct x86_state *s)
 {
 	if (s->shadow)
@@ -150,6 +156,7 @@ static struct x86_ops make_ops(void)
 	ops.pause = soft_pause;
 	ops.tlb_flushed = soft_tlb_flushed;
 	ops.mode_changed = soft_mode_changed;
+	ops.debug_changed = soft_debug_changed;
 	ops.events_enabled = soft_events_enabled;
 	ops.native = soft_native;
 	ops.fpu_save = soft_fpu_save;

@@ -62,13 +62,30 @@ static bool debug_trap(struct vcpu *v, u64 dr6_bits, struct vm_exit *exit)
 	return exception(v, &ev, exit);
 }
 
-/* An instruction did not simply retire; rip is that of the instruction. True: leave. */
-static bool not_retired(struct vcpu *v, enum x86_result r, struct vm_exit *exit)
+static bool traps_after(struct vcpu *v, bool stepped, struct vm_exit *exit);
+
+/*
+ * A fault drops the data breakpoints that its instruction has met: it is done again. INT n, INT3 and INTO have ended, and
+ * what they or a MOV SS before them have met comes before the handler's first instruction.
+ */
+static bool faulted(struct vcpu *v, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
 
+	if (s->fault.type != X86_EVENT_SOFT_INT && s->fault.type != X86_EVENT_SOFT_EXC)
+		s->dr6_pending = 0;
+	if (exception(v, &s->fault, exit)) {
+		s->dr6_pending = 0;
+		return true;
+	}
+	return unlikely(s->dr6_pending) && traps_after(v, false, exit);
+}
+
+/* An instruction did not simply retire; rip is that of the instruction. True: leave. */
+static bool not_retired(struct vcpu *v, enum x86_result r, struct vm_exit *exit)
+{
 	switch (r) {
-	case X86_FAULT: s->dr6_pending = 0; return exception(v, &s->fault, exit);
+	case X86_FAULT: return faulted(v, exit);
 	case X86_RETRY:
 	case X86_REPEAT: return false;
 	case X86_PENDING: return exit_with(exit, VM_EXIT_USER);
@@ -264,6 +281,7 @@ static void sync_breakpoints(struct soft_vcpu *sv)
 	}
 	s->watch_dr7 = data;
 	sv->code_breakpoints = code;
+	sv->breakpoints_stale = false;
 }
 
 static bool window_open(const struct vcpu *v, struct vm_exit *exit)
@@ -327,6 +345,10 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 			break;
 		if (unlikely(v->want_irq_window || v->want_nmi_window) && window_open(v, exit))
 			break;
+		if (unlikely(sv->breakpoints_stale)) {
+			vcpu_debug_update(v);
+			sync_breakpoints(sv);
+		}
 		if (unlikely(sv->tr.start))
 			break;
 		soft_end_resume(sv);

@@ -189,6 +189,7 @@ struct soft_vcpu {
 	u32 epoch;          /* moves when memory may have been changed behind our back */
 
 	bool code_breakpoints; /* an execution breakpoint is enabled */
+	bool breakpoints_stale; /* the guest has written its debug registers in this entry */
 
 	struct fetch_entry fetch[1 << FETCH_BITS];
 	struct jump_entry jump[1 << JUMP_CACHE_BITS];

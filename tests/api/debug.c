@@ -291,6 +291,62 @@ TEST(debug_guest_owns_its_breakpoints)
 	check_eq(regs.dr6 & 0xf, 1);
 }
 
+GUEST(arms_itself, 64,
+      "lea rax, [rip + arms_itself_code]\n mov dr0, rax\n mov eax, 0x9000\n mov dr1, rax\n"
+      "mov eax, 0xd0040a\n mov dr7, rax\n mov dword ptr [0x9000], 1\n" /* writes of four bytes at DR1 */
+      "arms_itself_written: nop\n"
+      "mov eax, 0x402\n mov dr7, rax\n arms_itself_code: nop\n"
+      "lea rax, [rip + arms_itself_moved]\n mov dr0, rax\n arms_itself_moved: nop\n" DONE);
+GUEST_LABEL(arms_itself_code);
+GUEST_LABEL(arms_itself_written);
+GUEST_LABEL(arms_itself_moved);
+
+/* The guest's MOV to DR0 to DR3 and DR7 holds for the very next instruction, without any exit in between. */
+TEST(debug_guest_arms_its_breakpoints)
+{
+	struct cpu *cpu = start(arms_itself);
+	struct guest_event_log *log = guest_log(cpu->machine);
+
+	log->silent = 1;
+	log->skip = 1; /* each #DB comes before a NOP */
+	cpu_run_to_out(cpu, PORT_DONE);
+	check_eq(log->count, 3);
+	check_eq(log->event[0].rip, GUEST_ADDRESS(arms_itself, arms_itself_written));
+	check_eq(log->event[1].rip, GUEST_ADDRESS(arms_itself, arms_itself_code));
+	check_eq(log->event[2].rip, GUEST_ADDRESS(arms_itself, arms_itself_moved));
+}
+
+GUEST(trap_over_int, 64,
+      "mov word ptr [0x9000], ss\n mov eax, 0x9000\n mov dr1, rax\n mov eax, 0xf0040a\n mov dr7, rax\n"
+      "mov ss, word ptr [0x9000]\n int3\n trap_over_int_after: nop\n"
+      "mov ss, word ptr [0x9000]\n int 0x30\n trap_over_int_last: nop\n" DONE);
+GUEST_LABEL(trap_over_int_after);
+GUEST_LABEL(trap_over_int_last);
+
+/*
+ * SDM, "Masking Exceptions and Interrupts When Switching Stacks": MOV SS holds its data breakpoint back until the next
+ * instruction has ended. If that is INT3 or INT n, the trap comes before the first instruction of the handler.
+ */
+TEST(debug_watchpoint_of_mov_ss_before_int)
+{
+	struct cpu *cpu = start(trap_over_int);
+	struct guest_event_log *log = guest_log(cpu->machine);
+
+	log->silent = 1;
+	cpu_run_to_out(cpu, PORT_DONE);
+	check_eq(log->count, 4);
+	for (unsigned int i = 0; i < 4; i += 2) {
+		uint64_t first = log->event[i].rip;
+
+		check_eq(log->event[i].vector, 1);
+		check(first < GUEST_CODE || first >= GUEST_CODE + (uint64_t)(trap_over_int.end - trap_over_int.start));
+	}
+	check_eq(log->event[1].vector, 3);
+	check_eq(log->event[1].rip, GUEST_ADDRESS(trap_over_int, trap_over_int_after));
+	check_eq(log->event[3].vector, 0x30);
+	check_eq(log->event[3].rip, GUEST_ADDRESS(trap_over_int, trap_over_int_last));
+}
+
 GUEST(blocked, 64, "nop\n nop\n nop\n nop\n nop\n cli\n" DONE);
 
 /* KVM_GUESTDBG_BLOCKIRQ: a pending interrupt waits while the debugger steps. */

@@ -129,6 +129,7 @@ static void make_ops(struct lockstep *l, const struct x86_ops *engine)
 	o->pause = NULL;
 	o->tlb_flushed = quiet_flush;
 	o->mode_changed = quiet;
+	o->debug_changed = quiet;
 	o->events_enabled = quiet;
 }
 
