@@ -371,6 +371,12 @@ static enum run_result exit_wrmsr(struct vcpu *v, struct vm_exit *exit)
 		      s->ops->wrmsr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
 
+/* Registers keep upper halves from 64-bit code that other code does not see. */
+static u64 operand_mask(const struct x86_state *s)
+{
+	return s->mode == X86_MODE_LONG ? ~0ull : 0xffffffff;
+}
+
 static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
@@ -383,9 +389,9 @@ static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
 		/* LMSW sets PE but cannot clear it. */
 		r = x86_write_cr(s, 0, (s->cr0 & ~0xeull) | (exit->u.cr.lmsw_val & 0xf));
 	} else if (exit->u.cr.write) {
-		r = x86_write_cr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr]);
+		r = x86_write_cr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr] & operand_mask(s));
 	} else {
-		s->gpr[exit->u.cr.gpr] = x86_read_cr(s, exit->u.cr.nr);
+		s->gpr[exit->u.cr.gpr] = x86_read_cr(s, exit->u.cr.nr) & operand_mask(s);
 	}
 	return finish_all(v, exit, r);
 }
@@ -394,6 +400,15 @@ static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
 static enum x86_result need_cpl0(struct x86_state *s)
 {
 	return likely(!s->cpl) ? X86_OK : x86_raise_error(s, X86_EXC_GP, 0);
+}
+
+static enum x86_result read_dr(struct x86_state *s, unsigned n, u64 *gpr)
+{
+	enum x86_result r = x86_read_dr(s, n, gpr);
+
+	if (r == X86_OK)
+		*gpr &= operand_mask(s);
+	return r;
 }
 
 static enum run_result exit_dr(struct vcpu *v, struct vm_exit *exit)
@@ -406,9 +421,9 @@ static enum run_result exit_dr(struct vcpu *v, struct vm_exit *exit)
 	if (r != X86_OK)
 		return finish_all(v, exit, r);
 	if (exit->u.cr.write)
-		r = x86_write_dr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr]);
+		r = x86_write_dr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr] & operand_mask(s));
 	else
-		r = x86_read_dr(s, exit->u.cr.nr, &s->gpr[exit->u.cr.gpr]);
+		r = read_dr(s, exit->u.cr.nr, &s->gpr[exit->u.cr.gpr]);
 	if (r == X86_FAULT && s->fault.vector == X86_EXC_DB && v->debug.control & KVM_GUESTDBG_USE_HW_BP)
 		return vcpu_report_debug(v, X86_EXC_DB, DR6_BD);
 	return finish_all(v, exit, r);

@@ -319,7 +319,7 @@ static int get_dirty_locked(struct vm *vm, const struct kvm_dirty_log *log)
 	}
 	if (flush)
 		dirty_flush(vm);
-	return host_copy_to_user(log->dirty_bitmap, slot->dirty_snapshot, words * sizeof(u64));
+	return host_copy_to_user((void *)(unsigned long)log->dirty_bitmap, slot->dirty_snapshot, words * sizeof(u64));
 }
 
 int vm_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log)
@@ -348,7 +348,7 @@ static int clear_dirty_locked(struct vm *vm, const struct kvm_clear_dirty_log *l
 	if (log->first_page > slot->npages || log->num_pages > slot->npages - log->first_page ||
 	    (log->num_pages < slot->npages - log->first_page && log->num_pages & 63))
 		return -EINVAL;
-	r = host_copy_from_user(slot->dirty_snapshot, log->dirty_bitmap, words * sizeof(u64));
+	r = host_copy_from_user(slot->dirty_snapshot, (void *)(unsigned long)log->dirty_bitmap, words * sizeof(u64));
 	if (r)
 		return r;
 	dirty = slot->dirty + log->first_page / 64;

@@ -98,7 +98,7 @@ const struct x86_opcode x86_opcodes[] = {
 	{ .key = 0xffff },
 #define I(name, map, opc, n, sel, attrs, feat, ...) {					\
 	.key = (map) << 8 | (opc), .count = (n), .feature = X86F_##feat,		\
-	.mask = ((sel) + 0u) >> 16, .value = (u16)(sel),				\
+	.mask = ((sel) + 0u) >> 16, .value = (sel) & 0xffffu,				\
 	.op = X86_OP_##name,								\
 	.attr = (attrs) | (((sel) + 0u) >> 16 & SEL_MODRM ? ROW_MODRM : 0) |		\
 		(OR4(__VA_ARGS__, 0, 0, 0, 0) ? ROW_MODRM : 0) |			\

@@ -90,6 +90,7 @@ static int follow(struct mm_struct *mm, u64 hva, bool write, struct hw_user_page
 
 	if (err)
 		return err;
+	__acquire(lock);
 	out->writable = pte_write(*pte);
 	/* The encryption bit, where there is one, is as the process has it. */
 	out->pa = PFN_PHYS(pte_pfn(*pte)) | (pte_val(*pte) & sme_me_mask);
@@ -190,12 +191,12 @@ void hw_lock_destroy(struct hw_lock *l)
 	kfree(l);
 }
 
-void hw_lock(struct hw_lock *l)
+void hw_lock(struct hw_lock *l) __acquires(&l->l)
 {
 	spin_lock(&l->l);
 }
 
-void hw_unlock(struct hw_lock *l)
+void hw_unlock(struct hw_lock *l) __releases(&l->l)
 {
 	spin_unlock(&l->l);
 }

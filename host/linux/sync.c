@@ -94,7 +94,7 @@ void host_lock_init(struct host_lock *l)
 	lockdep_set_class(lock_of(l), class_of(_RET_IP_));
 }
 
-unsigned long host_lock_acquire(struct host_lock *l)
+unsigned long host_lock_acquire(struct host_lock *l) __acquires(lock_of(l))
 {
 	unsigned long flags;
 
@@ -102,7 +102,7 @@ unsigned long host_lock_acquire(struct host_lock *l)
 	return flags;
 }
 
-void host_lock_release(struct host_lock *l, unsigned long state)
+void host_lock_release(struct host_lock *l, unsigned long state) __releases(lock_of(l))
 {
 	raw_spin_unlock_irqrestore(lock_of(l), state);
 }
@@ -127,12 +127,12 @@ int host_srcu_init(struct host_srcu *s)
 	return err;
 }
 
-int host_srcu_read_lock(struct host_srcu *s)
+int host_srcu_read_lock(struct host_srcu *s) __acquires(s->s)
 {
 	return srcu_read_lock(s->s);
 }
 
-void host_srcu_read_unlock(struct host_srcu *s, int idx)
+void host_srcu_read_unlock(struct host_srcu *s, int idx) __releases(s->s)
 {
 	srcu_read_unlock(s->s, idx);
 }

@@ -14,6 +14,26 @@ static void fill(void *memory, size_t size, uint8_t seed)
 		bytes[i] = (uint8_t)(seed + i * 7);
 }
 
+GUEST(moves_to_control_registers, 32, "mov cr0, ebx\n mov dr3, esi\n mov edi, dr3\n" DONE);
+
+/* Registers keep upper halves from 64-bit code, which 32-bit code does not see. */
+TEST(state_upper_halves_of_registers_do_not_count_in_32_bit_code)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	struct kvm_regs regs;
+	uint64_t cr0;
+
+	guest_start(cpu, GUEST_PROT, moves_to_control_registers);
+	cr0 = cpu_sregs(cpu).cr0 | 8;
+	regs = cpu_regs(cpu);
+	regs.rbx = 0xdeadbeef00000000 | cr0;
+	regs.rsi = 0xdeadbeef00012345;
+	cpu_set_regs(cpu, &regs);
+	cpu_run_to_done(cpu);
+	check_eq(cpu_sregs(cpu).cr0, cr0);
+	check_eq(cpu_regs(cpu).rdi, 0x12345);
+}
+
 TEST(state_regs)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);

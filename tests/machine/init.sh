@@ -57,9 +57,12 @@ run_script()
 		failures=$((failures + 1))
 	fi
 	[ -e /tmp/stays-in-use ] || unload || { echo "FAIL $1: the module does not unload"; failures=$((failures + 1)); }
-	if dmesg -c | grep -E 'WARNING: CPU|BUG: |Oops|rcu: INFO|soft lockup|scheduling while atomic|general protection|Bad page' >/tmp/complaints; then
+	dmesg -c >/tmp/log
+	if grep -E 'WARNING: CPU|BUG: |Oops|rcu: INFO|soft lockup|scheduling while atomic|general protection|Bad page' /tmp/log >/tmp/complaints; then
 		echo "FAIL $1: the kernel complains"
 		sed 's/^/kernel-complaint: /' /tmp/complaints
+		# Where it was then.
+		tail -n 150 /tmp/log | sed 's/^/kernel-log: /'
 		failures=$((failures + 1))
 	fi
 	echo "0 passed, $failures failed, 0 skipped"
