@@ -96,6 +96,10 @@ static bool measure(unsigned bits, const u8 *code, unsigned len, const u8 *next,
 	ok = b->nr && b->insn[0].len == len && tr_translate(sv, b);
 	if (ok) {
 		t = b->tr;
+		if ((unsigned)(t->cold_end - t->saved) > b->nr * TR_INSN_ROOM) {
+			fprintf(stderr, "more than TR_INSN_ROOM for an instruction\n");
+			exit(1);
+		}
 		p = t->body + t->offset[0];
 		end = t->body + t->offset[1];
 		*own = size_of(p, end);

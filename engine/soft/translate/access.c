@@ -8,7 +8,7 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind)
 	u32 n = tr->nr_sites;
 
 	if (n == TR_MAX_SITES) {
-		f->e.overflow = true;
+		f->failed = true;
 		return 0;
 	}
 	tr->nr_sites++;

@@ -79,8 +79,7 @@ void emit_patch(struct emit *e, u8 *at, const void *target)
 {
 	s64 rel = (const u8 *)target - (at + e->to_rx + 4);
 
-	if (!e->overflow)
-		*(x86_mem32 *)at = (u32)rel;
+	*(x86_mem32 *)at = (u32)rel;
 }
 
 static u8 *rel32(struct emit *e, const void *target)
@@ -169,7 +168,7 @@ static void emit_immediate(struct emit *e, const struct x86_insn *i)
 		emit8(e, i->bytes[k]);
 	/* A register in bits 7-4; 32-bit code ignores bit 7. */
 	for (k = 0; k < i->nr_operands; k++)
-		if (OPSPEC_METHOD(x86_opcodes[i->row].opnd[k]) == OM_L && !e->overflow)
+		if (OPSPEC_METHOD(x86_opcodes[i->row].opnd[k]) == OM_L)
 			e->p[-1] = (u8)(i->opnd[k].reg << 4 | (e->p[-1] & 15));
 }
 

@@ -2,8 +2,8 @@
 /*
  * emit.h - the assembler of the translator: host instructions as bytes.
  *
- * Code is written through the rw mapping; rip-relative distances are the same in both. When the room ends
- * nothing more is written and overflow is set: the caller looks once, at the end.
+ * Code is written through the rw mapping; rip-relative distances are the same in both. Room is the caller's care: nothing is
+ * looked at here, byte for byte.
  */
 #ifndef TRANSLATE_EMIT_H
 #define TRANSLATE_EMIT_H
@@ -12,31 +12,25 @@
 #include "optable.h"
 
 struct emit {
-	u8 *p, *end;
+	u8 *p;
 	s64 to_rx; /* add to a rw address for the executable one */
-	bool overflow;
 };
 
 static inline void emit8(struct emit *e, u8 b)
 {
-	if (likely(e->p < e->end))
-		*e->p++ = b;
-	else
-		e->overflow = true;
+	*e->p++ = b;
 }
 
 static inline void emit32(struct emit *e, u32 v)
 {
-	emit8(e, (u8)v);
-	emit8(e, (u8)(v >> 8));
-	emit8(e, (u8)(v >> 16));
-	emit8(e, (u8)(v >> 24));
+	*(x86_mem32 *)e->p = v;
+	e->p += sizeof(v);
 }
 
 static inline void emit64(struct emit *e, u64 v)
 {
-	emit32(e, (u32)v);
-	emit32(e, (u32)(v >> 32));
+	*(x86_mem64 *)e->p = v;
+	e->p += sizeof(v);
 }
 
 /* A memory operand: [base + index << scale + disp], or gs:[disp] with gs set. base, index: host registers or NOREG. */

@@ -381,7 +381,7 @@ static bool copy_insn(struct front *f)
 	o.rm = c.rm.guest == NOREG ? NOREG : c.rm.host;
 	o.vvvv = c.vvvv.guest == NOREG ? NOREG : c.vvvv.host;
 	if (!emit_guest(&f->e, i, &o))
-		f->e.overflow = true; /* can_copy was wrong: give the block up */
+		f->failed = true;
 	store_displaced(f, &c);
 	if (i->flags & INSN_X87 && !x86_x87_control(i->op)) /* it has not faulted */
 		note_fpu_ip(f);
@@ -650,25 +650,25 @@ static void give_up(struct tr_state *tr, struct front *chain, unsigned n)
 }
 
 #define CHAIN_MAX 4
+/* No instruction takes more with all its parts, entries and exits (tests/translate looks), so room is looked at once. */
+#define CHAIN_ROOM (CHAIN_MAX * BLOCK_MAX_INSNS * TR_INSN_ROOM)
 
 /* Blocks that control falls into are translated along, their code follows directly. */
 bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 {
 	struct tr_state *tr = &sv->tr;
 	struct front chain[CHAIN_MAX];
-	struct emit e = { .p = tr->code.rw + tr->used,
-			  .end = tr->code.rw + tr->code.size,
-			  .to_rx = tr->code.rx - tr->code.rw };
+	struct emit e = { .p = tr->code.rw + tr->used, .to_rx = tr->code.rx - tr->code.rw };
+	bool failed = tr->used + CHAIN_ROOM > tr->code.size;
 	u32 sites = tr->nr_sites;
 	unsigned n = 0, k;
 
-	do {
+	while (b && !failed) {
 		struct front *f = &chain[n];
 
-		if (!begin_block(f, sv, b, &e)) {
-			e.overflow = true;
+		failed = !begin_block(f, sv, b, &e);
+		if (failed)
 			break;
-		}
 		f->last = ++n == CHAIN_MAX;
 		if (n == 1)
 			emit_entries(f);
@@ -677,13 +677,15 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 		emit_block(f);
 		e = f->e;
 		b = f->next;
-	} while (b);
+		failed = f->failed;
+	}
 	for (k = 0; k < n; k++) {
 		chain[k].e = e;
 		emit_cold_parts(&chain[k]);
 		e = chain[k].e;
+		failed |= chain[k].failed;
 	}
-	if (e.overflow) {
+	if (failed) {
 		tr->nr_sites = sites;
 		give_up(tr, chain, n);
 		return false;

@@ -386,11 +386,13 @@ static enum x86_result interpret_site(struct soft_vcpu *sv, const struct tr_site
  * The interpreter takes a store that must be noticed (a JIT at work, mostly): no need to leave for it. Lockstep looks at it
  * where it leaves.
  */
-static u64 store_noticed(struct soft_vcpu *sv, const struct tr_site *site)
+static u64 store_noticed(struct soft_vcpu *sv, const struct tr_site *site, u64 lin)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	enum x86_result r;
 
+	if (unlikely(sv->tr.counters))
+		tr_count_miss(sv, lin, true);
 	if (site->flags_saved)
 		flags_from_cell(s);
 	s->rip = insn_rip(s, site);
@@ -404,6 +406,8 @@ u64 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
 	struct x86_state *s = &sv->vcpu->state;
 
 	sv->tr.stat.misses++;
+	if (site->write && !site->group && !sv->tr.lockstep && x86_tlb_noticed(s, s->mmu_index, lin))
+		return store_noticed(sv, site, lin);
 	if (flat_fill(sv, lin, site->write)) {
 		if (unlikely(!s->fpu_live))
 			soft_fpu_enter(s);
@@ -412,8 +416,6 @@ u64 tr_helper_miss(struct soft_vcpu *sv, u32 n, u64 lin)
 	sv->tr.stat.unfillable++;
 	if (unlikely(sv->tr.counters))
 		tr_count_miss(sv, lin, site->write);
-	if (site->write && !site->group && !sv->tr.lockstep && x86_tlb_noticed(s, s->mmu_index, lin))
-		return store_noticed(sv, site);
 	return stop(sv, site, X86_OK, true);
 }
 

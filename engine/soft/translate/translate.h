@@ -190,7 +190,8 @@ struct tr_site {
 #define TR_MAX_BLOCKS (1u << 17)
 #define TR_META_SIZE (16u << 20)
 #define TR_CODE_DEFAULT (24u << 20)
-#define TR_HOT 4 /* executions in the interpreter before a block is translated */
+#define TR_INSN_ROOM 1024u /* bytes of generated code for a guest instruction, at most */
+#define TR_HOT 3           /* executions in the interpreter before a block is translated */
 
 /* Index values of exits that are no sites. */
 enum tr_exit { TR_EXIT_LOOKUP = 0xfffffff0, TR_EXIT_UNWOUND };
