@@ -10,15 +10,14 @@
 
 #define MAX_ROUTES 4096
 #define MAX_SPLIT_PINS 24
-#define QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | \
-		KVM_X86_QUIRK_LAPIC_MMIO_HOLE | KVM_X86_QUIRK_OUT_7E_INC_RIP | \
-		KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
-		KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
-#define GUEST_DEBUG_FLAGS (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP | \
-			   KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_INJECT_DB | \
-			   KVM_GUESTDBG_BLOCKIRQ)
-#define MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
-			  KVM_MSR_EXIT_REASON_FILTER)
+#define QUIRKS                                                                                                         \
+	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |                 \
+	 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_FIX_HYPERCALL_INSN |        \
+	 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+#define GUEST_DEBUG_FLAGS                                                                                              \
+	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_USE_SW_BP |             \
+	 KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_BLOCKIRQ)
+#define MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
 #define X2APIC_FLAGS (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 #define DIRTY_LOG_FLAGS (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
@@ -49,7 +48,7 @@ static int check_soft(const struct engine_ops *engine)
 static const struct {
 	u32 cap;
 	int value;
-	int (*check)(const struct engine_ops *engine);	/* instead of value */
+	int (*check)(const struct engine_ops *engine); /* instead of value */
 } caps[] = {
 	/* the VM and its memory */
 	{ KVM_CAP_USER_MEMORY, 1, NULL },
@@ -61,6 +60,8 @@ static const struct {
 	{ KVM_CAP_X86_SMM, 1, NULL },
 	{ KVM_CAP_MULTI_ADDRESS_SPACE, VM_ADDRESS_SPACES, NULL },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_FLAGS, NULL },
+	{ KVM_CAP_DIRTY_LOG_RING, DIRTY_RING_MAX_BYTES, NULL },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, DIRTY_RING_MAX_BYTES, NULL },
 	{ KVM_CAP_NR_VCPUS, VM_RECOMMENDED_VCPUS, NULL },
 	{ KVM_CAP_MAX_VCPUS, VM_MAX_VCPUS, NULL },
 	{ KVM_CAP_MAX_VCPU_ID, VM_MAX_VCPU_ID, NULL },
@@ -255,6 +256,11 @@ static int enable_dirty_protect(struct vm *vm, const u64 *args)
 	return 0;
 }
 
+static int enable_dirty_ring(struct vm *vm, const u64 *args)
+{
+	return vm_enable_dirty_ring(vm, (u32)args[0]); /* as Linux */
+}
+
 /* Accepted because Linux accepts "off" without the hardware for it; "exit" is never turned on. */
 static int enable_bus_lock(struct vm *vm, const u64 *args)
 {
@@ -263,7 +269,7 @@ static int enable_bus_lock(struct vm *vm, const u64 *args)
 
 static const struct {
 	u32 cap;
-	u64 valid;		/* bits that args[0] may have */
+	u64 valid; /* bits that args[0] may have */
 	int (*enable)(struct vm *vm, const u64 *args);
 } vm_caps[] = {
 	{ KVM_CAP_DISABLE_QUIRKS, ~0ull, enable_quirks },
@@ -275,12 +281,13 @@ static const struct {
 	{ KVM_CAP_EXCEPTION_PAYLOAD, ~0ull, enable_exception_payload },
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, ~0ull, enable_triple_fault_event },
 	{ KVM_CAP_X86_USER_SPACE_MSR, MSR_EXIT_REASONS, enable_user_msr },
-	{ KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT,
-	  enable_bus_lock },
+	{ KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT, enable_bus_lock },
 	{ KVM_CAP_EXIT_HYPERCALL, HYPERCALL_EXITS, enable_exit_hypercall },
 	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, enable_emulation_exit },
 	{ KVM_CAP_MAX_VCPU_ID, ~0ull, enable_max_vcpu_id },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_FLAGS, enable_dirty_protect },
+	{ KVM_CAP_DIRTY_LOG_RING, ~0ull, enable_dirty_ring },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, ~0ull, enable_dirty_ring },
 };
 
 int cap_enable_vm(struct vm *vm, const struct kvm_enable_cap *cap)

@@ -66,7 +66,7 @@ static s64 clock_pairing(struct vcpu *v, u64 gpa, u64 type)
 	pair.tsc = vcpu_read_tsc(v);
 	pair.sec = now / 1000000000ull;
 	pair.nsec = now % 1000000000ull;
-	return vm_write_guest(v->vm, gpa, &pair, sizeof(pair)) ? -KVM_EFAULT : 0;
+	return vcpu_write_guest(v, gpa, &pair, sizeof(pair)) ? -KVM_EFAULT : 0;
 }
 
 /* The guest changes what a range of its memory is: user space's business. True: KVM_RUN must return. */

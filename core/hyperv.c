@@ -184,15 +184,15 @@ static void update_page(struct vcpu *v)
 	}
 	sequence = p.sequence;
 	p.sequence = 0;
-	if (vm_write_guest(vm, gpa, &p.sequence, sizeof(p.sequence)))
+	if (vcpu_write_guest(v, gpa, &p.sequence, sizeof(p.sequence)))
 		return;
 	set_clock(vm, NULL);
 	p.reserved = 0;
-	if (!compute_page(v, &p) || vm_write_guest(vm, gpa, &p, sizeof(p)))
+	if (!compute_page(v, &p) || vcpu_write_guest(v, gpa, &p, sizeof(p)))
 		return;
 	set_clock(vm, &p);
 	sequence = next_sequence(sequence);
-	vm_write_guest(vm, gpa, &sequence, sizeof(sequence));
+	vcpu_write_guest(v, gpa, &sequence, sizeof(sequence));
 }
 
 void hyperv_clock_update(struct vcpu *v)
@@ -310,7 +310,7 @@ static int write_hypercall(struct vcpu *v, u64 val)
 
 	if (!get(&v->vm->hv.os_id))
 		return MSR_OK;
-	if (val & HV_ENABLE && vm_write_guest(v->vm, val & X86_PAGE_MASK, v->state.vendor_amd ? vmmcall : vmcall, 4))
+	if (val & HV_ENABLE && vcpu_write_guest(v, val & X86_PAGE_MASK, v->state.vendor_amd ? vmmcall : vmcall, 4))
 		return MSR_INVALID;
 	set(&v->vm->hv.hypercall, val);
 	vcpu_request(v, REQ_EVENT); /* new code: the engine looks anew when it is entered */
@@ -329,7 +329,7 @@ static int write_assist_page(struct vcpu *v, u64 val)
 {
 	const u32 no_eoi_assist = 0;
 
-	if (val & HV_ENABLE && vm_write_guest(v->vm, val & X86_PAGE_MASK, &no_eoi_assist, sizeof(no_eoi_assist)))
+	if (val & HV_ENABLE && vcpu_write_guest(v, val & X86_PAGE_MASK, &no_eoi_assist, sizeof(no_eoi_assist)))
 		return MSR_INVALID;
 	v->hv.assist_page = val;
 	return MSR_OK;

@@ -314,7 +314,7 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_GET_CLOCK: return clock_get_ioctl(vm, arg);
 	case KVM_SET_CLOCK: return clock_set_ioctl(vm, arg);
 	case KVM_SET_PMU_EVENT_FILTER: return set_pmu_filter(arg);
-	case KVM_RESET_DIRTY_RINGS: return -EINVAL; /* no dirty rings: nothing was enabled that could be reset */
+	case KVM_RESET_DIRTY_RINGS: return vm_reset_dirty_rings(vm);
 	default: /* among them KVM_MEMORY_ENCRYPT_OP */ return -ENOTTY;
 	}
 }

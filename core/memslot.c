@@ -31,25 +31,7 @@ struct memslot *memslots_find(const struct memslots *slots, u64 gpa)
 	return gpa - s->gpa < s->npages << PAGE_SHIFT ? s : NULL;
 }
 
-void memslot_mark_dirty(struct memslot *slot, u64 gpa)
-{
-	u64 page, bit;
-
-	if (!slot->dirty)
-		return;
-	page = (gpa - slot->gpa) >> PAGE_SHIFT;
-	bit = 1ull << (page % 64);
-	/* Most writes go to pages that are already marked: do not take the cache line for them. */
-	if (!(__atomic_load_n(&slot->dirty[page / 64], __ATOMIC_SEQ_CST) & bit))
-		__atomic_fetch_or(&slot->dirty[page / 64], bit, __ATOMIC_SEQ_CST);
-}
-
 /* --- dirty bitmaps --------------------------------------------------------------------------------- */
-
-static u64 bitmap_words(const struct memslot *slot)
-{
-	return (slot->npages + 63) / 64;
-}
 
 static void bitmap_free(u64 *bitmap, u64 words)
 {
@@ -61,7 +43,7 @@ static void bitmap_free(u64 *bitmap, u64 words)
 /* Give slot its bitmap: that of the slot it replaces, or a new one. */
 static int bitmap_prepare(struct vm *vm, struct memslot *slot, const struct memslot *old)
 {
-	u64 words = bitmap_words(slot), i;
+	u64 words = memslot_bitmap_words(slot), i;
 
 	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;
@@ -74,7 +56,8 @@ static int bitmap_prepare(struct vm *vm, struct memslot *slot, const struct mems
 	if (!slot->dirty)
 		return -ENOMEM;
 	slot->dirty_snapshot = slot->dirty + words;
-	if (vm->dirty_protect_flags & KVM_DIRTY_LOG_INITIALLY_SET) {
+	/* With rings a set bit says that a ring has the page: none has yet. */
+	if (!vm->dirty_ring_size && vm->dirty_protect_flags & KVM_DIRTY_LOG_INITIALLY_SET) {
 		for (i = 0; i < words; i++)
 			slot->dirty[i] = ~0ull;
 		if (slot->npages % 64)
@@ -85,7 +68,7 @@ static int bitmap_prepare(struct vm *vm, struct memslot *slot, const struct mems
 
 /* --- changes --------------------------------------------------------------------------------------- */
 
-static struct memslot *slot_by_id(const struct memslots *slots, u16 id)
+struct memslot *memslots_by_id(const struct memslots *slots, u16 id)
 {
 	u32 i;
 
@@ -123,7 +106,7 @@ static void slot_destroy(struct vm *vm, struct memslot *slot, bool keep_bitmap)
 	if (vm->engine->slot_free)
 		vm->engine->slot_free(vm, slot);
 	if (!keep_bitmap)
-		bitmap_free(slot->dirty, bitmap_words(slot));
+		bitmap_free(slot->dirty, memslot_bitmap_words(slot));
 	host_free(slot);
 }
 
@@ -169,7 +152,7 @@ no_engine:
 	host_free(after);
 no_snapshot:
 	if (add && !inherited) {
-		bitmap_free(add->dirty, bitmap_words(add));
+		bitmap_free(add->dirty, memslot_bitmap_words(add));
 		add->dirty = NULL;
 	}
 	return r;
@@ -211,7 +194,7 @@ static int region_set_locked(struct vm *vm, const struct kvm_userspace_memory_re
 	unsigned as_id = r->slot >> 16;
 	u16 id = r->slot & 0xffff;
 	struct memslots *slots = vm->slots[as_id];
-	struct memslot *old = slot_by_id(slots, id), *new;
+	struct memslot *old = memslots_by_id(slots, id), *new;
 	bool place_changes = !old || old->gpa != r->guest_phys_addr;
 	int err;
 
@@ -275,107 +258,10 @@ void vm_free_memslots(struct vm *vm)
 	}
 }
 
-/* --- dirty log ------------------------------------------------------------------------------------- */
-
-/*
- * Cleared bits are reported, or were reported before, and user space copies the pages after the ioctl. So a
- * write that is not marked again is harmless until here: from here on each write to a cleared page is
- * marked, because no vCPU holds a write permission any more that it got before the clearing.
- */
-static void dirty_flush(struct vm *vm)
-{
-	vm_request_all(vm, REQ_WRITE_FLUSH);
-	host_srcu_synchronize(&vm->srcu);
-}
-
-/* The slot of a dirty-log ioctl; under slots_lock. */
-static int dirty_slot(struct vm *vm, u32 slot, struct memslot **out)
-{
-	if (slot >> 16 >= VM_ADDRESS_SPACES || (slot & 0xffff) >= VM_USER_MEM_SLOTS)
-		return -EINVAL;
-	*out = slot_by_id(vm->slots[slot >> 16], slot & 0xffff);
-	return *out && (*out)->dirty ? 0 : -ENOENT;
-}
-
-static int get_dirty_locked(struct vm *vm, const struct kvm_dirty_log *log)
-{
-	struct memslot *slot;
-	bool flush = false;
-	u64 words, i;
-	int r = dirty_slot(vm, log->slot, &slot);
-
-	if (r)
-		return r;
-	words = bitmap_words(slot);
-	for (i = 0; i < words; i++) {
-		u64 bits = __atomic_load_n(&slot->dirty[i], __ATOMIC_SEQ_CST);
-
-		/* With manual protection only KVM_CLEAR_DIRTY_LOG clears. */
-		if (bits && !vm->dirty_protect_flags) {
-			bits = __atomic_exchange_n(&slot->dirty[i], 0, __ATOMIC_SEQ_CST);
-			flush = true;
-		}
-		slot->dirty_snapshot[i] = bits;
-	}
-	if (flush)
-		dirty_flush(vm);
-	return host_copy_to_user((void *)(unsigned long)log->dirty_bitmap, slot->dirty_snapshot, words * sizeof(u64));
-}
-
-int vm_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log)
-{
-	int r;
-
-	host_mutex_lock(&vm->slots_lock);
-	r = get_dirty_locked(vm, log);
-	host_mutex_unlock(&vm->slots_lock);
-	return r;
-}
-
-static int clear_dirty_locked(struct vm *vm, const struct kvm_clear_dirty_log *log)
-{
-	struct memslot *slot;
-	bool flush = false;
-	u64 *dirty;
-	u64 words = (log->num_pages + 63ull) / 64, i;
-	int r;
-
-	if (log->slot >> 16 >= VM_ADDRESS_SPACES || (log->slot & 0xffff) >= VM_USER_MEM_SLOTS || log->first_page & 63)
-		return -EINVAL;
-	r = dirty_slot(vm, log->slot, &slot);
-	if (r)
-		return r;
-	if (log->first_page > slot->npages || log->num_pages > slot->npages - log->first_page ||
-	    (log->num_pages < slot->npages - log->first_page && log->num_pages & 63))
-		return -EINVAL;
-	r = host_copy_from_user(slot->dirty_snapshot, (void *)(unsigned long)log->dirty_bitmap, words * sizeof(u64));
-	if (r)
-		return r;
-	dirty = slot->dirty + log->first_page / 64;
-	for (i = 0; i < words; i++) {
-		u64 mask = slot->dirty_snapshot[i];
-
-		if (mask && __atomic_fetch_and(&dirty[i], ~mask, __ATOMIC_SEQ_CST) & mask)
-			flush = true;
-	}
-	if (flush)
-		dirty_flush(vm);
-	return 0;
-}
-
-int vm_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
-{
-	int r;
-
-	host_mutex_lock(&vm->slots_lock);
-	r = clear_dirty_locked(vm, log);
-	host_mutex_unlock(&vm->slots_lock);
-	return r;
-}
-
 /* --- access by core itself -------------------------------------------------------------------------- */
 
-static int guest_access(struct vm *vm, u64 gpa, void *buf, u32 len, bool write)
+/* writer: whose ring reports what is written; NULL: a read. */
+static int guest_access(struct vm *vm, struct vcpu *writer, u64 gpa, void *buf, u32 len)
 {
 	while (len) {
 		u32 in_page = (u32)(PAGE_BYTES - (gpa & (PAGE_BYTES - 1)));
@@ -384,14 +270,14 @@ static int guest_access(struct vm *vm, u64 gpa, void *buf, u32 len, bool write)
 		void *user;
 		int r;
 
-		if (!slot || (write && slot->flags & KVM_MEM_READONLY))
+		if (!slot || (writer && slot->flags & KVM_MEM_READONLY))
 			return -EFAULT;
 		user = (void *)(unsigned long)(slot->hva + (gpa - slot->gpa));
-		r = write ? host_copy_to_user(user, buf, n) : host_copy_from_user(buf, user, n);
+		r = writer ? host_copy_to_user(user, buf, n) : host_copy_from_user(buf, user, n);
 		if (r)
 			return r;
-		if (write)
-			memslot_mark_dirty(slot, gpa);
+		if (writer)
+			memslot_mark_dirty(writer, slot, gpa);
 		gpa += n;
 		buf = (u8 *)buf + n;
 		len -= n;
@@ -401,10 +287,10 @@ static int guest_access(struct vm *vm, u64 gpa, void *buf, u32 len, bool write)
 
 int vm_read_guest(struct vm *vm, u64 gpa, void *buf, u32 len)
 {
-	return guest_access(vm, gpa, buf, len, false);
+	return guest_access(vm, NULL, gpa, buf, len);
 }
 
-int vm_write_guest(struct vm *vm, u64 gpa, const void *buf, u32 len)
+int vcpu_write_guest(struct vcpu *v, u64 gpa, const void *buf, u32 len)
 {
-	return guest_access(vm, gpa, (void *)(unsigned long)buf, len, true);
+	return guest_access(v->vm, v, gpa, (void *)(unsigned long)buf, len);
 }

@@ -35,7 +35,7 @@ static bool op_ram(struct x86_state *s, u64 gpa, bool write, struct x86_ram *out
 	if (slot->dirty) {
 		out->flags |= RAM_LOGGED;
 		if (write && !(slot->flags & KVM_MEM_READONLY))
-			memslot_mark_dirty(slot, gpa);
+			memslot_mark_dirty(state_vcpu(s), slot, gpa);
 	}
 	return true;
 }
@@ -56,7 +56,7 @@ static struct memslot *writable_slot(struct x86_state *s, u64 gpa)
 	if (!slot || slot->flags & KVM_MEM_READONLY)
 		return NULL;
 	if (slot->dirty)
-		memslot_mark_dirty(slot, gpa);
+		memslot_mark_dirty(state_vcpu(s), slot, gpa);
 	return slot;
 }
 

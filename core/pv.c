@@ -33,16 +33,16 @@ struct pv_wall {
  * or the new state. old: what is there now. (x86 keeps the stores in order, and they are made by calls that
  * the compiler does not see into.)
  */
-static void write_versioned(struct vm *vm, u64 gpa, u32 old, void *data, u32 size)
+static void write_versioned(struct vcpu *v, u64 gpa, u32 old, void *data, u32 size)
 {
 	u32 *version = data;
 
 	*version = (old + 1) | 1;
-	if (vm_write_guest(vm, gpa, version, sizeof(*version)))
+	if (vcpu_write_guest(v, gpa, version, sizeof(*version)))
 		return;
-	vm_write_guest(vm, gpa, data, size);
+	vcpu_write_guest(v, gpa, data, size);
 	++*version;
-	vm_write_guest(vm, gpa, version, sizeof(*version));
+	vcpu_write_guest(v, gpa, version, sizeof(*version));
 }
 
 void pv_write_wall_clock(struct vcpu *v, u64 gpa)
@@ -62,7 +62,7 @@ void pv_write_wall_clock(struct vcpu *v, u64 gpa)
 		boot = host_realtime_ns() - kvmclock_now(vm);
 		w.sec = (u32)(boot / 1000000000u);
 		w.nsec = (u32)(boot % 1000000000u);
-		write_versioned(vm, gpa, old, &w, sizeof(w));
+		write_versioned(v, gpa, old, &w, sizeof(w));
 	}
 	host_srcu_read_unlock(&vm->srcu, idx);
 }
@@ -110,7 +110,7 @@ void vcpu_clock_update(struct vcpu *v)
 	clock_scale((u32)clock_scale_tsc(host_tsc_khz(), v->tsc_ratio), &t.tsc_shift, &t.tsc_to_system_mul);
 	t.flags = (stable ? STABLE_BIT : 0) | (old.flags & STOPPED_BIT) | (c->guest_paused ? STOPPED_BIT : 0);
 	c->guest_paused = false;
-	write_versioned(vm, gpa, old.version, &t, sizeof(t));
+	write_versioned(v, gpa, old.version, &t, sizeof(t));
 }
 
 /* --- steal time, asynchronous page faults, EOI without exit ------------------------------------------------- */
@@ -216,7 +216,7 @@ static void wake_all_tasks(struct vcpu *v)
 	if (vm_read_guest(v->vm, gpa, &there, sizeof(there)) || there)
 		return;
 	c->apf_wake = false;
-	if (!vm_write_guest(v->vm, gpa, &token, sizeof(token)))
+	if (!vcpu_write_guest(v, gpa, &token, sizeof(token)))
 		lapic_deliver(v->vm, v, &m);
 }
 
@@ -240,12 +240,12 @@ static void update_steal(struct vcpu *v)
 	t.steal += now - c->stolen;
 	c->stolen = now;
 	t.version = (t.version + 1) | 1;
-	if (vm_write_guest(v->vm, gpa + offsetof(struct pv_steal, version), &t.version, sizeof(t.version)))
+	if (vcpu_write_guest(v, gpa + offsetof(struct pv_steal, version), &t.version, sizeof(t.version)))
 		return;
 	t.flags = 0;
-	vm_write_guest(v->vm, gpa, &t, sizeof(t));
+	vcpu_write_guest(v, gpa, &t, sizeof(t));
 	t.version++;
-	vm_write_guest(v->vm, gpa + offsetof(struct pv_steal, version), &t.version, sizeof(t.version));
+	vcpu_write_guest(v, gpa + offsetof(struct pv_steal, version), &t.version, sizeof(t.version));
 }
 
 void vcpu_steal_update(struct vcpu *v)

@@ -202,7 +202,7 @@ static enum run_result serve_requests(struct vcpu *v)
 		vcpu_accept_apic_events(v);
 	if (vcpu_take_request(v, REQ_TRIPLE_FAULT))
 		return user_exit(v, KVM_EXIT_SHUTDOWN);
-	return RUN_AGAIN;
+	return dirty_ring_full(v) ? user_exit(v, KVM_EXIT_DIRTY_RING_FULL) : RUN_AGAIN;
 }
 
 /* Split irqchip: an EOI that the user-space IOAPIC must see. */

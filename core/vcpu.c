@@ -4,6 +4,7 @@
 
 /* kvm_run, the PIO page, the coalesced MMIO ring: KVM_GET_VCPU_MMAP_SIZE. */
 #define SHARED_SIZE (3 * 4096)
+#define RING_OFFSET (KVM_DIRTY_LOG_PAGE_OFFSET * 4096)
 
 void vcpu_fetch_state(struct vcpu *v, u32 mask)
 {
@@ -53,6 +54,7 @@ static void free_vcpu(struct vcpu *v)
 	host_free(v->io.writes);
 	if (v->state.xsave)
 		host_free_pages(v->state.xsave, XSAVE_MAX_SIZE);
+	dirty_ring_destroy(v);
 	if (v->shared)
 		host_shared_free(v->shared);
 	host_monitor_vcpu_free(v->mon);
@@ -68,9 +70,10 @@ void vcpu_destroy(struct vcpu *v)
 
 static int make_parts(struct vcpu *v)
 {
+	u32 ring = vm_dirty_ring_size(v->vm);
 	int err;
 
-	v->shared = host_shared_alloc(SHARED_SIZE);
+	v->shared = host_shared_alloc(SHARED_SIZE, RING_OFFSET, ring);
 	v->io.reads = host_alloc(IO_MAX_READS * sizeof(*v->io.reads));
 	v->io.writes = host_alloc(IO_MAX_WRITES * sizeof(*v->io.writes));
 	v->state.xsave = host_alloc_pages(XSAVE_MAX_SIZE);
@@ -81,6 +84,8 @@ static int make_parts(struct vcpu *v)
 	v->mon->id = v->id;
 	v->stat = &v->mon->stat;
 	v->run = host_shared_ptr(v->shared);
+	if (ring)
+		dirty_ring_init(v, host_shared_ring(v->shared), ring);
 	v->state.ops = &core_x86_ops;
 	x86_reset(&v->state, false);
 	err = vcpu_parts_create(v);

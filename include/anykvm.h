@@ -93,7 +93,8 @@ int anykvm_ioctl_handle(struct anykvm_handle *h, unsigned long request, void *ar
 
 /*
  * The memory that a vCPU shares with user space: struct kvm_run, the port data page, the coalesced
- * MMIO ring, in the layout and size of KVM_GET_VCPU_MMAP_SIZE. It is valid while the handle is
+ * MMIO ring, in the layout and size of KVM_GET_VCPU_MMAP_SIZE; with KVM_CAP_DIRTY_LOG_RING
+ * also the dirty ring, KVM_DIRTY_LOG_PAGE_OFFSET pages from its start. It is valid while the handle is
  * open. *size may be NULL. NULL for handles that are not a vCPU.
  */
 void *anykvm_map(struct anykvm_handle *vcpu, size_t *size);

@@ -31,10 +31,14 @@ void *host_alloc_pages(size_t size); /* page aligned; size rounded up to pages; 
 void host_free(void *p);             /* NULL is allowed */
 void host_free_pages(void *p, size_t size);
 
-/* Memory that is shared with user space through mmap of a vCPU fd. */
+/*
+ * Memory that is shared with user space through mmap of a vCPU fd: size bytes from offset 0 on and, where ring_size is not 0,
+ * ring_size bytes at ring_offset, beyond them. Zeroed; all multiples of a page.
+ */
 struct host_shared;
-struct host_shared *host_shared_alloc(size_t size);
+struct host_shared *host_shared_alloc(size_t size, size_t ring_offset, size_t ring_size);
 void *host_shared_ptr(struct host_shared *m);
+void *host_shared_ring(struct host_shared *m);
 void host_shared_free(struct host_shared *m);
 
 /* --- the caller's memory: 0 or -EFAULT. May sleep. ----------------------------------------------- */

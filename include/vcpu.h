@@ -31,10 +31,11 @@ enum vcpu_request {
 	REQ_SMI = 1 << 8,
 	REQ_APIC = 1 << 9, /* INIT or SIPI latched in the LAPIC, timer fired */
 	REQ_UNHALT = 1 << 10,
-	REQ_DEAD = 1 << 11,     /* VM is dead */
-	REQ_PAUSE = 1 << 12,    /* leave guest mode and come back (synchronisation) */
-	REQ_SETTINGS = 1 << 13, /* engine->settings_changed must be called */
-	REQ_USER = 1 << 14,     /* an op has queued work for user space: leave guest mode after this instruction */
+	REQ_DEAD = 1 << 11,       /* VM is dead */
+	REQ_PAUSE = 1 << 12,      /* leave guest mode and come back (synchronisation) */
+	REQ_SETTINGS = 1 << 13,   /* engine->settings_changed must be called */
+	REQ_USER = 1 << 14,       /* an op has queued work for user space: leave guest mode after this instruction */
+	REQ_DIRTY_RING = 1 << 15, /* the dirty ring was about to be full: stays until there is room again */
 };
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
@@ -122,6 +123,17 @@ struct vcpu_events {
 	u32 sipi_vector;
 };
 
+/* Pages written to, for user space (core/dirty_ring.c). Each index counts entries since the beginning. */
+struct dirty_ring {
+	struct kvm_dirty_gfn *entry; /* I  shared with user space; NULL: no ring */
+	u32 size;                    /* I  entries, a power of two */
+	u32 limit;                   /* I  KVM_RUN ends when so many are in use */
+	struct host_lock lock;       /* innermost: who pushes, any thread */
+	u32 pushed;                  /* lock to change, read anywhere */
+	u32 reset;                   /* vm->slots_lock to change, read anywhere */
+	bool waiting;                /* a  pages found no room */
+};
+
 struct lapic;
 
 struct vcpu {
@@ -164,9 +176,10 @@ struct vcpu {
 	u64 eff_db[4], eff_dr7;
 	bool single_step; /* stop after each instruction: VM_EXIT_DEBUG_STEP */
 
-	/* The memory shared with user space: kvm_run, PIO page, coalesced ring. Only core/ touches it. */
+	/* The memory shared with user space: kvm_run, PIO page, coalesced ring; dirty ring. Only core/ touches it. */
 	struct host_shared *shared;
 	struct kvm_run *run;
+	struct dirty_ring ring;
 
 	struct kvm_cpuid_entry2 *cpuid; /* M  table of KVM_SET_CPUID2 */
 	u32 nr_cpuid;
@@ -267,6 +280,13 @@ enum run_result io_complete(struct vcpu *v);
 enum run_result io_send_writes(struct vcpu *v);
 void io_forget_records(struct vcpu_io *io); /* the instruction has ended */
 void io_discard(struct vcpu *v);            /* the instruction is gone (reset) */
+
+/* dirty_ring.c. Push: page of slot, whose bit in slot->dirty the caller has set. In a srcu section. */
+void dirty_ring_init(struct vcpu *v, void *memory, u32 bytes);
+void dirty_ring_destroy(struct vcpu *v);
+void dirty_ring_push(struct vcpu *v, struct memslot *slot, u64 page);
+/* REQ_DIRTY_RING is set: must user space make room first? Else the request is served. The vCPU's thread, in a srcu section. */
+bool dirty_ring_full(struct vcpu *v);
 
 /* hypercall.c: KVM's hypercalls. X86_OK with the result in rax, X86_EXIT: user space has to do it. */
 enum x86_result vcpu_hypercall(struct vcpu *v);

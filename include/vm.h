@@ -33,7 +33,7 @@ struct memslot {
 	u16 id;              /* I */
 	u16 as_id;           /* I */
 	u64 *dirty;          /* a  one bit per page, NULL without KVM_MEM_LOG_DIRTY_PAGES */
-	u64 *dirty_snapshot; /* S  buffer for KVM_GET_DIRTY_LOG */
+	u64 *dirty_snapshot; /* S  buffer for KVM_GET_DIRTY_LOG; with dirty rings, a: pages that wait for room in one */
 	void *engine;        /* I  per-slot data of the engine (soft: code marks and generations) */
 };
 
@@ -46,17 +46,37 @@ struct memslots {
 
 /* Find the slot that holds gpa; NULL: none. Caller in a vm->srcu section. */
 struct memslot *memslots_find(const struct memslots *slots, u64 gpa);
-/* Mark the page that holds gpa dirty, if the slot logs. Any thread in a srcu section. */
-void memslot_mark_dirty(struct memslot *slot, u64 gpa);
+/* The slot with this number, or NULL. */
+struct memslot *memslots_by_id(const struct memslots *slots, u16 id);
+static inline u64 memslot_bitmap_words(const struct memslot *slot)
+{
+	return (slot->npages + 63) / 64;
+}
 
 int vm_set_memory_region(struct vm *vm, const struct kvm_userspace_memory_region *r);
-int vm_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
-int vm_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
 void vm_free_memslots(struct vm *vm);
 
-/* Guest-physical access by core itself (kvmclock pages, emulation in the kernel). 0 or -EFAULT. In a srcu section. */
+/*
+ * Guest-physical access by core itself (kvmclock pages, emulation in the kernel). 0 or -EFAULT. In a srcu section. v: the vCPU whose
+ * dirty ring reports the write; any thread.
+ */
 int vm_read_guest(struct vm *vm, u64 gpa, void *buf, u32 len);
-int vm_write_guest(struct vm *vm, u64 gpa, const void *buf, u32 len);
+int vcpu_write_guest(struct vcpu *v, u64 gpa, const void *buf, u32 len);
+
+/* --- which pages were written to: by bitmaps (core/dirty_log.c) or by rings (core/dirty_ring.c), one of the two for a VM ------ */
+
+/* Mark the page that holds gpa dirty, if the slot logs; for the bitmap or for v's ring. Any thread in a srcu section. */
+void memslot_mark_dirty(struct vcpu *v, struct memslot *slot, u64 gpa);
+/* Bits have been cleared: nobody writes to those pages any more without marking them. Under slots_lock. */
+void dirty_flush(struct vm *vm);
+int vm_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
+int vm_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
+
+#define DIRTY_RING_MAX_BYTES (65536u * (u32)sizeof(struct kvm_dirty_gfn)) /* KVM_CAP_DIRTY_LOG_RING */
+/* Under vm->lock. 0, -EINVAL, -E2BIG. */
+int vm_enable_dirty_ring(struct vm *vm, u32 bytes);
+/* KVM_RESET_DIRTY_RINGS: how many entries were harvested; -EINVAL without rings. */
+int vm_reset_dirty_rings(struct vm *vm);
 
 /* --- buses (core/bus.c): in-process devices, ioeventfds, coalesced zones ----------------------------- */
 
@@ -136,6 +156,7 @@ struct vm {
 	u64 disabled_exits;      /* KVM_CAP_X86_DISABLE_EXITS */
 	u64 user_msr_mask;       /* KVM_CAP_X86_USER_SPACE_MSR */
 	u64 dirty_protect_flags; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	u32 dirty_ring_size;     /* KVM_CAP_DIRTY_LOG_RING: bytes for each vCPU; 0: bitmaps */
 	u64 disabled_quirks;
 	bool exit_hypercall, triple_fault_event, exception_payload, platform_info_off, exit_on_emulation_error;
 	u32 exit_hypercall_mask;
@@ -179,6 +200,10 @@ struct vm {
 static inline struct memslots *vm_slots(struct vm *vm, unsigned as_id)
 {
 	return __atomic_load_n(&vm->slots[as_id], __ATOMIC_ACQUIRE);
+}
+static inline u32 vm_dirty_ring_size(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->dirty_ring_size, __ATOMIC_ACQUIRE);
 }
 static inline u32 vm_nr_vcpus(struct vm *vm)
 {

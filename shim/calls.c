@@ -166,6 +166,24 @@ static long object_ioctl(struct shim_object *o, unsigned request, void *arg)
 	return r;
 }
 
+/* What is written to a private copy of the ring would not arrive; and it holds no code. */
+bool shim_may_map(int fd, size_t len, int prot, int flags, off_t offset)
+{
+	const off_t ring = KVM_DIRTY_LOG_PAGE_OFFSET * 4096;
+	struct shim_object *o;
+	size_t size = 0;
+
+	if (fd < 0 || (!(prot & PROT_EXEC) && (flags & MAP_TYPE) != MAP_PRIVATE) || offset + (off_t)len <= ring)
+		return true;
+	o = shim_get(fd);
+	if (!o)
+		return true;
+	if (o->kind == SHIM_VCPU)
+		anykvm_map(o->handle, &size);
+	shim_put(o);
+	return offset >= (off_t)size || (off_t)size <= ring;
+}
+
 /* The name of the memfd behind fd, after our prefix. False: none of ours. */
 static bool stand_in_name(int fd, char *name, size_t size)
 {

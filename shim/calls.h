@@ -28,6 +28,9 @@ void shim_closed_range(unsigned first, unsigned last);
 /* read() at the descriptor's position, or pread() (at). False: fd is not ours. */
 bool shim_read(int fd, void *buf, size_t len, off_t offset, bool at, long *result);
 
+/* May mmap() of fd with these arguments go on? False: EINVAL, as the kernel has it for a vCPU's dirty ring. */
+bool shim_may_map(int fd, size_t len, int prot, int flags, off_t offset);
+
 /* What the device looks like: a character device 10:232, readable and writable by everybody. */
 long shim_access(int mode);
 long shim_stat(struct stat *st);

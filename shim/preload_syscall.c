@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,6 +63,30 @@ long __wrap_syscall(long nr, ...)
 	return libc_result(raw(&c));
 }
 
+/*
+ * By number, not by libc's own function: programs with an allocator of their own map memory before anything else of libc works.
+ */
+static long map(const struct call *c)
+{
+	const long *a = c->arg;
+
+	if (!(a[3] & MAP_ANONYMOUS) && !shim_may_map((int)a[4], (size_t)a[1], (int)a[2], (int)a[3], a[5]))
+		return -EINVAL;
+	return raw(c);
+}
+
+EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
+{
+	const struct call c = { SYS_mmap, { (long)addr, (long)len, prot, flags, fd, offset } };
+
+	return (void *)libc_result(map(&c));
+}
+
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return mmap64(addr, len, prot, flags, fd, offset);
+}
+
 static long open_or_raw(const struct call *c, int dirfd, long path, int flags)
 {
 	if (shim_names_kvm(dirfd, (const char *)path) || shim_links_to_kvm(dirfd, (const char *)path))
@@ -92,6 +117,7 @@ static long serve(const struct call *c)
 
 	switch (c->nr) {
 	case SYS_ioctl: return shim_ioctl((int)a[0], (unsigned)a[1], (void *)a[2], &r) ? r : raw(c);
+	case SYS_mmap: return map(c);
 	case SYS_open: return open_or_raw(c, AT_FDCWD, a[0], (int)a[1]);
 	case SYS_openat: return open_or_raw(c, (int)a[0], a[1], (int)a[2]);
 	case SYS_openat2: return open_or_raw(c, (int)a[0], a[1], (int)((struct open_how *)a[2])->flags);

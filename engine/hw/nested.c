@@ -427,16 +427,17 @@ static bool fits_large(const struct nested *n, const struct memslot *slot, u64 g
 }
 
 /* Under lock, after the entry has become writable: whoever clears the mark in the log then, finds the entry to protect. */
-static void log_write(struct nested *n, struct memslot *slot, u64 gpa)
+static void log_write(struct nested *n, struct vcpu *v, struct memslot *slot, u64 gpa)
 {
 	n->nr_logged++;
-	memslot_mark_dirty(slot, gpa);
+	memslot_mark_dirty(v, slot, gpa);
 }
 
 /* Under lock. */
-static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *slot, u64 gpa,
+static void enter_page(struct nested *n, struct vcpu *vcpu, struct memslot *slot, u64 gpa,
 		       const struct hw_user_page *page, bool write)
 {
+	struct hwvm_vcpu *v = hwvm_of(vcpu);
 	bool logged = slot->dirty, large = fits_large(n, slot, gpa, page);
 	unsigned level = large && !logged;
 	u64 *pte = entry_for(n, v, slot->as_id, gpa, &level, large && logged ? PTE_LOGGED : 0);
@@ -450,7 +451,7 @@ static void enter_page(struct nested *n, struct hwvm_vcpu *v, struct memslot *sl
 		val |= PTE_HOST_W | (write || !logged ? PTE_W : 0);
 	__atomic_store_n(pte, val, __ATOMIC_RELEASE);
 	if (logged && val & PTE_W)
-		log_write(n, slot, gpa);
+		log_write(n, vcpu, slot, gpa);
 }
 
 /* The entry of a small page, or NULL. Under lock. */
@@ -482,7 +483,7 @@ static bool allow_write(struct vcpu *vcpu, struct memslots *slots, struct memslo
 		allowed = true;
 		__atomic_store_n(pte, *pte | PTE_W | (slot->dirty ? PTE_LOGGED : 0), __ATOMIC_RELEASE);
 		if (slot->dirty)
-			log_write(n, slot, gpa);
+			log_write(n, vcpu, slot, gpa);
 	}
 	hw_unlock(n->lock);
 	return allowed;
@@ -511,7 +512,7 @@ static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, str
 	hw_lock(n->lock);
 	valid = !err && !v->lookup_void && slots->generation == n->slots_generation[slot->as_id];
 	if (valid)
-		enter_page(n, v, slot, gpa, &page, write);
+		enter_page(n, vcpu, slot, gpa, &page, write);
 	v->lookup_hva = NESTED_NO_HVA;
 	hw_unlock(n->lock);
 	if (!err)

@@ -66,7 +66,7 @@ bool soft_ram(struct x86_state *s, u64 gpa, bool write, struct x86_ram *out)
 	if (slot->flags & KVM_MEM_READONLY)
 		out->flags |= RAM_READONLY;
 	else if (write)
-		memslot_mark_dirty(slot, gpa);
+		memslot_mark_dirty(v, slot, gpa);
 	if (slot->dirty)
 		out->flags |= RAM_LOGGED;
 	if (__atomic_load_n(&page_of(slot, gpa)->marked, __ATOMIC_SEQ_CST))

@@ -272,6 +272,12 @@ static const struct vm_operations_struct shared_vm_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct host_file *f = file->private_data;
+
+	/* What is written to a private copy of the ring would not arrive. */
+	if ((vma->vm_flags & VM_EXEC || !(vma->vm_flags & VM_SHARED)) &&
+	    host_shared_has_ring(f->obj.vcpu->shared, vma->vm_pgoff, vma_pages(vma)))
+		return -EINVAL;
 	vma->vm_ops = &shared_vm_ops;
 	return 0;
 }

@@ -15,8 +15,9 @@ struct dentry;
 struct file;
 struct page;
 
-/* mem.c: page number index of the area, NULL: beyond its end. */
+/* mem.c: page number index of the area, NULL: nothing there. Are pages of the ring among count pages from first on? */
 struct page *host_shared_page(struct host_shared *m, unsigned long index);
+bool host_shared_has_ring(const struct host_shared *m, unsigned long first, unsigned long count);
 
 /*
  * debugfs.c: counters in /sys/kernel/debug/anykvm. A VM is shown from vm_create, its vCPUs from vcpu_create, until vm_destroy,

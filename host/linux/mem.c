@@ -39,11 +39,11 @@ void host_free_pages(void *p, size_t size)
 /* --- memory shared with user space ----------------------------------------------------------------- */
 
 struct host_shared {
-	void *ptr;
-	size_t size;
+	void *ptr, *ring;
+	size_t size, ring_offset, ring_size;
 };
 
-struct host_shared *host_shared_alloc(size_t size)
+struct host_shared *host_shared_alloc(size_t size, size_t ring_offset, size_t ring_size)
 {
 	struct host_shared *m = kzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
 
@@ -51,8 +51,12 @@ struct host_shared *host_shared_alloc(size_t size)
 		return NULL;
 	m->size = PAGE_ALIGN(size);
 	m->ptr = vmalloc_user(m->size);
-	if (!m->ptr) {
-		kfree(m);
+	m->ring_offset = ring_offset;
+	m->ring_size = PAGE_ALIGN(ring_size);
+	if (ring_size)
+		m->ring = vmalloc_user(m->ring_size);
+	if (!m->ptr || (ring_size && !m->ring)) {
+		host_shared_free(m);
 		return NULL;
 	}
 	return m;
@@ -63,20 +67,35 @@ void *host_shared_ptr(struct host_shared *m)
 	return m->ptr;
 }
 
+void *host_shared_ring(struct host_shared *m)
+{
+	return m->ring;
+}
+
 void host_shared_free(struct host_shared *m)
 {
 	if (!m)
 		return;
 	/* Pages that are still mapped live on by their own reference. */
 	vfree(m->ptr);
+	vfree(m->ring);
 	kfree(m);
 }
 
 struct page *host_shared_page(struct host_shared *m, unsigned long index)
 {
-	if (index >= m->size >> PAGE_SHIFT)
+	if (index < m->size >> PAGE_SHIFT)
+		return vmalloc_to_page(m->ptr + (index << PAGE_SHIFT));
+	if (!host_shared_has_ring(m, index, 1))
 		return NULL;
-	return vmalloc_to_page(m->ptr + (index << PAGE_SHIFT));
+	return vmalloc_to_page(m->ring + ((index << PAGE_SHIFT) - m->ring_offset));
+}
+
+bool host_shared_has_ring(const struct host_shared *m, unsigned long first, unsigned long count)
+{
+	unsigned long ring = m->ring_offset >> PAGE_SHIFT;
+
+	return m->ring_size && first < ring + (m->ring_size >> PAGE_SHIFT) && first + count > ring;
 }
 
 /* --- the caller's memory --------------------------------------------------------------------------- */

@@ -228,7 +228,8 @@ void host_free_pages(void *p, size_t size)
 struct host_shared {
 	int fd;
 	size_t size;
-	void *ptr;
+	size_t ring_offset;
+	void *ptr; /* all of it: what lies between is never touched */
 };
 
 /* Away from the numbers that programs expect to get next. */
@@ -242,13 +243,12 @@ static int move_up(int fd)
 	return up;
 }
 
-static int shared_map(struct host_shared *m, size_t size)
+static int shared_map(struct host_shared *m)
 {
 	m->fd = memfd_create("anykvm:vcpu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (m->fd < 0)
 		return -ENOMEM;
 	m->fd = move_up(m->fd);
-	m->size = page_round(size);
 	/* Sealed: a program that truncates it must not turn the library's accesses into SIGBUS. */
 	if (ftruncate(m->fd, (off_t)m->size) < 0 ||
 	    fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
@@ -257,7 +257,7 @@ static int shared_map(struct host_shared *m, size_t size)
 	return m->ptr == MAP_FAILED ? -ENOMEM : 0;
 }
 
-struct host_shared *host_shared_alloc(size_t size)
+struct host_shared *host_shared_alloc(size_t size, size_t ring_offset, size_t ring_size)
 {
 	struct host_shared *m = host_alloc(sizeof(*m));
 	int saved = errno;
@@ -266,7 +266,9 @@ struct host_shared *host_shared_alloc(size_t size)
 		return NULL;
 	m->fd = -1;
 	m->ptr = MAP_FAILED;
-	if (shared_map(m, size) < 0) {
+	m->size = page_round(ring_size ? ring_offset + ring_size : size);
+	m->ring_offset = ring_offset;
+	if (shared_map(m) < 0) {
 		host_shared_free(m);
 		m = NULL;
 	}
@@ -277,6 +279,11 @@ struct host_shared *host_shared_alloc(size_t size)
 void *host_shared_ptr(struct host_shared *m)
 {
 	return m->ptr;
+}
+
+void *host_shared_ring(struct host_shared *m)
+{
+	return (char *)m->ptr + m->ring_offset;
 }
 
 int host_shared_fd(const struct host_shared *m)

@@ -160,7 +160,19 @@ test_migrate()
 # From one running process to another, while the guest works.
 test_migrate_live()
 {
-	machine="-m 256 -accel kvm -smp 2 -cpu max"
+	live kvm
+}
+
+# Likewise, with dirty rings instead of bitmaps.
+test_migrate_ring()
+{
+	live kvm,dirty-ring-size=4096
+}
+
+# live ACCELERATOR
+live()
+{
+	machine="-m 256 -accel $1 -smp 2 -cpu max"
 	rm -f "$work/live.sock"
 	vm_start live_to $machine -kernel "$kernel" -initrd "$initrd" -append unused -incoming "unix:$work/live.sock"
 	monitor_make live_from
@@ -326,7 +338,7 @@ command -v qemu-system-x86_64 >/dev/null || {
 }
 make_initrd || exit 1
 all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter injected iso
-	ovmf ovmf_smm virtio savevm migrate migrate_live move gdb memtest stress_ng runsc libguestfs'
+	ovmf ovmf_smm virtio savevm migrate migrate_live migrate_ring move gdb memtest stress_ng runsc libguestfs'
 [ $# -gt 0 ] || set -- $all
 one()
 {

@@ -79,10 +79,15 @@ int kt_make(struct kt *kt, unsigned long request, void *arg, struct kt **made)
 void *kt_map(struct kt *vcpu, size_t size)
 {
 	if (!vcpu->map) {
-		vcpu->map = target->map(vcpu->object, size);
+		vcpu->map = target->map(vcpu->object, size, 0);
 		vcpu->map_size = size;
 	}
 	return vcpu->map;
+}
+
+void *kt_map_at(struct kt *vcpu, size_t offset, size_t size)
+{
+	return target->map(vcpu->object, size, offset);
 }
 
 long kt_pread(struct kt *kt, void *buf, size_t len, long long offset)

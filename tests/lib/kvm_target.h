@@ -26,7 +26,7 @@ struct kt_target {
 	int (*ioctl)(void *object, unsigned long request, void *arg);
 	/* For requests that make an object. *made is set only on success (0). */
 	int (*make)(void *object, unsigned long request, void *arg, void **made);
-	void *(*map)(void *object, size_t size);
+	void *(*map)(void *object, size_t size, size_t offset);
 	void (*unmap)(void *map, size_t size);
 	long (*pread)(void *object, void *buf, size_t len, long long offset);
 	void (*close)(void *object);
@@ -53,6 +53,8 @@ int kt_make(struct kt *object, unsigned long request, void *arg, struct kt **mad
 
 /* The memory a vCPU shares with user space; size as of KVM_GET_VCPU_MMAP_SIZE. NULL: error. */
 void *kt_map(struct kt *vcpu, size_t size);
+/* Other memory of a vCPU, at an offset of it, mapped until the test's process ends. NULL: error. */
+void *kt_map_at(struct kt *vcpu, size_t offset, size_t size);
 
 long kt_pread(struct kt *object, void *buf, size_t len, long long offset);
 

@@ -44,9 +44,9 @@ static int device_make(void *object, unsigned long request, void *arg, void **ma
 	return 0;
 }
 
-static void *device_map(void *object, size_t size)
+static void *device_map(void *object, size_t size, size_t offset)
 {
-	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, object_fd(object), 0);
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, object_fd(object), (off_t)offset);
 
 	return map == MAP_FAILED ? NULL : map;
 }

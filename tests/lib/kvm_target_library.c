@@ -42,12 +42,12 @@ static int library_make(void *object, unsigned long request, void *arg, void **m
 	return ret;
 }
 
-static void *library_map(void *object, size_t size)
+static void *library_map(void *object, size_t size, size_t offset)
 {
 	size_t have = 0;
-	void *map = anykvm_map(object, &have);
+	char *map = anykvm_map(object, &have);
 
-	return have >= size ? map : NULL;
+	return have >= offset + size ? map + offset : NULL;
 }
 
 static void library_unmap(void *map, size_t size)

@@ -72,7 +72,7 @@ static void allocation_is_zeroed_and_can_fail(void **state)
 
 static void shared_memory_cannot_be_truncated(void **state)
 {
-	struct host_shared *m = host_shared_alloc(3 * PAGE);
+	struct host_shared *m = host_shared_alloc(3 * PAGE, 0, 0);
 	u8 *p = host_shared_ptr(m), *q;
 
 	expect_eq(host_shared_size(m), 3 * PAGE);

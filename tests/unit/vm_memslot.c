@@ -80,11 +80,12 @@ static void readonly_refuses_core_writes(void **state)
 {
 	u32 x = 0x12345678;
 
+	fixture_vcpu();
 	assert_int_equal(set_slot(0, 0, 1, 0, KVM_MEM_READONLY), 0);
 	assert_int_equal(set_slot(1, PAGE, 1, 1, 0), 0);
-	assert_int_equal(vm_write_guest(fx.vm, 0, &x, 4), -EFAULT);
+	assert_int_equal(vcpu_write_guest(fx.v, 0, &x, 4), -EFAULT);
 	/* Across the border of two slots, both ways. */
-	assert_int_equal(vm_write_guest(fx.vm, PAGE, &x, 4), 0);
+	assert_int_equal(vcpu_write_guest(fx.v, PAGE, &x, 4), 0);
 	assert_int_equal(vm_read_guest(fx.vm, PAGE - 2, &x, 4), 0);
 	assert_int_equal(x, 0x56780000);
 	assert_int_equal(vm_read_guest(fx.vm, 2 * PAGE - 2, &x, 4), -EFAULT);
@@ -114,6 +115,7 @@ static void dirty_log_reports_once(void **state)
 {
 	u8 x = 1;
 
+	fixture_vcpu();
 	assert_int_equal(set_slot(0, 0, 100, 0, 0), 0);
 	assert_int_equal(get_dirty(0), -ENOENT);
 	assert_int_equal(get_dirty(3), -ENOENT);
@@ -122,14 +124,14 @@ static void dirty_log_reports_once(void **state)
 	assert_int_equal(get_dirty(0), 0);
 	assert_true(bitmap[0] == 0 && bitmap[1] == 0);
 	assert_int_equal(bitmap[2], 0xeeeeeeeeeeeeeeeeull);
-	vm_write_guest(fx.vm, 0, &x, 1);
-	vm_write_guest(fx.vm, 99 * PAGE + 5, &x, 1);
+	vcpu_write_guest(fx.v, 0, &x, 1);
+	vcpu_write_guest(fx.v, 99 * PAGE + 5, &x, 1);
 	assert_int_equal(get_dirty(0), 0);
 	assert_true(bitmap[0] == 1 && bitmap[1] == 1ull << 35);
 	assert_int_equal(get_dirty(0), 0);
 	assert_true(bitmap[0] == 0 && bitmap[1] == 0);
 	/* A move keeps what is logged; an end of logging forgets it. */
-	vm_write_guest(fx.vm, PAGE, &x, 1);
+	vcpu_write_guest(fx.v, PAGE, &x, 1);
 	assert_int_equal(set_slot(0, 200 * PAGE, 100, 0, KVM_MEM_LOG_DIRTY_PAGES), 0);
 	assert_int_equal(get_dirty(0), 0);
 	assert_int_equal(bitmap[0], 2);
@@ -143,6 +145,7 @@ static void manual_protection(void **state)
 				      .args = { KVM_DIRTY_LOG_INITIALLY_SET } };
 	u8 x = 1;
 
+	fixture_vcpu();
 	assert_int_equal(vm_call(KVM_ENABLE_CAP, &cap), -EINVAL);
 	cap.args[0] |= KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
 	assert_int_equal(vm_call(KVM_ENABLE_CAP, &cap), 0);
@@ -157,11 +160,46 @@ static void manual_protection(void **state)
 	assert_int_equal(get_dirty(0), 0);
 	assert_true(bitmap[0] == ~0ull && bitmap[1] == 0);
 	assert_int_equal(clear_dirty(0, 64, 0xff), 0);
-	vm_write_guest(fx.vm, 3 * PAGE, &x, 1);
+	vcpu_write_guest(fx.v, 3 * PAGE, &x, 1);
 	assert_int_equal(get_dirty(0), 0);
 	assert_int_equal(bitmap[0], (~0ull << 8) | 8);
 	assert_int_equal(get_dirty(0), 0); /* reading does not clear */
 	assert_int_equal(bitmap[0], (~0ull << 8) | 8);
+}
+
+/* Pages for which a ring has no room come when there is some. */
+static void full_ring_loses_nothing(void **state)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { 256 * sizeof(struct kvm_dirty_gfn) } };
+	struct kvm_dirty_gfn *ring;
+	bool seen[2 * RAM_PAGES] = { false };
+	unsigned total = 0, turns = 0;
+	u8 x = 1;
+	u64 i;
+
+	assert_int_equal(vm_call(KVM_ENABLE_CAP, &cap), 0);
+	fixture_vcpu();
+	ring = fx.v->ring.entry;
+	assert_int_equal(set_slot(0, 0, RAM_PAGES, 0, KVM_MEM_LOG_DIRTY_PAGES), 0);
+	assert_int_equal(set_slot(1, RAM_PAGES * PAGE, RAM_PAGES, 0, KVM_MEM_LOG_DIRTY_PAGES), 0);
+	assert_false(dirty_ring_full(fx.v));
+	for (i = 0; i < 2 * RAM_PAGES; i++) {
+		assert_int_equal(vcpu_write_guest(fx.v, i * PAGE, &x, 1), 0);
+		assert_int_equal(vcpu_write_guest(fx.v, i * PAGE, &x, 1), 0);
+		assert_int_equal(dirty_ring_full(fx.v), i >= 127);
+	}
+	do {
+		for (i = 0; i < 256 && ring[i].flags; i++, total++) {
+			u64 page = ring[i].slot * RAM_PAGES + ring[i].offset;
+
+			assert_int_equal(ring[i].flags, KVM_DIRTY_GFN_F_DIRTY);
+			assert_false(seen[page]);
+			seen[page] = true;
+			ring[i].flags = KVM_DIRTY_GFN_F_RESET;
+		}
+		assert_int_equal(vm_call_int(KVM_RESET_DIRTY_RINGS, 0), i);
+	} while (dirty_ring_full(fx.v) && ++turns < 10);
+	assert_int_equal(total, 2 * RAM_PAGES);
 }
 
 /*
@@ -180,7 +218,7 @@ static void *reader(void *arg)
 
 		if (s) {
 			assert_true(s->gpa == 4 * PAGE || s->gpa == 5 * PAGE);
-			memslot_mark_dirty(s, 5 * PAGE);
+			memslot_mark_dirty(fx.v, s, 5 * PAGE);
 			seen++;
 		}
 		assert_int_equal(find(0)->id, 0);
@@ -194,6 +232,7 @@ static void readers_and_changes(void **state)
 	pthread_t t[2];
 	int i;
 
+	fixture_vcpu();
 	assert_int_equal(set_slot(0, 0, 1, 0, 0), 0);
 	stop = false;
 	for (i = 0; i < 2; i++)
@@ -233,10 +272,15 @@ static void allocation_failures_change_nothing(void **state)
 int vm_memslot_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(find_by_address),        VM_TEST(refuses_bad_regions),
-		VM_TEST(overlap_and_move),       VM_TEST(readonly_refuses_core_writes),
-		VM_TEST(dirty_log_reports_once), VM_TEST(manual_protection),
-		VM_TEST(readers_and_changes),    VM_TEST(allocation_failures_change_nothing),
+		VM_TEST(find_by_address),
+		VM_TEST(refuses_bad_regions),
+		VM_TEST(overlap_and_move),
+		VM_TEST(readonly_refuses_core_writes),
+		VM_TEST(dirty_log_reports_once),
+		VM_TEST(manual_protection),
+		VM_TEST(full_ring_loses_nothing),
+		VM_TEST(readers_and_changes),
+		VM_TEST(allocation_failures_change_nothing),
 	};
 
 	return cmocka_run_group_tests_name("memory slots", tests, NULL, NULL);
