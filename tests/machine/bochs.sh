@@ -3,6 +3,8 @@
 # Boot KERNEL with INITRD in Bochs's emulation of VT-x with EPT; its serial console goes to standard output. Bochs is exact
 # in segmentation, events and task switches, and slow. Its time-stamp counter counts instructions.
 # usage: bochs.sh KERNEL INITRD MEGABYTES -i|'' CPUS|''
+# MACHINE_BOCHS: commands for its debugger, a file, instead of "go on"; what they say is in MACHINE_BOCHS.log, the second serial
+# line's output in MACHINE_BOCHS.com2
 # packages: bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso
 set -eu
 kernel=$1
@@ -54,10 +56,15 @@ panic: action=fatal
 clock: sync=none
 RC
 # Debian's build starts in its debugger.
-echo c >"$work/continue"
+if [ -n "${MACHINE_BOCHS:-}" ]; then
+	cp "$MACHINE_BOCHS" "$work/continue"
+	echo "com2: enabled=1, mode=file, dev=$MACHINE_BOCHS.com2" >>"$work/bochsrc"
+else
+	echo c >"$work/continue"
+fi
 cd "$work"
 : >serial
-TERM=xterm bochs-bin -q -f bochsrc -unlock -rc continue </dev/null >/dev/null 2>&1 &
+TERM=xterm bochs-bin -q -f bochsrc -unlock -rc continue </dev/null >"${MACHINE_BOCHS:-/dev/null}${MACHINE_BOCHS:+.log}" 2>&1 &
 pid=$!
 # Its screen is a pseudo-terminal: the machine stands when that is full.
 drain_screen()
