@@ -407,6 +407,11 @@ static u32 put_bit(u32 reg, unsigned bit, bool on)
 	return on ? reg | BIT(bit) : reg & ~BIT(bit);
 }
 
+static bool is_dynamic(const struct kvm_cpuid_entry2 *e)
+{
+	return e->function == 1 || e->function == 7 || e->function == 0xd;
+}
+
 /* The bits that follow the processor's state. */
 static void patch_dynamic(const struct vcpu *v, struct kvm_cpuid_entry2 *e)
 {
@@ -669,39 +674,55 @@ static const struct kvm_cpuid_entry2 *find_out_of_range(const struct vcpu *v, u3
 	return find(v, basic->eax, subleaf);
 }
 
-void cpuid_query(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+/* A leaf that no entry gives: undefined levels of the topology still give the level number and the APIC id. */
+static void no_entry(const struct vcpu *v, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *e)
+{
+	const struct kvm_cpuid_entry2 *level = leaf == 0xb || leaf == 0x1f ? find(v, leaf, 1) : NULL;
+
+	*e = (struct kvm_cpuid_entry2){ .function = leaf };
+	if (level) {
+		e->ecx = subleaf & 0xff;
+		e->edx = level->edx;
+	}
+}
+
+/* As the guest sees it: the table's, or made in *e. */
+static const struct kvm_cpuid_entry2 *seen(const struct vcpu *v, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *e)
 {
 	const struct kvm_cpuid_entry2 *found = find(v, leaf, subleaf);
-	struct kvm_cpuid_entry2 e;
 
-	memset(&e, 0, sizeof(e));
-	if (!found)
+	if (unlikely(!found))
 		found = find_out_of_range(v, &leaf, subleaf);
+	if (found && !is_dynamic(found))
+		return found;
 	if (found) {
-		e = *found;
-		patch_dynamic(v, &e);
-	} else if (leaf == 0xb || leaf == 0x1f) {
-		/* Undefined levels still give the level number and the APIC id. */
-		found = find(v, leaf, 1);
-		if (found) {
-			e.ecx = subleaf & 0xff;
-			e.edx = found->edx;
-		}
+		*e = *found;
+		patch_dynamic(v, e);
+	} else {
+		no_entry(v, leaf, subleaf, e);
 	}
-	out[0] = e.eax;
-	out[1] = e.ebx;
-	out[2] = e.ecx;
-	out[3] = e.edx;
+	return e;
+}
+
+void cpuid_query(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+{
+	struct kvm_cpuid_entry2 made;
+	const struct kvm_cpuid_entry2 *e = seen(v, leaf, subleaf, &made);
+
+	out[0] = e->eax;
+	out[1] = e->ebx;
+	out[2] = e->ecx;
+	out[3] = e->edx;
 }
 
 void cpuid_execute(struct vcpu *v)
 {
 	struct x86_state *s = &v->state;
-	u32 out[4];
+	struct kvm_cpuid_entry2 made;
+	const struct kvm_cpuid_entry2 *e = seen(v, (u32)s->gpr[X86_RAX], (u32)s->gpr[X86_RCX], &made);
 
-	cpuid_query(v, (u32)s->gpr[X86_RAX], (u32)s->gpr[X86_RCX], out);
-	s->gpr[X86_RAX] = out[0];
-	s->gpr[X86_RBX] = out[1];
-	s->gpr[X86_RCX] = out[2];
-	s->gpr[X86_RDX] = out[3];
+	s->gpr[X86_RAX] = e->eax;
+	s->gpr[X86_RBX] = e->ebx;
+	s->gpr[X86_RCX] = e->ecx;
+	s->gpr[X86_RDX] = e->edx;
 }

@@ -127,12 +127,17 @@ void vcpu_queue_nmi(struct vcpu *v)
 	vcpu_kick(v);
 }
 
+static bool nmis_queued(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->ev.nmi_queued, __ATOMIC_RELAXED);
+}
+
 /* One NMI may be in service and one wait; while one is blocked only one can wait. */
 void vcpu_collect_nmis(struct vcpu *v)
 {
 	u32 limit = v->state.nmi_blocked || v->ev.nmi_injected ? 1 : 2, sum;
 
-	if (likely(!__atomic_load_n(&v->ev.nmi_queued, __ATOMIC_RELAXED)))
+	if (!nmis_queued(v))
 		return;
 	sum = v->ev.nmi_pending + __atomic_exchange_n(&v->ev.nmi_queued, 0, __ATOMIC_SEQ_CST);
 	v->ev.nmi_pending = sum < limit ? sum : limit;
@@ -240,14 +245,15 @@ bool vcpu_runnable(struct vcpu *v)
 		return true;
 	if (__atomic_load_n(&v->pv_unhalted, __ATOMIC_RELAXED) || event_in_delivery(v) || v->ev.exc.pending)
 		return true;
-	if (__atomic_load_n(&v->ev.nmi_queued, __ATOMIC_RELAXED) || (v->ev.nmi_pending && can_take_nmi(v)))
+	if (nmis_queued(v) || (v->ev.nmi_pending && can_take_nmi(v)))
 		return true;
 	return vcpu_can_take_interrupt(v) && chip_interrupt_waits(v);
 }
 
 /* --- arbitration --------------------------------------------------------------------------------------- */
 
-static void inject(struct vcpu *v, struct x86_event ev)
+/* Not in line: most entries inject nothing, and shall not pay for its stack. */
+static __noinline void inject(struct vcpu *v, struct x86_event ev)
 {
 	v->inject = ev;
 	v->inject_valid = true;
@@ -255,20 +261,20 @@ static void inject(struct vcpu *v, struct x86_event ev)
 		monitor_inject(v, &ev);
 }
 
-static void inject_exception(struct vcpu *v)
+static __noinline void inject_exception(struct vcpu *v)
 {
 	v->ev.exc.injected = v->ev.exc.pending = false;
 	inject(v, exception_event(v));
 }
 
-static void inject_nmi(struct vcpu *v)
+static __noinline void inject_nmi(struct vcpu *v)
 {
 	v->ev.nmi_injected = false;
 	v->stat->nmi_injections++;
 	inject(v, (struct x86_event){ .type = X86_EVENT_NMI, .vector = X86_EXC_NMI });
 }
 
-static void inject_interrupt(struct vcpu *v)
+static __noinline void inject_interrupt(struct vcpu *v)
 {
 	struct x86_event ev = { .type = X86_EVENT_INTR, .vector = v->ev.irq.nr };
 
@@ -334,12 +340,10 @@ static void consider_nmi(struct vcpu *v)
 }
 
 /* Step 4: maskable interrupts of the chips. */
-static void consider_interrupt(struct vcpu *v)
+static __noinline void offer_chip_interrupt(struct vcpu *v)
 {
 	int vector;
 
-	if (!chip_interrupt_waits(v))
-		return;
 	if (!v->inject_valid && !event_in_delivery(v) && vcpu_can_take_interrupt(v)) {
 		vector = take_chip_interrupt(v);
 		if (vector >= 0) {
@@ -352,11 +356,18 @@ static void consider_interrupt(struct vcpu *v)
 		v->want_irq_window = true;
 }
 
+static void consider_interrupt(struct vcpu *v)
+{
+	if (v->lapic && chip_interrupt_waits(v))
+		offer_chip_interrupt(v);
+}
+
 enum run_result vcpu_arbitrate(struct vcpu *v)
 {
 	v->inject_valid = false;
 	v->want_irq_window = v->want_nmi_window = false;
-	vcpu_collect_nmis(v);
+	if (unlikely(nmis_queued(v)))
+		vcpu_collect_nmis(v);
 	resume_delivery(v);
 	if (v->debug.control & KVM_GUESTDBG_BLOCKIRQ)
 		return RUN_AGAIN;

@@ -196,8 +196,7 @@ enum run_result vcpu_deliver(struct vcpu *v)
 	return r == RUN_AGAIN && v->inject_valid ? vcpu_deliver_chosen(v) : r;
 }
 
-/* The mode says where rip wraps; it is asked for only where that could be. */
-static void advance(struct vcpu *v, u32 insn_len)
+void vcpu_advance(struct vcpu *v, u32 insn_len)
 {
 	struct x86_state *s = &v->state;
 	u64 rip = s->rip + insn_len;
@@ -214,10 +213,13 @@ enum run_result vcpu_retire(struct vcpu *v, u32 insn_len)
 	struct x86_state *s = &v->state;
 	bool tf = s->rflags & RFLAGS_TF;
 
-	advance(v, insn_len);
+	vcpu_advance(v, insn_len);
 	x86_retire(s, s->shadow);
 	/* Not more: the caller may not have fetched the rest, and what the engine has of it is newer. */
 	vcpu_write_back(v, STATE_GPR | STATE_INTR);
+	if (likely(!tf && !v->single_step && !s->dr6_pending && v->io.pending == IO_NONE && !v->io.nr_writes &&
+		   !s->halted))
+		return RUN_AGAIN;
 	return retired(v, tf);
 }
 
@@ -341,7 +343,7 @@ static enum run_result exit_io(struct vcpu *v, struct vm_exit *exit)
 static enum run_result exit_cpuid(struct vcpu *v, struct vm_exit *exit)
 {
 	vcpu_get_state(v, STATE_GPR);
-	v->state.ops->cpuid(&v->state);
+	cpuid_execute(v);
 	return vcpu_retire(v, exit->insn_len);
 }
 

@@ -10,6 +10,8 @@
 #define HALT_POLL_MAX_NS 100000
 /* A sleep that ended that soon would have been better spent spinning. */
 #define HALT_SHORT_NS 60000
+/* Turns in a row without a look at signals and the scheduler; engines in the kernel look at both themselves. */
+#define TURNS_IN_ROW 64
 
 /* --- kicks ------------------------------------------------------------------------------------------- */
 
@@ -182,8 +184,6 @@ static void serve_memory_requests(struct vcpu *v)
 
 static enum run_result serve_requests(struct vcpu *v)
 {
-	if (likely(!__atomic_load_n(&v->requests, __ATOMIC_RELAXED)))
-		return RUN_AGAIN;
 	v->stat->request_exits++;
 	if (unlikely(host_tsc() >= v->steal_next))
 		vcpu_request(v, REQ_STEAL_UPDATE);
@@ -210,7 +210,7 @@ static enum run_result report_eoi(struct vcpu *v)
 {
 	int vector;
 
-	if (!v->lapic || vm_irqchip_mode(v->vm) != IRQCHIP_SPLIT)
+	if (vm_irqchip_mode(v->vm) != IRQCHIP_SPLIT)
 		return RUN_AGAIN;
 	vector = lapic_take_eoi_exit(v);
 	if (vector < 0)
@@ -254,45 +254,66 @@ static void leave(struct vcpu *v, const struct vm_exit *exit)
 	__atomic_store_n(&v->mode, VCPU_OUTSIDE, __ATOMIC_RELEASE);
 	v->io.rip = v->state.rip;
 	v->io.delivery = v->inject_valid;
-	vcpu_events_after_entry(v, exit);
+	if (unlikely(v->inject_valid || exit->vectoring))
+		vcpu_events_after_entry(v, exit);
 }
 
-static enum run_result enter(struct vcpu *v)
+static enum run_result enter(struct vcpu *v, struct vm_exit *exit)
 {
-	struct vm_exit exit = { .code = VM_EXIT_NONE };
-
 	/* See vcpu.h: the mode is visible before the last look at the requests. */
 	__atomic_store_n(&v->mode, VCPU_IN_GUEST, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST))) {
-		leave(v, &exit);
+		leave(v, exit);
 		return RUN_AGAIN;
 	}
 	if (vcpu_watched(v))
 		monitor_before_entry(v);
 	host_trace_entry(v);
-	if (!refuses_entry(v, &exit))
-		v->vm->engine->enter(v, &exit);
-	host_trace_exit(v, &exit);
-	leave(v, &exit);
+	if (!refuses_entry(v, exit))
+		v->vm->engine->enter(v, exit);
+	host_trace_exit(v, exit);
+	leave(v, exit);
 	if (vcpu_watched(v))
-		monitor_after_entry(v, &exit);
+		monitor_after_entry(v, exit);
 	v->stat->exits++;
-	v->stat->by_code[exit.code < VM_EXIT_COUNT ? exit.code : VM_EXIT_UNKNOWN]++;
-	return vcpu_handle_exit(v, &exit);
+	v->stat->by_code[exit->code < VM_EXIT_COUNT ? exit->code : VM_EXIT_UNKNOWN]++;
+	return vcpu_handle_exit(v, exit);
 }
 
-static enum run_result turn(struct vcpu *v)
+static enum run_result turn(struct vcpu *v, struct vm_exit *exit)
 {
-	enum run_result r = serve_requests(v);
+	enum run_result r = RUN_AGAIN;
 
-	if (likely(r == RUN_AGAIN))
+	vm_exit_begin(exit);
+	if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_RELAXED)))
+		r = serve_requests(v);
+	if (v->lapic && r == RUN_AGAIN)
 		r = report_eoi(v);
 	if (likely(r == RUN_AGAIN && mp_state(v) == KVM_MP_STATE_RUNNABLE))
 		r = vcpu_arbitrate(v);
 	if (unlikely(r != RUN_AGAIN || mp_state(v) != KVM_MP_STATE_RUNNABLE))
 		return r;
-	vcpu_debug_update(v);
-	return enter(v);
+	vcpu_debug_prepare(v);
+	return enter(v, exit);
+}
+
+/* The exit was served here, nobody has asked for anything meanwhile: the next turn needs nothing that this one had not. */
+static bool goes_on(struct vcpu *v, const struct vm_exit *exit)
+{
+	return exit->code != VM_EXIT_NONE && !__atomic_load_n(&v->requests, __ATOMIC_RELAXED) &&
+	       mp_state(v) == KVM_MP_STATE_RUNNABLE && !v->run->request_interrupt_window;
+}
+
+static enum run_result turns_in_row(struct vcpu *v)
+{
+	unsigned left = TURNS_IN_ROW;
+	struct vm_exit exit;
+	enum run_result r;
+
+	do
+		r = turn(v, &exit);
+	while (r == RUN_AGAIN && --left && goes_on(v, &exit));
+	return r;
 }
 
 static enum run_result complete(struct vcpu *v)
@@ -301,7 +322,7 @@ static enum run_result complete(struct vcpu *v)
 	return io_complete(v);
 }
 
-/* What follows every exit that was handled in place. */
+/* What follows exits that were handled in place. */
 static enum run_result between_turns(struct vcpu *v)
 {
 	if (vcpu_wants_user_window(v) && vcpu_ready_for_injection(v)) {
@@ -333,7 +354,7 @@ static void run_turns(void *arg)
 	do {
 		v->srcu_idx = host_srcu_read_lock(&v->vm->srcu);
 		t->locked = true;
-		r = t->completion ? complete(v) : turn(v);
+		r = t->completion ? complete(v) : turns_in_row(v);
 		t->locked = false;
 		host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
 		if (t->completion)

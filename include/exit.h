@@ -2,6 +2,8 @@
 /*
  * exit.h - why an engine's entry ended, in neutral terms. Filled by engine->enter(), dispatched by core/exit.c
  * through one table indexed by the code.
+ *
+ * Of the union only the member that belongs to the code says anything; of mem an engine sets what it knows, the rest is 0.
  */
 #ifndef ANYKVM_EXIT_H
 #define ANYKVM_EXIT_H
@@ -80,5 +82,16 @@ struct vm_exit {
 		u64 gla; /* INVLPG */
 	} u;
 };
+
+/* Nothing has happened yet. Not the whole of it: each turn of the loop begins with this. */
+static inline void vm_exit_begin(struct vm_exit *exit)
+{
+	exit->code = VM_EXIT_NONE;
+	exit->insn_len = 0;
+	exit->hw_reason = 0;
+	exit->vectoring = false;
+	exit->u.mem.gpa = 0;
+	exit->u.mem.write = exit->u.mem.exec = exit->u.mem.gla_valid = exit->u.mem.present = false;
+}
 
 #endif /* ANYKVM_EXIT_H */

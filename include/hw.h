@@ -67,7 +67,10 @@ u64 hw_cr4(void);                       /* of this CPU; preemption is off */
 void hw_cr4_change(u64 set, u64 clear); /* interrupts are off */
 
 /* --- around an entry: the time between begin and end is counted as the guest's --------------------------------- */
-/* HW_NO_CPU: do not enter (reschedule, signal, virtualization is off); then nothing is to be ended. */
+/*
+ * HW_NO_CPU: do not enter (reschedule, signal, virtualization is off); then nothing is to be ended. The thread's vector state (the
+ * guest's, hw_fpu_swap) is in the registers from begin to end; the end puts DR0-3 of the host's own breakpoints back if it uses any.
+ */
 int hw_enter_begin(void);
 void hw_enter_end(void);
 /*
@@ -75,36 +78,38 @@ void hw_enter_end(void);
  * spectre_v2_user= setting).
  */
 void hw_predictor_barrier(void);
-/* In an entry: put DR0-3 of the host's own breakpoints back if it uses any. */
-void hw_debug_restore(void);
-void hw_debug_load(const u64 db[4]);
+void hw_debug_load(const u64 db[4]); /* DR0-3; entry */
 /* The bracket alone, whatever the host wants: the CPU's number. */
 int hw_pin(void);
 void hw_unpin(void);
 /*
  * What VMX does not put back by itself. Selectors and bases are the thread's and do not change in a system call: save them once
- * for all entries of a KVM_RUN. The LDT, of all threads of a process, may: ldt is to be read in the entry. The limits of GDT and
- * TSS are the CPU's.
+ * for all entries of a KVM_RUN. The LDT, of all threads of a process, may: ldt is to be read in the entry. The GDT is the CPU's.
  */
+struct hw_table {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
 struct hw_segments {
 	u64 fs_base, user_gs_base; /* GS base of user space, which KERNEL_GS_BASE holds */
 	u16 es, ds, fs, gs, ldt;
+	bool selectors;      /* one of the four is not null */
+	struct hw_table gdt; /* as SGDT on this CPU has it */
 };
-void hw_segments_save(struct hw_segments *s);          /* all but ldt */
+void hw_segments_save(struct hw_segments *s);          /* all but ldt and gdt */
 void hw_segments_restore(const struct hw_segments *s); /* entry; FS and KERNEL_GS bases are loaded already */
 void hw_nmi(void);                                     /* entry: one was intercepted, the host handles it */
 void hw_machine_check(void);                           /* entry: one was intercepted, the host handles it */
 
 /*
  * Vector state of a guest, swapped with the thread's at the begin and end of KVM_RUN. Between them the kernel treats it as the
- * thread's; in an entry, after hw_fpu_ready(), it is in the registers. store and load use the standard XSAVE format, outside
+ * thread's; in an entry it is in the registers. store and load use the standard XSAVE format, outside
  * KVM_RUN only.
  */
 struct hw_fpu;
 struct hw_fpu *hw_fpu_create(void);
 void hw_fpu_destroy(struct hw_fpu *f);
 void hw_fpu_swap(struct hw_fpu *f, bool guest);
-void hw_fpu_ready(void); /* entry */
 void hw_fpu_store(struct hw_fpu *f, void *xsave, u32 size);
 int hw_fpu_load(struct hw_fpu *f, const void *xsave); /* 0, -EINVAL */
 void hw_xcr0_set(u64 val);                            /* entry */

@@ -79,8 +79,8 @@ int lapic_mmio_read(struct vcpu *v, u64 gpa, u32 len, void *val);
 int lapic_mmio_write(struct vcpu *v, u64 gpa, u32 len, const void *val);
 u64 lapic_get_tpr(struct vcpu *v); /* CR8: 0..15 */
 void lapic_set_tpr(struct vcpu *v, u64 cr8);
-/* The waiting interrupt that only the task priority holds back: its class, which CR8 must fall below; 0: none. */
-u32 lapic_tpr_threshold(struct vcpu *v);
+/* The TPR register; *threshold: of the waiting interrupt that only it holds back the class, which CR8 must fall below; 0: none. */
+u8 lapic_tpr_shadow(struct vcpu *v, u32 *threshold);
 u64 lapic_get_tsc_deadline(struct vcpu *v);
 void lapic_set_tsc_deadline(struct vcpu *v, u64 val);
 void lapic_tsc_changed(struct vcpu *v); /* TSC offset or ratio changed: re-arm */

@@ -267,8 +267,10 @@ void vcpu_events_reset(struct vcpu *v); /* RESET, INIT: forget everything that w
 
 /* exit.c: one instruction by the library, with the traps after it; also the end of the replay of one. */
 enum run_result vcpu_emulate(struct vcpu *v);
-enum run_result vcpu_deliver(struct vcpu *v);              /* the waiting event, by the library */
-enum run_result vcpu_deliver_chosen(struct vcpu *v);       /* v->inject, which is valid, likewise */
+enum run_result vcpu_deliver(struct vcpu *v);        /* the waiting event, by the library */
+enum run_result vcpu_deliver_chosen(struct vcpu *v); /* v->inject, which is valid, likewise */
+void vcpu_advance(struct vcpu *v,
+		  u32 insn_len); /* rip; the mode, which says where it wraps, is fetched only where it may */
 enum run_result vcpu_retire(struct vcpu *v, u32 insn_len); /* rip past an instruction that core did itself, traps */
 /* IN or OUT of one item as exit->u.io says: the bus or, at the second time, user space's answer. */
 enum run_result vcpu_port_access(struct vcpu *v, const struct vm_exit *exit);
@@ -337,6 +339,14 @@ void vcpu_accept_apic_events(struct vcpu *v);
 
 /* debug.c */
 void vcpu_debug_update(struct vcpu *v); /* eff_db, eff_dr7, single_step, exc_intercept from debug.* and the guest */
+/* The same before each entry. Without a debugger there is nothing but the guest's own, unused as long as DR7 enables none. */
+static inline void vcpu_debug_prepare(struct vcpu *v)
+{
+	if (likely(!(v->debug.control | (v->state.dr7 & DR7_ENABLE_ANY))))
+		v->eff_dr7 = v->state.dr7;
+	else
+		vcpu_debug_update(v);
+}
 int vcpu_set_debug_guest(struct vcpu *v, const struct kvm_debug_guest *old); /* the deprecated form; 0, -EBUSY */
 int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d);   /* 0, -EBUSY */
 /* KVM_EXIT_DEBUG: at once, or after the user-space I/O of the instruction before it. dr6: bits set. */

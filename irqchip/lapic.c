@@ -158,16 +158,19 @@ void lapic_set_tpr(struct vcpu *v, u64 cr8)
 	set_tpr(v->lapic, (u32)(cr8 & 0xf) << 4);
 }
 
-u32 lapic_tpr_threshold(struct vcpu *v)
+u8 lapic_tpr_shadow(struct vcpu *v, u32 *threshold)
 {
 	struct lapic *a = v->lapic;
-	u32 tpr = apic_get(a, APIC_TPR) >> 4 & 0xf;
+	u32 tpr = apic_get(a, APIC_TPR) & 0xf0;
 	int irr;
 
-	if (!tpr || !apic_hw_enabled(a))
-		return 0;
+	*threshold = 0;
+	if (likely(!tpr) || !apic_hw_enabled(a))
+		return (u8)tpr;
 	irr = highest_vector(a, APIC_IRR);
-	return irr >= 0 && (u32)irr >> 4 <= tpr ? (u32)irr >> 4 : 0;
+	if (irr >= 0 && ((u32)irr & 0xf0) <= tpr)
+		*threshold = (u32)irr >> 4;
+	return (u8)tpr;
 }
 
 /* --- local vector table ----------------------------------------------------------------------- */

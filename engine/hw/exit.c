@@ -15,7 +15,7 @@ void hwvm_exit_hlt(struct vcpu *v, struct vm_exit *exit)
 		return;
 	}
 	exit->code = VM_EXIT_HLT;
-	v->state.rip = x86_next_rip(&v->state, exit->insn_len);
+	vcpu_advance(v, exit->insn_len);
 	v->state.shadow = 0;
 }
 

@@ -42,6 +42,7 @@ struct hwvm_vcpu {
 	int guest_cpu;     /* a  the CPU that is in guest mode or about to be, or HW_NO_CPU */
 	bool flush;        /* the guest's own translations are void */
 	bool flush_nested; /* those of guest-physical addresses are */
+	bool settings;     /* what the control block's controls follow from may have changed */
 	struct hw_fpu *fpu;
 	bool fpu_loaded;  /* KVM_RUN is active: the guest's is the thread's */
 	bool fpu_in_area; /* state.xsave is current */
@@ -119,15 +120,19 @@ void hwvm_put(struct vcpu *v);
  * its CPU; nothing is to be ended. The guest has left: hwvm_left(); then hw_enter_end().
  */
 int hwvm_enter_begin(struct vcpu *v);
-void hwvm_left(struct vcpu *v);
+static inline void hwvm_left(struct vcpu *v)
+{
+	__atomic_store_n(&hwvm_of(v)->guest_cpu, HW_NO_CPU, __ATOMIC_RELEASE);
+}
 
-/* Extended state, debug and TSC_AUX registers, which neither kind of hardware switches. */
-struct hwvm_host_regs {
-	u64 xcr0;
-	bool xcr0_differs, tsc_aux_differs;
-};
-void hwvm_load_guest(struct vcpu *v, struct hwvm_host_regs *h);
-void hwvm_load_host(struct vcpu *v, const struct hwvm_host_regs *h);
+/* Extended state, debug and TSC_AUX registers, which neither kind of hardware switches. The result is what differs, for load_host. */
+u32 hwvm_load_guest(struct vcpu *v, int cpu);
+void hwvm_restore_host(u32 differs, int cpu);
+static inline void hwvm_load_host(u32 differs, int cpu)
+{
+	if (unlikely(differs))
+		hwvm_restore_host(differs, cpu);
+}
 /* For each CPU when virtualization is turned on there. */
 void hwvm_cpu_on(void);
 

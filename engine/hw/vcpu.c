@@ -7,9 +7,11 @@ struct x86_ops hwvm_x86_ops;
 /* --- the host's part of what is switched by hand --------------------------------------------------------------- */
 
 static bool has_rdtscp, has_xsave, has_xsaves;
-static u64 host_xss;      /* the same on all CPUs */
-static u64 *host_tsc_aux; /* by CPU */
-static u64 *last_guest;   /* by CPU: serial of the vCPU that ran there last */
+static u64 host_xcr, host_xss; /* the same on all CPUs */
+static struct per_cpu {
+	u64 tsc_aux;    /* the host's */
+	u64 last_guest; /* serial of the vCPU that ran there last */
+} * cpus;
 static u64 next_serial;
 
 static void tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
@@ -38,63 +40,70 @@ int hwvm_init(void)
 	hwvm_x86_ops.remember = hwvm_remember;
 	hwvm_x86_ops.tlb_flushed = tlb_flushed;
 	hwvm_x86_ops.native = hwvm_native;
-	host_tsc_aux = host_alloc(hw_nr_cpus() * sizeof(*host_tsc_aux));
-	last_guest = host_alloc(hw_nr_cpus() * sizeof(*last_guest));
-	if (host_tsc_aux && last_guest)
-		return 0;
-	hwvm_exit();
-	return -ENOMEM;
+	cpus = host_alloc(hw_nr_cpus() * sizeof(*cpus));
+	return cpus ? 0 : -ENOMEM;
 }
 
 void hwvm_exit(void)
 {
-	host_free(host_tsc_aux);
-	host_free(last_guest);
-	host_tsc_aux = last_guest = NULL;
+	host_free(cpus);
+	cpus = NULL;
 }
 
 void hwvm_cpu_on(void)
 {
 	if (has_rdtscp)
-		host_tsc_aux[hw_cpu()] = hw_rdmsr(X86_MSR_TSC_AUX);
+		cpus[hw_cpu()].tsc_aux = hw_rdmsr(X86_MSR_TSC_AUX);
+	if (has_xsave)
+		host_xcr = host_xcr0();
 	if (has_xsaves)
 		host_xss = hw_rdmsr(X86_MSR_XSS);
 }
 
-void hwvm_load_guest(struct vcpu *v, struct hwvm_host_regs *h)
+enum { DIFFERS_XCR0 = 1, DIFFERS_TSC_AUX = 2, DIFFERS_XSS = 4 };
+
+static void load_differing(struct vcpu *v, u32 differs)
 {
-	h->xcr0_differs = false;
-	if (has_xsave && v->state.cr4 & CR4_OSXSAVE) {
-		h->xcr0 = host_xcr0();
-		h->xcr0_differs = h->xcr0 != v->state.xcr0;
-	}
-	h->tsc_aux_differs = has_rdtscp && v->state.tsc_aux != host_tsc_aux[hw_cpu()];
-	/* No guest steers the speculation of another. */
-	if (unlikely(last_guest[hw_cpu()] != hwvm_of(v)->serial)) {
-		last_guest[hw_cpu()] = hwvm_of(v)->serial;
-		hw_predictor_barrier();
-	}
-	hw_fpu_ready();
-	if (h->xcr0_differs)
+	if (differs & DIFFERS_XCR0)
 		hw_xcr0_set(v->state.xcr0);
-	if (h->tsc_aux_differs)
+	if (differs & DIFFERS_TSC_AUX)
 		hw_wrmsr(X86_MSR_TSC_AUX, v->state.tsc_aux);
 	/* The guest's is always 0, and its XSAVES must not see the host's supervisor components. */
-	if (host_xss)
+	if (differs & DIFFERS_XSS)
 		hw_wrmsr(X86_MSR_XSS, 0);
-	if (v->eff_dr7 & DR7_ENABLE_ANY)
-		hw_debug_load(v->eff_db);
 }
 
-void hwvm_load_host(struct vcpu *v, const struct hwvm_host_regs *h)
+u32 hwvm_load_guest(struct vcpu *v, int cpu)
 {
-	if (h->xcr0_differs)
-		hw_xcr0_set(h->xcr0);
-	if (h->tsc_aux_differs)
-		hw_wrmsr(X86_MSR_TSC_AUX, host_tsc_aux[hw_cpu()]);
+	struct per_cpu *c = &cpus[cpu];
+	u32 differs = 0;
+
+	if (v->state.cr4 & CR4_OSXSAVE && has_xsave && host_xcr != v->state.xcr0)
+		differs |= DIFFERS_XCR0;
+	if (has_rdtscp && v->state.tsc_aux != c->tsc_aux)
+		differs |= DIFFERS_TSC_AUX;
 	if (host_xss)
+		differs |= DIFFERS_XSS;
+	/* No guest steers the speculation of another. */
+	if (unlikely(c->last_guest != hwvm_of(v)->serial)) {
+		c->last_guest = hwvm_of(v)->serial;
+		hw_predictor_barrier();
+	}
+	if (differs)
+		load_differing(v, differs);
+	if (unlikely(v->eff_dr7 & DR7_ENABLE_ANY))
+		hw_debug_load(v->eff_db);
+	return differs;
+}
+
+void hwvm_restore_host(u32 differs, int cpu)
+{
+	if (differs & DIFFERS_XCR0)
+		hw_xcr0_set(host_xcr);
+	if (differs & DIFFERS_TSC_AUX)
+		hw_wrmsr(X86_MSR_TSC_AUX, cpus[cpu].tsc_aux);
+	if (differs & DIFFERS_XSS)
 		hw_wrmsr(X86_MSR_XSS, host_xss);
-	hw_debug_restore();
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
@@ -133,6 +142,7 @@ int hwvm_vcpu_create(struct vcpu *v, size_t size)
 	hv->serial = __atomic_add_fetch(&next_serial, 1, __ATOMIC_RELAXED);
 	hv->fpu_in_area = true;
 	hv->dirty = STATE_ALL;
+	hv->settings = true;
 	v->engine_vcpu = hv;
 	v->state.ops = &hwvm_x86_ops;
 	v->state.recent = &hv->recent;
@@ -177,6 +187,7 @@ void hwvm_settings_changed(struct vcpu *v)
 	struct hwvm_vcpu *hv = hwvm_of(v);
 	const struct x86_state *s = &v->state;
 
+	hv->settings = true;
 	if (hv->features[0] == s->features[0] && hv->features[1] == s->features[1] && hv->maxphyaddr == s->maxphyaddr &&
 	    hv->vendor_amd == s->vendor_amd)
 		return;
@@ -206,11 +217,6 @@ void hwvm_put(struct vcpu *v)
 }
 
 /* --- the entry ---------------------------------------------------------------------------------------------------------- */
-
-void hwvm_left(struct vcpu *v)
-{
-	__atomic_store_n(&hwvm_of(v)->guest_cpu, HW_NO_CPU, __ATOMIC_SEQ_CST);
-}
 
 int hwvm_enter_begin(struct vcpu *v)
 {

@@ -132,15 +132,15 @@ static void run_guest(struct vcpu *v, int cpu)
 {
 	struct svm_vcpu *sv = svm_of(v);
 	struct vmcb *c = sv->vmcb;
-	struct hwvm_host_regs host;
+	u32 differs;
 
 	svm_state_to_vmcb(v);
 	prepare_event(v, c);
 	prepare_controls(v, c);
 	choose_asid(sv, cpu);
-	hwvm_load_guest(v, &host);
+	differs = hwvm_load_guest(v, cpu);
 	svm_world_switch(v->state.gpr, sv->vmcb_pa, svm_cpu(cpu)->host_pa);
-	hwvm_load_host(v, &host);
+	hwvm_load_host(differs, cpu);
 	hwvm_left(v);
 	if (c->exit_code == X_EXC0 + X86_EXC_MC)
 		hw_machine_check();

@@ -5,12 +5,7 @@
 struct vmx_caps vmx_caps;
 u64 vmx_msr_bitmap_open_pa, vmx_msr_bitmap_all_pa;
 static void *bitmap_open, *bitmap_all;
-static struct vmx_cpu *cpus;
-
-struct vmx_cpu *vmx_cpu(int cpu)
-{
-	return &cpus[cpu];
-}
+struct vmx_cpu *vmx_cpus;
 
 /* --- capabilities -------------------------------------------------------------------------------------------- */
 
@@ -177,10 +172,10 @@ void vmx_cpus_exit(void)
 {
 	unsigned i;
 
-	for (i = 0; cpus && i < hw_nr_cpus(); i++)
-		hw_pages_free(cpus[i].region, 0);
-	host_free(cpus);
-	cpus = NULL;
+	for (i = 0; vmx_cpus && i < hw_nr_cpus(); i++)
+		hw_pages_free(vmx_cpus[i].region, 0);
+	host_free(vmx_cpus);
+	vmx_cpus = NULL;
 	hw_pages_free(bitmap_open, 0);
 	hw_pages_free(bitmap_all, 0);
 	bitmap_open = bitmap_all = NULL;
@@ -195,14 +190,14 @@ int vmx_cpus_init(bool want_unrestricted)
 		return err;
 	bitmap_open = hw_page_alloc();
 	bitmap_all = hw_page_alloc();
-	cpus = host_alloc(hw_nr_cpus() * sizeof(*cpus));
-	if (!bitmap_open || !bitmap_all || !cpus)
+	vmx_cpus = host_alloc(hw_nr_cpus() * sizeof(*vmx_cpus));
+	if (!bitmap_open || !bitmap_all || !vmx_cpus)
 		goto no_memory;
 	for (i = 0; i < hw_nr_cpus(); i++) {
-		cpus[i].region = hw_page_alloc();
-		if (!cpus[i].region)
+		vmx_cpus[i].region = hw_page_alloc();
+		if (!vmx_cpus[i].region)
 			goto no_memory;
-		*(u32 *)cpus[i].region = vmx_caps.revision;
+		*(u32 *)vmx_cpus[i].region = vmx_caps.revision;
 	}
 	fill_maps();
 	vmx_msr_bitmap_open_pa = hw_pa(bitmap_open);
@@ -216,7 +211,7 @@ no_memory:
 
 int vmx_cpu_on(void)
 {
-	struct vmx_cpu *c = vmx_cpu(hw_cpu());
+	struct vmx_cpu *c = &vmx_cpus[hw_cpu()];
 	u64 feature;
 
 	if (hw_cr4() & CR4_VMXE)
@@ -246,7 +241,7 @@ int vmx_cpu_on(void)
 /* On the CPU that has it. The processor writes back what it holds. */
 static void unload_here(struct vmx_vcpu *vv)
 {
-	struct vmx_cpu *c = vmx_cpu(vv->loaded_cpu);
+	struct vmx_cpu *c = &vmx_cpus[vv->loaded_cpu];
 
 	vmclear(vv->vmcs_pa);
 	if (c->current == vv)
@@ -275,13 +270,11 @@ void vmx_unload(struct vmx_vcpu *vv)
 		hw_call_cpu(cpu, unload_call, vv);
 }
 
-bool vmx_load_vmcs(struct vmx_vcpu *vv, int cpu)
+bool vmx_take_vmcs(struct vmx_vcpu *vv, int cpu)
 {
-	struct vmx_cpu *c = vmx_cpu(cpu);
+	struct vmx_cpu *c = &vmx_cpus[cpu];
 	int was = __atomic_load_n(&vv->loaded_cpu, __ATOMIC_ACQUIRE);
 
-	if (c->current == vv)
-		return true;
 	if (was != cpu && was != HW_NO_CPU)
 		return false;
 	if (was == HW_NO_CPU) {
@@ -308,7 +301,7 @@ bool vmx_load_vmcs(struct vmx_vcpu *vv, int cpu)
 
 void vmx_cpu_off(void)
 {
-	struct vmx_cpu *c = vmx_cpu(hw_cpu());
+	struct vmx_cpu *c = &vmx_cpus[hw_cpu()];
 
 	while (c->loaded)
 		unload_here(c->loaded);

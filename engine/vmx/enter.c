@@ -24,8 +24,6 @@ static void prepare_event(struct vcpu *v)
 	const struct x86_event *ev = &v->inject;
 	u32 info = ev->vector | (u32)ev->type << INTR_TYPE_SHIFT | INTR_VALID;
 
-	if (!v->inject_valid)
-		return;
 	/* In real mode nothing pushes an error code. */
 	if (ev->has_error && v->state.cr0 & CR0_PE) {
 		info |= INTR_HAS_ERROR;
@@ -71,21 +69,45 @@ static u64 ept_pointer(const struct vcpu *v)
 	return nested_root(v) | EPTP_WB | EPTP_WALK_4;
 }
 
+/* All but the windows and the offset follows from settings, or from state that the guest has not changed by itself. */
+static bool controls_change(const struct vcpu *v, const struct vmx_vcpu *vv)
+{
+	return vv->hw.settings || vv->irq_window != v->want_irq_window || vv->nmi_window != v->want_nmi_window ||
+	       vv->w.tsc_offset != (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
+}
+
 static void prepare_controls(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 	bool filtered = __atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE);
 
+	vv->hw.settings = false;
+	vv->irq_window = v->want_irq_window;
+	vv->nmi_window = v->want_nmi_window;
 	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
 	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
 	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, EXCEPTIONS | v->exc_intercept);
 	vmwrite_new(TSC_OFFSET, &vv->w.tsc_offset, (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED));
 	vmwrite_new(EPT_POINTER, &vv->w.ept_pointer, ept_pointer(v));
 	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, filtered ? vmx_msr_bitmap_all_pa : vmx_msr_bitmap_open_pa);
-	if (!vv->apic_page)
-		return;
-	vv->apic_page[APIC_PAGE_TPR] = (u8)(lapic_get_tpr(v) << 4);
-	vmwrite_new(TPR_THRESHOLD, &vv->w.tpr_threshold, lapic_tpr_threshold(v));
+}
+
+static void give_tpr(struct vcpu *v, struct vmx_vcpu *vv)
+{
+	u32 threshold;
+
+	vv->tpr = lapic_tpr_shadow(v, &threshold);
+	vv->apic_page[APIC_PAGE_TPR] = vv->tpr;
+	vmwrite_new(TPR_THRESHOLD, &vv->w.tpr_threshold, threshold);
+}
+
+/* The guest may have changed its task priority. */
+static void take_tpr(struct vcpu *v, const struct vmx_vcpu *vv)
+{
+	u8 tpr = vv->apic_page[APIC_PAGE_TPR];
+
+	if (tpr != vv->tpr)
+		lapic_set_tpr(v, tpr >> 4);
 }
 
 static void forget_translations(struct vcpu *v)
@@ -134,80 +156,55 @@ void vmx_load(struct vcpu *v)
 	vv->host_msrs[AREA_KERNEL_GS_BASE].val = vv->segments.user_gs_base;
 }
 
-static void load_guest(struct vcpu *v, struct hwvm_host_regs *h)
+static u32 load_guest(struct vcpu *v, struct vmx_vcpu *vv, int cpu)
 {
-	struct vmx_vcpu *vv = vmx_of(v);
+	u32 differs;
 
 	asm volatile("sldt %0" : "=m"(vv->segments.ldt));
 	vmwrite_new(HOST_FS_BASE, &vv->w.host_fs_base, vv->segments.fs_base);
 	vmwrite_new(HOST_CR3, &vv->w.host_cr3, read_cr3());
 	vmwrite_new(HOST_CR4, &vv->w.host_cr4, hw_cr4());
-	hwvm_load_guest(v, h);
+	differs = hwvm_load_guest(v, cpu);
 	if (read_cr2() != v->state.cr2)
 		write_cr2(v->state.cr2);
-}
-
-static void load_host(struct vcpu *v, const struct hwvm_host_regs *h)
-{
-	v->state.cr2 = read_cr2();
-	hw_segments_restore(&vmx_of(v)->segments);
-	hwvm_load_host(v, h);
+	return differs;
 }
 
 /* --- the entry ------------------------------------------------------------------------------------------- */
 
-/* What the host must see at once, before interrupts are on. */
-static void give_to_host(const struct vmx_exit_info *x)
-{
-	if (X_REASON(x->reason) == X_MC_AT_ENTRY)
-		hw_machine_check();
-	if (x->reason != X_EXCEPTION_NMI || !(x->intr & INTR_VALID))
-		return;
-	if (INTR_TYPE(x->intr) == X86_EVENT_NMI)
-		hw_nmi();
-	else if (INTR_TYPE(x->intr) == X86_EVENT_EXC && (u8)x->intr == X86_EXC_MC)
-		hw_machine_check();
-}
-
-/* The guest may have changed its task priority. */
-static void take_tpr(struct vcpu *v)
-{
-	const struct vmx_vcpu *vv = vmx_of(v);
-	u64 cr8;
-
-	if (!vv->apic_page)
-		return;
-	cr8 = vv->apic_page[APIC_PAGE_TPR] >> 4;
-	if (cr8 != lapic_get_tpr(v))
-		lapic_set_tpr(v, cr8);
-}
-
-static void run_guest(struct vcpu *v)
+static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
-	struct hwvm_host_regs host;
-	bool entered, failed;
+	bool entered;
+	u32 differs;
 
 	vmx_state_to_vmcs(v);
-	prepare_event(v);
-	prepare_controls(v);
-	forget_translations(v);
-	load_guest(v, &host);
+	if (unlikely(v->inject_valid))
+		prepare_event(v);
+	if (unlikely(controls_change(v, vv)))
+		prepare_controls(v);
+	if (vv->apic_page)
+		give_tpr(v, vv);
+	if (unlikely(vv->hw.flush || vv->hw.flush_nested))
+		forget_translations(v);
+	differs = load_guest(v, vv, cpu);
 	entered = vmx_world_switch(v->state.gpr, vv->launched, &vv->host_rsp);
-	load_host(v, &host);
+	v->state.cr2 = read_cr2();
+	hw_segments_restore(&vv->segments);
+	hwvm_load_host(differs, cpu);
 	hwvm_left(v);
-	if (!entered) {
-		vv->exit = (struct vmx_exit_info){ .refused = (u32)vmread(INSTRUCTION_ERROR) };
+	if (unlikely(!entered)) {
+		exit->code = VM_EXIT_FAIL_ENTRY;
+		exit->hw_reason = vmread(INSTRUCTION_ERROR);
 		after_event(v, true);
 		return;
 	}
 	vv->launched = true;
 	vmx_state_after_exit(v);
-	vmx_read_exit(v);
-	failed = vv->exit.reason & X_ENTRY_FAILED;
-	after_event(v, failed);
-	give_to_host(&vv->exit);
-	take_tpr(v);
+	vmx_decode_exit(v, exit);
+	after_event(v, exit->code == VM_EXIT_FAIL_ENTRY);
+	if (vv->apic_page)
+		take_tpr(v, vv);
 }
 
 /* Would this instruction or event show the guest the TF that is a debugger's: PUSHF, POPF, INT n, IRET, a frame? */
@@ -264,7 +261,7 @@ void vmx_enter(struct vcpu *v, struct vm_exit *exit)
 		vmx_unload(vv);
 		return;
 	}
-	run_guest(v);
+	run_guest(v, exit, cpu);
 	hw_enter_end();
-	vmx_decode_exit(v, exit);
+	vmx_serve_exit(v, exit);
 }

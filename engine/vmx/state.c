@@ -84,6 +84,13 @@ static void get_segments(struct x86_state *s)
 	s->cpl = SEG_DPL(s->seg[SEG_SS].attr);
 }
 
+/* What the mode and the privilege level follow from, without the rest. */
+static void get_mode(struct x86_state *s)
+{
+	s->seg[SEG_CS].attr = (u32)vmread(GUEST_CS_ATTR) & ATTR_MASK;
+	s->cpl = SEG_DPL(vmread(SEG_FIELD(GUEST_ES_ATTR, SEG_SS)));
+}
+
 /* --- control registers ------------------------------------------------------------------------------------------------ */
 
 /* SDM, "Guest/Host Masks and Read Shadows": the bits that are the guest's own, whose writes do not exit. */
@@ -106,17 +113,17 @@ static void put_control(struct vmx_vcpu *vv, const struct x86_state *s)
 	unsigned i;
 
 	/* Translations may differ. */
-	if ((cr0 ^ vv->w.cr0) & ~CR0_OWNED || cr4 != vv->w.cr4 || s->cr3 != vv->w.cr3 || s->efer != vmread(GUEST_EFER))
+	if ((cr0 ^ vv->w.cr0) & ~CR0_OWNED || cr4 != vv->w.cr4 || s->cr3 != vv->w.cr3 || s->efer != vv->w.efer)
 		vv->hw.flush = true;
 	vmwrite_new(GUEST_CR0, &vv->w.cr0, cr0);
-	vmwrite(CR0_SHADOW, s->cr0);
+	vmwrite_new(CR0_SHADOW, &vv->w.cr0_shadow, s->cr0);
 	vmwrite_new(GUEST_CR4, &vv->w.cr4, cr4);
-	vmwrite(CR4_SHADOW, s->cr4);
+	vmwrite_new(CR4_SHADOW, &vv->w.cr4_shadow, s->cr4);
 	if (owned != vv->w.cr4_owned)
 		vmwrite(CR4_MASK, ~owned);
 	vv->w.cr4_owned = owned;
 	vmwrite_new(GUEST_CR3, &vv->w.cr3, s->cr3);
-	vmwrite(GUEST_EFER, s->efer);
+	vmwrite_new(GUEST_EFER, &vv->w.efer, s->efer);
 	for (i = 0; pae_paging(s) && i < 4; i++)
 		vmwrite(GUEST_PDPTE0 + 2 * i, s->pdpte[i]);
 }
@@ -182,13 +189,27 @@ static u64 pending_debug(const struct vcpu *v, u64 rflags)
 {
 	const struct vmx_vcpu *vv = vmx_of(v);
 	const struct x86_state *s = &v->state;
-	u64 pending = s->rip == vv->w.rip && !v->inject_valid ? vv->exit.pending_debug : 0;
+	u64 pending = s->rip == vv->w.rip && !v->inject_valid ? vv->pending_debug : 0;
 
 	if (s->shadow & X86_SHADOW_MOV_SS && s->dr6_pending)
 		pending |= (s->dr6_pending & 0xf) | PENDING_DEBUG_BREAKPOINT;
 	if (!s->shadow)
 		return pending;
 	return rflags & RFLAGS_TF ? pending | PENDING_DEBUG_BS : pending & ~(u64)PENDING_DEBUG_BS;
+}
+
+static void put_dirty(struct vmx_vcpu *vv, const struct x86_state *s)
+{
+	if (vv->hw.dirty & STATE_SEG)
+		put_segments(s);
+	if (vv->hw.dirty & STATE_CR) {
+		put_control(vv, s);
+		/* EFER.LMA and system management mode are among the entry's controls. */
+		vv->hw.settings = true;
+	}
+	if (vv->hw.dirty & STATE_MSR)
+		put_msrs(vv, s);
+	vv->hw.dirty = 0;
 }
 
 void vmx_state_to_vmcs(struct vcpu *v)
@@ -199,19 +220,14 @@ void vmx_state_to_vmcs(struct vcpu *v)
 	u64 blocking = interruptibility(s);
 
 	vmwrite_new(GUEST_PENDING_DEBUG, &vv->w.pending_debug, pending_debug(v, rflags));
-	vv->exit.pending_debug = 0;
+	vv->pending_debug = 0;
 	vmwrite_new(GUEST_RIP, &vv->w.rip, s->rip);
 	vmwrite_new(GUEST_RSP, &vv->w.rsp, s->gpr[X86_RSP]);
 	vmwrite_new(GUEST_RFLAGS, &vv->w.rflags, rflags);
 	vmwrite_new(GUEST_DR7, &vv->w.dr7, (u32)v->eff_dr7 | DR7_FIXED1);
 	vmwrite_new(GUEST_INTERRUPTIBILITY, &vv->w.interruptibility, blocking);
-	if (vv->hw.dirty & STATE_SEG)
-		put_segments(s);
-	if (vv->hw.dirty & STATE_CR)
-		put_control(vv, s);
-	if (vv->hw.dirty & STATE_MSR)
-		put_msrs(vv, s);
-	vv->hw.dirty = 0;
+	if (vv->hw.dirty)
+		put_dirty(vv, s);
 }
 
 void vmx_state_after_exit(struct vcpu *v)
@@ -229,7 +245,7 @@ void vmx_state_after_exit(struct vcpu *v)
 	else if (vv->w.interruptibility & BLOCKING_MOV_SS)
 		s->shadow = X86_SHADOW_MOV_SS;
 	s->nmi_blocked = vv->w.interruptibility & BLOCKING_NMI;
-	hwvm_set_rflags(v, vv->w.rflags, (u32)vmread(GUEST_CS_ATTR) & ATTR_MASK);
+	s->rflags = (vv->w.rflags | RFLAGS_FIXED) & ~(u64)(vv->hw.step_tf ? RFLAGS_TF : 0);
 	vv->hw.stale = STATE_SEG | STATE_CR | STATE_MSR;
 }
 
@@ -262,7 +278,7 @@ void vmx_get_state(struct vcpu *v, u32 mask)
 	if (want & STATE_SEG)
 		get_segments(s);
 	else if (want & STATE_CR && vv->hw.stale & STATE_SEG)
-		s->cpl = SEG_DPL(vmread(SEG_FIELD(GUEST_ES_ATTR, SEG_SS)));
+		get_mode(s);
 	if (want & STATE_CR)
 		get_control(vv, s);
 	if (want & STATE_MSR)
@@ -273,13 +289,8 @@ void vmx_get_state(struct vcpu *v, u32 mask)
 
 /* --- the parts that stay ------------------------------------------------------------------------------------------------------- */
 
-struct table_register {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
-
 /* SDM, "TSS Descriptor in 64-bit mode". */
-static u64 tss_base(const struct table_register *gdt, u16 sel)
+static u64 tss_base(const struct hw_table *gdt, u16 sel)
 {
 	const u32 *d = (const u32 *)(unsigned long)(gdt->base + (sel & 0xfff8));
 
@@ -288,12 +299,13 @@ static u64 tss_base(const struct table_register *gdt, u16 sel)
 
 void vmx_host_state(struct vmx_vcpu *vv)
 {
-	struct table_register gdt, idt;
+	struct hw_table gdt, idt;
 	u64 cr0;
 	u16 cs, ss, tr;
 
 	asm volatile("sgdt %0; sidt %1" : "=m"(gdt), "=m"(idt));
 	asm volatile("str %0; mov %%cs, %1; mov %%ss, %2; mov %%cr0, %3" : "=r"(tr), "=r"(cs), "=r"(ss), "=r"(cr0));
+	vv->segments.gdt = gdt;
 	vmwrite(HOST_CR0, cr0);
 	vmwrite(HOST_CS_SEL, cs);
 	vmwrite(HOST_SS_SEL, ss & 0xfff8);
@@ -355,6 +367,8 @@ static void init_written(struct vmx_vcpu *vv)
 		HOST_GS_SEL,
 		GUEST_PENDING_DEBUG,
 		GUEST_EFER,
+		CR0_SHADOW,
+		CR4_SHADOW,
 	};
 	unsigned i;
 

@@ -28,26 +28,17 @@ struct vmx_cpu {
 	struct vmx_vcpu *current; /* whose VMCS is the current one */
 	struct vmx_vcpu *loaded;  /* list of those that this CPU may have in its caches */
 };
-struct vmx_cpu *vmx_cpu(int cpu);
+extern struct vmx_cpu *vmx_cpus; /* by CPU */
 
 /* MSRs in the areas, in this order. */
 enum { AREA_STAR, AREA_LSTAR, AREA_SFMASK, AREA_KERNEL_GS_BASE, AREA_SIZE };
-
-/* What an exit leaves in the VMCS for those who look at it later, on any CPU. */
-struct vmx_exit_info {
-	u32 reason, insn_len;
-	u32 refused; /* not 0: there was no entry, for this VM-instruction error */
-	u32 intr, intr_error;
-	u32 vectoring, vectoring_error;
-	u64 qualification, gpa;
-	u64 pending_debug;
-};
 
 /* Fields as the VMCS has them: a VMWRITE that changes nothing is saved. */
 struct vmx_written {
 	u64 rip, rsp, rflags, cr0, cr3, cr4, cr4_owned, dr7, pending_debug;
 	u64 host_cr3, host_cr4, host_fs_base, tsc_offset, msr_bitmap, ept_pointer;
 	u64 proc, entry, exceptions, interruptibility, tpr_threshold;
+	u64 cr0_shadow, cr4_shadow, efer;
 };
 
 struct vmx_vcpu {
@@ -63,8 +54,10 @@ struct vmx_vcpu {
 	u16 vpid;                      /* 0: none */
 	u64 host_rsp;
 	struct hw_segments segments; /* the host's, of this KVM_RUN */
-	struct vmx_exit_info exit;
+	u64 pending_debug;           /* traps that the last exit has interrupted */
 	struct vmx_written w;
+	bool irq_window, nmi_window;            /* in w.proc */
+	u8 tpr;                                 /* of the TPR shadow at the entry */
 	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
 	u8 *apic_page;                          /* of the TPR shadow; NULL: CR8 is intercepted */
 };
@@ -92,7 +85,11 @@ void vmx_cpu_off(void);
  * Make the VMCS current on this CPU; interrupts are off. False: it is on another CPU, vmx_unload() with interrupts on, and try
  * again.
  */
-bool vmx_load_vmcs(struct vmx_vcpu *vv, int cpu);
+bool vmx_take_vmcs(struct vmx_vcpu *vv, int cpu);
+static inline bool vmx_load_vmcs(struct vmx_vcpu *vv, int cpu)
+{
+	return likely(vmx_cpus[cpu].current == vv) || vmx_take_vmcs(vv, cpu);
+}
 void vmx_unload(struct vmx_vcpu *vv); /* on return no CPU has it */
 u16 vmx_vpid_alloc(void);             /* 0: none left */
 void vmx_vpid_free(u16 vpid);
@@ -105,9 +102,9 @@ void vmx_state_after_exit(struct vcpu *v);   /* general registers now, the rest 
 void vmx_host_state(struct vmx_vcpu *vv);    /* what stays the same on a CPU */
 bool vmx_can_run(const struct x86_state *s); /* without the library's help */
 
-/* exit.c */
-void vmx_read_exit(struct vcpu *v); /* VMCS is current, the guest's rflags are in the state */
+/* exit.c: what the VMCS, which is current, says of the exit; then, with interrupts on, what may sleep */
 void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit);
+void vmx_serve_exit(struct vcpu *v, struct vm_exit *exit);
 
 /* enter.c */
 void vmx_load(struct vcpu *v);

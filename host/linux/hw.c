@@ -406,22 +406,31 @@ void hw_unpin(void)
 	preempt_enable();
 }
 
+static void fpu_ready(void)
+{
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
 int hw_enter_begin(void)
 {
-	int cpu = hw_pin();
-
-	if (need_resched() || signal_pending(current) || !hw_virt_is_on()) {
+	preempt_disable();
+	local_irq_disable();
+	if (need_resched() || signal_pending(current) || !__this_cpu_read(virt_is_on)) {
 		hw_unpin();
 		return HW_NO_CPU;
 	}
 	vtime_account_guest_enter();
-	return cpu;
+	fpu_ready();
+	return smp_processor_id();
 }
 
 void hw_enter_end(void)
 {
 	bool exact = vtime_accounting_enabled_this_cpu();
 
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
 	if (exact)
 		vtime_account_guest_exit();
 	local_irq_enable();
@@ -445,12 +454,6 @@ void hw_debug_load(const u64 db[4])
 	set_debugreg(db[3], 3);
 }
 
-void hw_debug_restore(void)
-{
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();
-}
-
 void hw_segments_save(struct hw_segments *s)
 {
 	rdmsrl(MSR_FS_BASE, s->fs_base);
@@ -459,6 +462,7 @@ void hw_segments_save(struct hw_segments *s)
 	savesegment(ds, s->ds);
 	savesegment(fs, s->fs);
 	savesegment(gs, s->gs);
+	s->selectors = s->es | s->ds | s->fs | s->gs;
 }
 
 /* 64-bit programs have null selectors; loading others changes the bases. */
@@ -478,9 +482,11 @@ static void restore_selectors(const struct hw_segments *s)
 
 void hw_segments_restore(const struct hw_segments *s)
 {
-	load_fixmap_gdt(smp_processor_id());
-	invalidate_tss_limit();
-	if (unlikely(s->es | s->ds | s->fs | s->gs))
+	/* The processor has left the limits at 64 KiB and 103 bytes. */
+	asm volatile("lgdt %0" : : "m"(s->gdt));
+	if (unlikely(!this_cpu_read(__tss_limit_invalid)))
+		invalidate_tss_limit();
+	if (unlikely(s->selectors))
 		restore_selectors(s);
 	if (unlikely(s->ldt))
 		asm volatile("lldt %0" : : "rm"(s->ldt));
@@ -524,12 +530,6 @@ void hw_fpu_destroy(struct hw_fpu *f)
 void hw_fpu_swap(struct hw_fpu *f, bool guest)
 {
 	fpu_swap_kvm_fpstate(&f->guest, guest);
-}
-
-void hw_fpu_ready(void)
-{
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
 }
 
 void hw_fpu_store(struct hw_fpu *f, void *xsave, u32 size)
@@ -581,7 +581,7 @@ void hw_vector_get(unsigned int reg, void *val)
 
 	memset(v, 0, sizeof(*v));
 	fpregs_lock();
-	hw_fpu_ready();
+	fpu_ready();
 	if (have_ymm()) {
 		switch (reg) {
 			EACH_VECTOR(GET_YMM)
@@ -599,7 +599,7 @@ void hw_vector_set(unsigned int reg, const void *val)
 	const struct vector *v = val;
 
 	fpregs_lock();
-	hw_fpu_ready();
+	fpu_ready();
 	if (have_ymm()) {
 		switch (reg) {
 			EACH_VECTOR(SET_YMM)
