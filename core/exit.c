@@ -121,8 +121,8 @@ static void put_fpu_away(struct x86_state *s)
 		s->ops->fpu_save(s);
 }
 
-/* The instruction at rip, with no more of the state brought in than it takes. *changed: what it may change. */
-static enum x86_result step(struct vcpu *v, u32 *changed)
+/* The instruction at rip, with no more of the state brought in than it takes. *changed: what it may change; *tf: whether it is stepped. */
+static enum x86_result step(struct vcpu *v, u32 *changed, bool *tf)
 {
 	struct x86_state *s = &v->state;
 	struct x86_insn i;
@@ -141,6 +141,8 @@ static enum x86_result step(struct vcpu *v, u32 *changed)
 	} else if (i.seg >= SEG_FS) {
 		vcpu_get_state(v, STATE_SEG);
 	}
+	if (x86_steps_itself(&i))
+		*tf = false;
 	return x86_execute(s, &i);
 }
 
@@ -157,7 +159,7 @@ enum run_result vcpu_emulate(struct vcpu *v)
 	v->stat->insn_emulation++;
 	s->step_strings = tf || v->single_step;
 	do
-		r = step(v, &changed);
+		r = step(v, &changed, &tf);
 	while (r == X86_RETRY && --tries);
 	s->step_strings = false;
 	put_fpu_away(s);

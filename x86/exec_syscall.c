@@ -27,6 +27,17 @@ static bool syscall_exists(const struct x86_state *s)
 	return s->mode == X86_MODE_LONG || (s->vendor_amd && !x86_real_or_vm86(s));
 }
 
+bool x86_steps_itself(const struct x86_insn *i)
+{
+	return i->op == X86_OP_SYSCALL || i->op == X86_OP_SYSRET;
+}
+
+static void step_by_new_flags(struct x86_state *s)
+{
+	if (s->rflags & RFLAGS_TF)
+		s->dr6_pending |= DR6_BS;
+}
+
 enum x86_result x86_exec_syscall(struct x86_state *s, const struct x86_insn *i)
 {
 	u16 sel = s->star >> 32 & 0xfffc;
@@ -46,6 +57,7 @@ enum x86_result x86_exec_syscall(struct x86_state *s, const struct x86_insn *i)
 	s->rflags &= ~clear;
 	s->rflags |= RFLAGS_FIXED;
 	enter_flat(s, sel, sel + 8, 0, x86_lma(s), target);
+	step_by_new_flags(s);
 	return X86_OK;
 }
 
@@ -67,6 +79,7 @@ enum x86_result x86_exec_sysret(struct x86_state *s, const struct x86_insn *i)
 		flags = s->rflags | RFLAGS_IF;
 	enter_flat(s, (to64 ? sel + 16 : sel) | 3, (sel + 8) | 3, 3, to64, target);
 	x86_set_rflags(s, flags);
+	step_by_new_flags(s);
 	return X86_OK;
 }
 

@@ -103,7 +103,7 @@ struct x86_state {
 	bool step_strings;   /* string instructions do one iteration, then X86_REPEAT (single step) */
 
 	struct x86_event fault; /* valid after a routine returned X86_FAULT */
-	u64 dr6_pending;        /* DR6 bits of data/IO breakpoints hit by the current instruction */
+	u64 dr6_pending; /* DR6 bits of the traps that the current instruction has met (breakpoints, task, SYSRET's TF) */
 
 	/*
 	 * Data breakpoints in force (the guest's or a debugger's), in DR0-3/DR7 form; the soft engine keeps them.

@@ -165,6 +165,11 @@ bool x86_exc_has_error(unsigned vector);
  * X86_OK; X86_SHUTDOWN; X86_PENDING and X86_HOST_FAULT (nothing delivered: try again).
  */
 enum x86_result x86_deliver(struct x86_state *s, const struct x86_event *ev);
+/*
+ * SYSCALL and SYSRET are stepped by the TF that they leave (a kernel masks it by SFMASK; SYSRET's traps before the first
+ * instruction of the program), all others by the TF that they find. They leave DR6_BS in dr6_pending themselves.
+ */
+bool x86_steps_itself(const struct x86_insn *i);
 /* Faults (not traps and aborts) are restarted with RF set (SDM, "Debug Exceptions", instruction breakpoints). */
 bool x86_pushes_rf(const struct x86_event *ev);
 

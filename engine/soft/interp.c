@@ -158,6 +158,8 @@ static bool step_one(struct vcpu *v, struct vm_exit *exit)
 		return traps_after(v, tf, exit);
 	if (r != X86_OK && r != X86_EXIT)
 		return not_retired(v, r, exit);
+	if (x86_steps_itself(&i))
+		tf = false;
 	if (traps_after(v, tf, exit))
 		return true;
 	if (r == X86_EXIT)

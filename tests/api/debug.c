@@ -347,6 +347,27 @@ TEST(debug_watchpoint_of_mov_ss_before_int)
 	check_eq(log->event[3].rip, GUEST_ADDRESS(trap_over_int, trap_over_int_last));
 }
 
+GUEST(stepped_syscall, 64,
+      "mov ecx, 0xc0000080\n rdmsr\n or eax, 1\n wrmsr\n"            /* EFER.SCE */
+      "inc ecx\n xor eax, eax\n mov edx, 0x180008\n wrmsr\n"         /* STAR */
+      "inc ecx\n lea rax, [rip + 1f]\n xor edx, edx\n wrmsr\n"       /* LSTAR */
+      "add ecx, 2\n mov eax, 0x100\n wrmsr\n"                        /* SFMASK: TF */
+      "pushfq\n or qword ptr [rsp], 0x100\n popfq\n syscall\n ud2\n" /* TF is set while SYSCALL runs */
+      "1: nop\n nop\n mov r11d, 0x102\n lea rcx, [rip + stepped_syscall_user]\n sysretq\n"
+      "stepped_syscall_user: nop\n" DONE);
+GUEST_LABEL(stepped_syscall_user);
+
+/* SYSCALL that masks TF is not stepped; SYSRET that sets TF traps before the program's first instruction. */
+TEST(debug_steps_by_the_flags_after_syscall)
+{
+	struct cpu *cpu = start(stepped_syscall);
+	struct guest_event *event = guest_log(cpu->machine)->event;
+
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 1);
+	check_eq(event->rip, GUEST_ADDRESS(stepped_syscall, stepped_syscall_user));
+	check_eq(event->cs, SELECTOR_CODE3);
+}
+
 GUEST(blocked, 64, "nop\n nop\n nop\n nop\n nop\n cli\n" DONE);
 
 /* KVM_GUESTDBG_BLOCKIRQ: a pending interrupt waits while the debugger steps. */

@@ -137,6 +137,11 @@ static void op_tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)
 	env_of(s)->flushes++;
 }
 
+static void op_debug_changed(struct x86_state *s)
+{
+	env_of(s)->debug_changes++;
+}
+
 static void op_mode_changed(struct x86_state *s)
 {
 	env_of(s)->mode_changes++;
@@ -166,6 +171,7 @@ static struct x86_ops ops = {
 	.hypercall = op_hypercall,
 	.tlb_flushed = op_tlb_flushed,
 	.mode_changed = op_mode_changed,
+	.debug_changed = op_debug_changed,
 	.events_enabled = op_events_enabled,
 };
 
@@ -280,7 +286,7 @@ struct sys_env *sys_real(void)
 	e->s.seg[SEG_SS].base = 0x10000;
 	e->s.gpr[X86_RSP] = 0xff00;
 	e->s.idt.limit = 0x3ff;
-	e->mode_changes = e->flushes = e->events = 0;
+	e->mode_changes = e->debug_changes = e->flushes = e->events = 0;
 	return e;
 }
 
@@ -354,7 +360,7 @@ struct sys_env *sys_prot(unsigned cpl)
 	e->s.cr0 |= CR0_PE;
 	make_idt(e);
 	load_all(e, cpl, false);
-	e->mode_changes = e->flushes = e->events = 0;
+	e->mode_changes = e->debug_changes = e->flushes = e->events = 0;
 	return e;
 }
 
@@ -374,7 +380,7 @@ struct sys_env *sys_long(unsigned cpl)
 	s->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE | X86_EFER_NXE;
 	make_idt(e);
 	load_all(e, cpl, true);
-	e->mode_changes = e->flushes = e->events = 0;
+	e->mode_changes = e->debug_changes = e->flushes = e->events = 0;
 	return e;
 }
 

@@ -45,7 +45,7 @@ struct sys_env {
 	struct x86_state s;
 	struct x86_insn insn;
 	u8 *ram;
-	unsigned mode_changes, flushes, events;
+	unsigned mode_changes, debug_changes, flushes, events;
 	struct {
 		u16 port;
 		u8 size;
