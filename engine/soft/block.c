@@ -194,18 +194,6 @@ void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin)
 	p->lin = lin;
 }
 
-void soft_replace_target(struct soft_page *p, struct tr_block *old, struct tr_block *t)
-{
-	unsigned n;
-
-	for (n = 0; n < p->nr_targets; n++) {
-		if (p->target[n] == old) {
-			p->target[n] = t;
-			t->noted = true;
-		}
-	}
-}
-
 /* In a list of the page, which moves to twice the room when it is full. */
 bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b)
 {
@@ -287,9 +275,8 @@ static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, stru
 	b->kind = kind;
 	b->tr = NULL;
 	b->heat = 0;
-	b->careful = false;
+	b->plain = NULL;
 	b->lost = 0;
-	b->lost_since = 0;
 	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
 	b->next = sv->bucket[bucket];
 	sv->bucket[bucket] = b;

@@ -145,13 +145,12 @@ struct soft_block {
 	u16 len; /* bytes of guest code */
 	u8 mode;
 	u8 kind;                 /* mode | BLOCK_SMM */
-	bool careful;            /* translated without groups of accesses (group.c): they were lost too often */
-	u8 lost;                 /* how often since */
-	u64 lost_since;          /* this time of the host's TSC */
+	u8 lost;                 /* groups of accesses in tr (group.c), so often */
 	bool before_crossing;    /* the instruction behind the block crosses the page's end */
 	u8 heat;                 /* executions by the interpreter */
 	struct soft_block *next; /* same bucket */
 	struct tr_block *tr;     /* generated code, or NULL */
+	struct tr_block *plain;  /* the same without groups, which goes on where one is lost, or NULL */
 	struct x86_insn insn[];
 };
 
@@ -188,7 +187,7 @@ struct soft_vcpu {
 	u64 global_context; /* likewise, for global pages of the kernel's half */
 	u32 epoch;          /* moves when memory may have been changed behind our back */
 
-	bool code_breakpoints; /* an execution breakpoint is enabled */
+	bool code_breakpoints;  /* an execution breakpoint is enabled */
 	bool breakpoints_stale; /* the guest has written its debug registers in this entry */
 
 	struct fetch_entry fetch[1 << FETCH_BITS];
@@ -245,8 +244,6 @@ struct fetch_entry *soft_fetched(struct soft_vcpu *sv, u64 lin);
 void soft_new_context(struct soft_vcpu *sv, bool all);
 /* Branches may lead to the block's translation from now on. False: no, the block is stale or there is no room to note it. */
 bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b);
-/* The translation old of one of the page's blocks has been replaced by t. */
-void soft_replace_target(struct soft_page *p, struct tr_block *old, struct tr_block *t);
 /* Translations in the page are for another address from now on; those there are must not be found. */
 void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin);
 void soft_flush_blocks(struct soft_vcpu *sv);

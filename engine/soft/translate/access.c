@@ -12,7 +12,7 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind)
 		return 0;
 	}
 	tr->nr_sites++;
-	tr->site[n] = (struct tr_site){ .block = f->b,
+	tr->site[n] = (struct tr_site){ .tr = f->tr,
 					.insn = (u16)f->k,
 					.kind = kind,
 					.offset = (u16)f->offset,
@@ -224,6 +224,8 @@ static void cross_part(struct front *f, const struct slow_part *p)
 	struct emit *e = &f->e;
 
 	emit_patch(e, p->to_cross, emit_here(e));
+	if (p->group)
+		f->sv->tr.site[p->site].jump = e->p;
 	if (!p->aligned_only && !p->page_checked && !p->group) {
 		compare_with_end(e, p->ea, p->size);
 		emit_jcc(e, 6, p->retry);

@@ -570,7 +570,7 @@ static void emit_far_entries(struct front *f)
 
 /* --- chains -------------------------------------------------------------------------------------------------------- */
 
-static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block *b, const struct emit *e)
+static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block *b, const struct emit *e, bool plain)
 {
 	struct tr_state *tr = &sv->tr;
 	struct tr_block *t = (void *)(tr->meta + tr->meta_used);
@@ -583,6 +583,7 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	f->sv = sv;
 	f->b = b;
 	f->tr = t;
+	f->plain = plain;
 	f->fixed = b->page->lin != LIN_ANY && b->page->lin != LIN_NONE;
 	f->lin = b->page->lin;
 	f->m32 = b->mode == X86_MODE_PROT32;
@@ -591,12 +592,18 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	f->i = b->insn;
 	*t = (struct tr_block){ .block = b, .page_offset = (u16)f->offset, .mode = b->mode, .crossing = b->page2 };
 	t->lin = b->page->lin;
-	tr_liveness(f);
+	if (plain)
+		f->live = b->tr->live;
+	else
+		tr_liveness(f);
 	t->live = f->live;
 	tr_make_groups(f);
 	tr->meta_used += meta;
 	tr->order[tr->nr_blocks++] = t;
-	b->tr = t;
+	if (plain)
+		b->plain = t;
+	else
+		b->tr = t;
 	return true;
 }
 
@@ -642,7 +649,10 @@ static void emit_cold_parts(struct front *f)
 static void give_up(struct tr_state *tr, struct front *chain, unsigned n)
 {
 	while (n-- > 0) {
-		chain[n].b->tr = NULL;
+		if (chain[n].plain)
+			chain[n].b->plain = NULL;
+		else
+			chain[n].b->tr = NULL;
 		tr->meta_used = (size_t)((u8 *)chain[n].tr - tr->meta);
 		tr->nr_blocks--;
 	}
@@ -653,8 +663,8 @@ static void give_up(struct tr_state *tr, struct front *chain, unsigned n)
 /* No instruction takes more with all its parts, entries and exits (tests/translate looks), so room is looked at once. */
 #define CHAIN_ROOM (CHAIN_MAX * BLOCK_MAX_INSNS * TR_INSN_ROOM)
 
-/* Blocks that control falls into are translated along, their code follows directly. */
-bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
+/* Blocks that control falls into are translated along, their code follows directly; but none of a plain one. */
+static bool translate(struct soft_vcpu *sv, struct soft_block *b, bool plain)
 {
 	struct tr_state *tr = &sv->tr;
 	struct front chain[CHAIN_MAX];
@@ -666,10 +676,10 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	while (b && !failed) {
 		struct front *f = &chain[n];
 
-		failed = !begin_block(f, sv, b, &e);
+		failed = !begin_block(f, sv, b, &e, plain);
 		if (failed)
 			break;
-		f->last = ++n == CHAIN_MAX;
+		f->last = ++n == CHAIN_MAX || plain;
 		if (n == 1)
 			emit_entries(f);
 		else
@@ -694,6 +704,37 @@ bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 	tr->stat.blocks += n;
 	tr->stat.bytes = tr->used;
 	for (k = 0; unlikely(tr->traces) && k < n; k++)
-		tr_trace_block(sv, chain[k].b);
+		tr_trace_block(sv, chain[k].tr);
 	return true;
+}
+
+bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
+{
+	return translate(sv, b, false);
+}
+
+#define RESTORE_ROOM 64
+
+const u8 *tr_plain_code(struct soft_vcpu *sv, struct soft_block *b, unsigned k)
+{
+	struct tr_state *tr = &sv->tr;
+	struct emit e = { .p = tr->code.rw, .to_rx = tr->code.rx - tr->code.rw };
+	const struct tr_block *t;
+	const u8 *entry;
+
+	if ((!b->plain || b->plain->lin != b->tr->lin) && !translate(sv, b, true))
+		return NULL;
+	t = b->plain;
+	if (t->saved_in >> k & 1 || !(t->live >> k & 1))
+		return t->body + t->offset[k];
+	if (tr->used + RESTORE_ROOM > tr->code.size) {
+		tr->full = true;
+		return NULL;
+	}
+	e.p += tr->used;
+	entry = emit_here(&e);
+	tr_emit_restore(&e);
+	emit_jmp(&e, t->body + t->offset[k]);
+	tr->used = (size_t)(e.p - tr->code.rw);
+	return entry;
 }

@@ -92,6 +92,7 @@ struct front {
 	enum flags_at flags;
 	u8 held;     /* the group whose host address is in r12, + 1, or 0 */
 	bool keeps;  /* the instruction at hand has left r12 to held */
+	bool plain;  /* no groups of accesses */
 	bool failed; /* no more sites, or can_copy was wrong: the chain is given up */
 	u8 nr_groups;
 	u16 next_root;

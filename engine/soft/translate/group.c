@@ -8,8 +8,9 @@
  * group's lowest byte goes into r12 and a cell: every access is [r12 + constant] then, without a word to the flags.
  *
  * That is a bet on the block as it mostly runs. Where the group does cross a page, or its page cannot be had (a fault, MMIO,
- * code), the interpreter executes the instruction at that place, and execution goes on behind it; a block that loses often is
- * translated again without groups (soft_block.careful). A group that also writes is looked up for writing from the start, so
+ * code), the interpreter executes the instruction at that place, and execution goes on behind it. A block that loses again and
+ * again is also translated without groups (soft_block.plain), and goes on in that code from the place on: a frame that lies on two
+ * pages stays there for as long as its process runs, the next process may have it elsewhere. A group that also writes is looked up for writing from the start, so
  * dirty bits (the guest's and the log's) may be set a few instructions, but never a block, before the store.
  */
 #include "front.h"
@@ -409,7 +410,7 @@ void tr_make_groups(struct front *f)
 	unsigned offset = f->offset, k;
 
 	memset(f->member, 0, f->b->nr * sizeof(f->member[0]));
-	if (f->b->careful)
+	if (f->plain)
 		return;
 	forget_all(f, f->track[0]);
 	for (k = 0; k < f->b->nr; k++) {

@@ -303,7 +303,7 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	struct tr_site *site = &sv->tr.site[n];
 	struct vcpu *v = sv->vcpu;
 	struct x86_state *s = &v->state;
-	const struct x86_insn *i = &site->block->insn[site->insn];
+	const struct x86_insn *i = &site->tr->block->insn[site->insn];
 	u64 rip = insn_rip(s, site);
 	u8 mmu = s->mmu_index;
 	enum x86_result r;
@@ -314,7 +314,7 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	sv->running = NULL;
 	sv->running_rip = rip;
 	s->rip = rip;
-	if (unlikely(sv->tr.lockstep) && !lockstep_check(sv, site->block, site->insn, RFLAGS_ARITH))
+	if (unlikely(sv->tr.lockstep) && !lockstep_check(sv, site->tr->block, site->insn, RFLAGS_ARITH))
 		return stop(sv, site, X86_UNHANDLED, false);
 	s->end_block = false;
 	do {
@@ -328,10 +328,10 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	}
 	if (s->end_block || s->dr6_pending || s->mmu_index != mmu ||
 	    i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
-	    (site->block->mode == X86_MODE_PROT32 && !segments32_ok(s)))
+	    (site->tr->block->mode == X86_MODE_PROT32 && !segments32_ok(s)))
 		return resume(sv, site);
 	if (unlikely(sv->tr.lockstep))
-		lockstep_predict(sv, site->block, site->insn + 1u);
+		lockstep_predict(sv, site->tr->block, site->insn + 1u);
 	if (!s->fpu_live)
 		soft_fpu_enter(s);
 	flags_to_cell(s);
@@ -345,9 +345,9 @@ u64 tr_helper_block(struct soft_vcpu *sv, u32 n)
 
 	flags_from_cell(s);
 	s->rip = insn_rip(s, site);
-	if (!lockstep_check(sv, NULL, 0, site->block->tr->live & 1 ? RFLAGS_ARITH : 0))
+	if (!lockstep_check(sv, NULL, 0, site->tr->live & 1 ? RFLAGS_ARITH : 0))
 		return stop(sv, site, X86_UNHANDLED, false);
-	lockstep_predict(sv, site->block, 0);
+	lockstep_predict(sv, site->tr->block, 0);
 	if (!s->fpu_live)
 		soft_fpu_enter(s);
 	flags_to_cell(s);
@@ -377,9 +377,9 @@ static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
 /* The instruction of the site, in front of which flags that are dead are not known. */
 static enum x86_result interpret_site(struct soft_vcpu *sv, const struct tr_site *site)
 {
-	const struct x86_insn *i = &site->block->insn[site->insn];
+	const struct x86_insn *i = &site->tr->block->insn[site->insn];
 
-	sv->tr.flags_unknown = !(site->block->tr->live >> (site->insn + 1u) & 1) && !(tr_flag_effect(i) & FE_KILL);
+	sv->tr.flags_unknown = !(site->tr->live >> (site->insn + 1u) & 1) && !(tr_flag_effect(i) & FE_KILL);
 	return interpret(sv, i);
 }
 
@@ -526,47 +526,31 @@ static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
 	return next_code(sv);
 }
 
-static void jump_there(struct tr_state *tr, const u8 *from, const u8 *to)
-{
-	u8 *at = tr->code.rw + (from - tr->code.rx);
-
-	*at = 0xe9;
-	*(x86_mem32 *)(at + 1) = (u32)(to - from - 5);
-}
-
-#define LOST_MAX 32
-#define LOST_WINDOW (1u << 22) /* cycles of the host: some milliseconds */
-
-static bool lost_too_often(struct soft_block *b)
-{
-	u64 now = __builtin_ia32_rdtsc();
-
-	if (now - b->lost_since > LOST_WINDOW) {
-		b->lost_since = now;
-		b->lost = 0;
-	}
-	return ++b->lost >= LOST_MAX;
-}
+#define LOST_MAX 4
 
 /*
- * A group of accesses has been lost (group.c): once in a while by a page fault or a frame across two pages, which is cheap. When
- * it goes on like that the block is translated without groups; what is linked to the old code comes to the new one by jumps
- * at its entries.
+ * Where code without groups goes on in place of a group that is lost there, or NULL. From now on what is lost by crossing a page
+ * goes there directly.
  */
-static void note_lost_group(struct soft_vcpu *sv, struct soft_block *b)
+static const u8 *without_group(struct soft_vcpu *sv, const struct tr_site *site)
 {
-	struct tr_block *old = b->tr;
+	struct tr_state *tr = &sv->tr;
+	struct soft_block *b = site->tr->block;
+	const u8 *to;
 
-	if (b->careful || !old || !lost_too_often(b))
-		return;
-	b->careful = true;
-	tr_forget_block(sv, old);
-	if (!tr_translate(sv, b))
-		return;
-	soft_replace_target(b->page, old, b->tr);
-	jump_there(&sv->tr, old->native, b->tr->native);
-	jump_there(&sv->tr, old->saved, b->tr->saved);
-	jump_there(&sv->tr, old->kick, b->tr->kick);
+	/* Lockstep looks at whole blocks. Older code of the block (soft_set_address) is on its way out. */
+	if (tr->lockstep || b->tr != site->tr || must_leave(sv))
+		return NULL;
+	if (b->lost < LOST_MAX) {
+		b->lost++;
+		return NULL;
+	}
+	to = tr_plain_code(sv, b, site->insn);
+	if (to && site->jump) {
+		*site->jump = 0xe9;
+		*(x86_mem32 *)(site->jump + 1) = (u32)(to - (site->jump + (tr->code.rx - tr->code.rw)) - 5);
+	}
+	return to;
 }
 
 /* Generated code left at a site. */
@@ -574,19 +558,21 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct soft_block *b;
+	const u8 *code;
 
 	if (site->kind == SITE_INDIRECT && x86_canonical(s, s->gen[GEN_R13]))
 		return looked_up(sv, r);
 	if (site->kind == SITE_INDIRECT)
-		undo_branch(s, &site->block->insn[site->insn]);
+		undo_branch(s, &site->tr->block->insn[site->insn]);
 	if (site->flags_saved || site->kind == SITE_LINK)
 		flags_from_cell(s);
 	if (site->kind != SITE_LINK) {
 		s->rip = insn_rip(s, site);
-		if (!agreed(sv, site->block, site->insn, RFLAGS_ARITH, r))
+		if (!agreed(sv, site->tr->block, site->insn, RFLAGS_ARITH, r))
 			return NULL;
-		if (site->group)
-			note_lost_group(sv, site->block);
+		code = site->group ? without_group(sv, site) : NULL;
+		if (code)
+			return code;
 		*r = interpret_site(sv, site);
 		return *r == X86_OK ? go_on(sv) : NULL;
 	}
@@ -637,7 +623,7 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 
 /* --- faults of the host in generated code ------------------------------------------------------------------------------------------ */
 
-static const struct tr_block *block_at(const struct tr_state *tr, const u8 *rip)
+static struct tr_block *block_at(const struct tr_state *tr, const u8 *rip)
 {
 	u32 low = 0, high = tr->nr_blocks;
 
@@ -660,7 +646,7 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 {
 	struct tr_state *tr = &sv->tr;
 	const u8 *rip = (const u8 *)(unsigned long)*f->rip;
-	const struct tr_block *t;
+	struct tr_block *t;
 	unsigned k, n;
 
 	if (!tr->ready || rip < tr->code.rx + tr->stubs_end || rip >= tr->code.rx + tr->used)
@@ -671,7 +657,7 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 	for (k = 0; k + 1 < t->nr && rip >= t->body + t->offset[k + 1]; k++)
 		;
 	/* Whichever exit is taken, it leaves the flags in the cell. */
-	tr->stop_site = (struct tr_site){ .block = t->block, .insn = (u16)k, .kind = SITE_INSN, .flags_saved = true };
+	tr->stop_site = (struct tr_site){ .tr = t, .insn = (u16)k, .kind = SITE_INSN, .flags_saved = true };
 	tr->stop_site.offset = (u16)(t->block->gpa & ~X86_PAGE_MASK);
 	for (n = 0; n < k; n++)
 		tr->stop_site.offset += t->block->insn[n].len;

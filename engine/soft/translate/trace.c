@@ -50,9 +50,9 @@ static const u8 *first_entry(const struct tr_block *t)
 	return t->kick < p ? t->kick : p;
 }
 
-static void show_block(const struct soft_block *b, u64 rip)
+static void show_block(const struct tr_block *t, u64 rip)
 {
-	const struct tr_block *t = b->tr;
+	const struct soft_block *b = t->block;
 	char text[2 * LINE_BYTES + 1];
 	unsigned k;
 
@@ -73,13 +73,12 @@ static void perf_name(const u8 *from, const u8 *to, u64 rip)
 	host_trace(TRACE_PERF_MAP, "%llx %llx guest:%llx\n", address(from), (u64)(to - from), rip);
 }
 
-void tr_trace_block(struct soft_vcpu *sv, const struct soft_block *b)
+void tr_trace_block(struct soft_vcpu *sv, const struct tr_block *t)
 {
-	const struct tr_block *t = b->tr;
-	u64 rip = (sv->vcpu->state.rip & X86_PAGE_MASK) | (b->gpa & ~X86_PAGE_MASK);
+	u64 rip = (sv->vcpu->state.rip & X86_PAGE_MASK) | (t->block->gpa & ~X86_PAGE_MASK);
 
 	if (sv->tr.traces & BIT(TRACE_TRANSLATIONS))
-		show_block(b, rip);
+		show_block(t, rip);
 	if (sv->tr.traces & BIT(TRACE_PERF_MAP)) {
 		perf_name(first_entry(t), t->end, rip);
 		perf_name(t->cold, t->cold_end, rip);

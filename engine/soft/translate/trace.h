@@ -60,8 +60,8 @@ void tr_trace_start(struct soft_vcpu *sv);
 void tr_trace_end(struct soft_vcpu *sv);
 /* An access at lin, which flat_fill refused. */
 void tr_count_miss(struct soft_vcpu *sv, u64 lin, bool write);
-/* b has been translated; x86_state.rip is its address. */
-void tr_trace_block(struct soft_vcpu *sv, const struct soft_block *b);
+/* A block has been translated; x86_state.rip is in its page. */
+void tr_trace_block(struct soft_vcpu *sv, const struct tr_block *t);
 /* The stubs, of which the ways in and out are made. */
 void tr_trace_stubs(struct soft_vcpu *sv);
 void tr_trace_reset(struct soft_vcpu *sv);

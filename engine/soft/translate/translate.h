@@ -174,8 +174,8 @@ enum tr_site_kind {
 	SITE_INDIRECT /* after an indirect branch: its instruction; target in r13 */
 };
 struct tr_site {
-	struct soft_block *block;
-	u8 *jump;   /* SITE_LINK: rw address of the rel32 to patch, or NULL */
+	struct tr_block *tr; /* whose code it is */
+	u8 *jump; /* SITE_LINK: rw address of the rel32 to patch, or NULL. A group's: what is executed when it crosses, or NULL */
 	u16 insn;   /* SITE_INSN: the instruction */
 	u16 offset; /* in the page: of the instruction; SITE_LINK: of the target */
 	u8 kind;
@@ -270,6 +270,8 @@ bool tr_context_ok(struct soft_vcpu *sv);
 bool tr_usable(struct soft_vcpu *sv, struct soft_block *b);
 /* Translate the block. False: no room (tr_state.full). */
 bool tr_translate(struct soft_vcpu *sv, struct soft_block *b);
+/* Code of b without groups of accesses, in front of instruction k, with flags in GEN_FLAGS. NULL: no room (tr_state.full). */
+const u8 *tr_plain_code(struct soft_vcpu *sv, struct soft_block *b, unsigned k);
 
 /*
  * Run generated code from rip, whose block is b, until it leaves. X86_OK: go on at rip; X86_EXIT: the instruction before
