@@ -6,7 +6,7 @@
 
 static char *device = "anykvm";
 module_param(device, charp, 0444);
-MODULE_PARM_DESC(device, "name of the device in /dev: anykvm (default), or kvm where no other KVM has it");
+MODULE_PARM_DESC(device, "name of the device in /dev: anykvm (default), another, or kvm where no other KVM has it");
 
 static bool unrestricted_guest = true;
 module_param(unrestricted_guest, bool, 0444);
@@ -37,10 +37,27 @@ static int find_engine(void)
 	return err;
 }
 
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+#define NAME_MAX_LENGTH 32
+
+/* What may stand below /dev without surprises. */
+static bool name_ok(const char *name)
+{
+	size_t n = strspn(name, NAME_CHARACTERS);
+
+	return n && n <= NAME_MAX_LENGTH && !name[n];
+}
+
 static int __init anykvm_init(void)
 {
-	int err = find_engine();
+	int err;
 
+	if (!name_ok(device)) {
+		pr_err("anykvm: device=%.*s: letters, digits, - and _ only, at most %d\n", NAME_MAX_LENGTH, device,
+		       NAME_MAX_LENGTH);
+		return -EINVAL;
+	}
+	err = find_engine();
 	if (err)
 		return err;
 	system_device.name = device;

@@ -6,15 +6,17 @@
 #                                               builds first, in DEBUG_KERNEL ($(BUILD)/debug-kernel): slow
 #   MACHINE_PARTS='api boot'         scripts to run instead of all: api (ABI), insn (system
 #                                    instructions, vmx), boot (Linux guests), observe (tracepoints and counters, not for Debian's),
-#                                    compat (a 32-bit program), pressure (swap, page merging), life (hotplug, suspend; last)
+#                                    compat (a 32-bit program), pressure (swap, page merging), space (what a process does
+#                                    to its memory), refusals (unloading, parameters, another KVM: not for Debian's),
+#                                    life (hotplug, suspend; last)
 #                                    vmm (Debian's QEMU with -accel kvm, not on vmx)
 #   MACHINE_VMM='microvm pc split user'  guests of vmm; microvm pc if not given
 #   MACHINE_API='--verbose mmio'     arguments for the API tests
 #   MACHINE_ARGS='-c 2 -m 512'       arguments for tests/machine/machine.sh
 
 # QEMU is not exact enough for insn.
-MACHINE_PARTS_svm := api boot compat
-MACHINE_PARTS_vmx := api insn boot
+MACHINE_PARTS_svm := api boot compat space
+MACHINE_PARTS_vmx := api insn boot space
 MACHINE_VMM ?= microvm pc
 MACHINE_DIR := $(BUILD)/tests/machine
 MACHINE_API_TESTS := $(BUILD)/tests/api/api-tests-device
@@ -25,7 +27,7 @@ MACHINE_INSN := $(MACHINE_DIR)/insn-tests
 $(MACHINE_DIR)/anykvm: $(ANYKVM_OBJ) $(BUILD)/libanykvm.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDSAN) -static -o $@ $^ -pthread -l:libjansson.a
-MACHINE_PROGRAMS := $(addprefix $(MACHINE_DIR)/,notifier counter pressure)
+MACHINE_PROGRAMS := $(addprefix $(MACHINE_DIR)/,notifier counter pressure space holds)
 $(MACHINE_PROGRAMS): $(MACHINE_DIR)/%: tests/machine/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 $(WARN) -static -pthread -o $@ $<
@@ -48,13 +50,17 @@ define machine_run
 		-a tests/machine/$(2).txt:/differences $(foreach p,$(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32,-a $(p):/$(notdir $(p))) -a $(MACHINE_INSN):/insn-tests \
 		-a $(MACHINE_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh -a $(MACHINE_INITRD):/initrd \
 		$$(find "$$modules" -name 'zram.ko' -o -name 'zsmalloc.ko' -o -name 'lzo*.ko' | sed 's|.*/\(.*\)|-a & :/zram/\1|; s| :|:|') \
+		$(if $(filter refusals,$(MACHINE_PARTS) $(4)),$$(find "$$modules" -name 'kvm*.ko' -o -name irqbypass.ko | sed 's|.*/\(.*\)|-a & :/reference/\1|; s| :|:|')) \
 		$(if $(filter vmm,$(MACHINE_PARTS) $(4)),$$(sh tests/machine/vmm-files.sh) -a $(MACHINE_DIR)/vmm-guests:/vmm-guests) \
 		-a "$$kernel":/vmlinuz $(patsubst %,tests/machine/%.sh,$(or $(MACHINE_PARTS),$(MACHINE_PARTS_$(1)) $(4)))
 endef
 
 .PHONY: check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
 check-svm: module $(MACHINE_NEEDS)
-	$(call machine_run,svm,differences-svm,,observe pressure vmm life)
+	$(call machine_run,svm,differences-svm,,observe pressure vmm refusals life)
+	$(Q)for cpu in EPYC,-svm EPYC,+svm,-npt; do \
+		BUILD=$(BUILD) GUEST=$(GUEST) MACHINE_CPU=$$cpu sh tests/machine/machine.sh -M svm -n tests/machine/absent.sh || exit 1; \
+	done
 check-vmx: module $(MACHINE_NEEDS)
 	$(call machine_run,vmx,differences-vmx,,observe)
 check-svm-reference: $(MACHINE_NEEDS)

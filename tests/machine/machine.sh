@@ -3,9 +3,10 @@
 # Boot a stock Debian cloud kernel in an emulated machine that has hardware virtualization, load a KVM there and run
 # scripts with it: each one with the module freshly loaded, and unloaded after it.
 #
-# usage: machine.sh -M svm|vmx [-k] [-1] [-c CPUS] [-t SECONDS] [-m MEGABYTES] [-p MODULE-PARAMETERS] [-a FILE:/PATH]... SCRIPT...
+# usage: machine.sh -M svm|vmx [-k] [-i] [-n] [-c CPUS] [-t SECONDS] [-m MEGABYTES] [-p MODULE-PARAMETERS] [-a FILE:/PATH]... SCRIPT...
 #   -M   svm: AMD-V with nested paging, emulated by QEMU; vmx: VT-x with EPT, emulated by Bochs
 #   -k   Debian's kvm-amd or kvm-intel instead of anykvm.ko, as the reference
+#   -n   the module is not loaded: the scripts do that
 #   -i   the time-stamp counter counts executed instructions (Bochs's always does, with one CPU)
 #   BUILD: where anykvm.ko is (build); MACHINE_KERNEL: an unpacked linux-image package, by default the one in GUEST ($BUILD/guest)
 # The scripts find in their environment MACHINE (svm, vmx), MODULE (anykvm, kvm_amd, kvm_intel) and DEVICE (its node).
@@ -26,13 +27,15 @@ limit=900
 memory=1024
 parameters=
 reference=
+unloaded=
 count=
 files=
-while getopts M:kic:t:m:p:a: option; do
+while getopts M:kinc:t:m:p:a: option; do
 	case $option in
 	M) machine=$OPTARG ;;
 	k) reference=yes ;;
 	i) count=yes ;;
+	n) unloaded=yes ;;
 	c) cpus=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	m) memory=$OPTARG ;;
@@ -86,7 +89,7 @@ fi
 {
 	echo '#!/bin/busybox sh'
 	echo "export PATH=/bin MACHINE=$machine DEVICE=$device"
-	echo "modules='$modules' parameters='$parameters' scripts='$scripts'"
+	echo "modules='$modules' parameters='$parameters' scripts='$scripts' unloaded=$unloaded"
 	cat "$here/init.sh"
 } >"$root/init"
 chmod +x "$root/init"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # Boot KERNEL with INITRD in QEMU's emulation of AMD-V with nested paging; its serial console goes to standard output.
 # usage: qemu.sh KERNEL INITRD MEGABYTES -i|'' CPUS|''
+#   MACHINE_CPU: its processor, one that has AMD-V with nested paging if not given
 #   MACHINE_QEMU: more words for its command line
 #   -i   the time-stamp counter counts executed instructions; one CPU
 # packages: qemu-system-x86 seabios
@@ -18,6 +19,6 @@ else
 	set -- -accel tcg,thread=multi
 fi
 # shellcheck disable=SC2086 # words on purpose
-exec qemu-system-x86_64 "$@" -cpu EPYC,+svm,+npt,+svme-addr-chk -smp "$cpus" -m "$memory" \
+exec qemu-system-x86_64 "$@" -cpu "${MACHINE_CPU:-EPYC,+svm,+npt,+svme-addr-chk}" -smp "$cpus" -m "$memory" \
 	-nodefaults -no-user-config -nographic -serial stdio -no-reboot -kernel "$kernel" -initrd "$initrd" \
 	-append "console=ttyS0 quiet panic=-1 no_timer_check oops=panic" ${MACHINE_QEMU:-}
