@@ -129,8 +129,8 @@ static const struct {
 	{ KVM_CAP_ADJUST_CLOCK, CLOCK_FLAGS, NULL },
 	{ KVM_CAP_KVMCLOCK_CTRL, 1, NULL },
 	{ KVM_CAP_GET_TSC_KHZ, 1, NULL },
-	{ KVM_CAP_TSC_CONTROL, 0, check_soft },
-	{ KVM_CAP_VM_TSC_CONTROL, 0, check_soft },
+	{ KVM_CAP_TSC_CONTROL, 1, NULL },
+	{ KVM_CAP_VM_TSC_CONTROL, 1, NULL },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1, NULL },
 	/* interrupt chips */
 	{ KVM_CAP_IRQCHIP, 1, NULL },

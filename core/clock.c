@@ -10,13 +10,12 @@
 #include "parts.h"
 
 #define NS_PER_SEC 1000000000ull
-#define RATIO_ONE (1ull << 32)
 #define RATIO_MAX (1ull << 40)
 #define TOLERANCE_PPM 250
 
 u64 clock_scale_tsc(u64 tsc, u64 ratio)
 {
-	return ratio == RATIO_ONE ? tsc : (u64)((u128)tsc * ratio >> 32);
+	return ratio == TSC_RATIO_ONE ? tsc : (u64)((u128)tsc * ratio >> 32);
 }
 
 u64 vcpu_read_tsc(struct vcpu *v)
@@ -258,7 +257,7 @@ void clock_write_tsc_adjust(struct vcpu *v, u64 val, bool host)
 int vcpu_set_tsc_khz(struct vcpu *v, u32 khz)
 {
 	u32 host = host_tsc_khz();
-	u64 ratio = RATIO_ONE, slack = (u64)host * TOLERANCE_PPM / 1000000;
+	u64 ratio = TSC_RATIO_ONE, slack = (u64)host * TOLERANCE_PPM / 1000000;
 
 	if (!khz)
 		khz = host;
@@ -266,8 +265,6 @@ int vcpu_set_tsc_khz(struct vcpu *v, u32 khz)
 		return -EINVAL;
 	/* Within the tolerance of oscillators scaling would only cost. */
 	if (khz < host - slack || khz > host + slack) {
-		if (!v->vm->engine->caps.soft)
-			return -EINVAL; /* no hardware engine scales yet */
 		ratio = ((u64)khz << 32) / host;
 		if (!ratio || ratio >= RATIO_MAX)
 			return -EINVAL;
@@ -318,7 +315,7 @@ int clock_create(struct vcpu *v)
 	v->clock = host_alloc(sizeof(*v->clock));
 	if (!v->clock)
 		return -ENOMEM;
-	v->tsc_ratio = RATIO_ONE;
+	v->tsc_ratio = TSC_RATIO_ONE;
 	vcpu_set_tsc_khz(v, __atomic_load_n(&v->vm->default_tsc_khz, __ATOMIC_RELAXED));
 	host_writes_tsc(v, 0);
 	return 0;

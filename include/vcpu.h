@@ -134,6 +134,8 @@ struct dirty_ring {
 	bool waiting;                /* a  pages found no room */
 };
 
+#define TSC_RATIO_ONE (1ull << 32)
+
 struct lapic;
 
 struct vcpu {
@@ -190,7 +192,7 @@ struct vcpu {
 	struct msr_state *msrs;    /* M  MSRs without a field in x86_state (core/msr.c) */
 	struct clock_state *clock; /* M  kvmclock, TSC offset, steal time (core/clock.c) */
 	s64 tsc_offset;            /* a  guest TSC = scaled host TSC + offset */
-	u64 tsc_ratio;             /* M  32.32 fixed point; 1<<32: no scaling */
+	u64 tsc_ratio;             /* M  8.32 fixed point; TSC_RATIO_ONE: no scaling */
 	u32 tsc_khz;               /* M */
 	u64 apic_base;             /* M  IA32_APIC_BASE */
 	void *mce;                 /* M  machine-check banks (core/mce.c) */

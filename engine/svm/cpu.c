@@ -39,6 +39,7 @@ static int look_for_svm(void)
 	}
 	svm_caps.asids = r[1];
 	svm_caps.nrip = r[3] & BIT(3);
+	svm_caps.tsc_ratio = r[3] & BIT(4);
 	svm_caps.decode = r[3] & BIT(7);
 	return svm_caps.asids > 1 ? 0 : -ENODEV;
 }
@@ -112,6 +113,14 @@ no_memory:
 	return -ENOMEM;
 }
 
+void svm_set_tsc_ratio(struct svm_cpu *c, u64 ratio)
+{
+	if (c->tsc_ratio == ratio)
+		return;
+	c->tsc_ratio = ratio;
+	hw_wrmsr(SVM_MSR_TSC_RATIO, ratio);
+}
+
 int svm_cpu_on(void)
 {
 	struct svm_cpu *c = svm_cpu(hw_cpu());
@@ -122,6 +131,9 @@ int svm_cpu_on(void)
 	/* The TLB may hold what another hypervisor has left: the first ASID flushes. */
 	c->generation++;
 	c->next_asid = svm_caps.asids;
+	c->tsc_ratio = TSC_RATIO_ONE;
+	if (svm_caps.tsc_ratio)
+		hw_wrmsr(SVM_MSR_TSC_RATIO, TSC_RATIO_ONE);
 	hwvm_cpu_on();
 	hw_wrmsr(X86_MSR_EFER, efer | EFER_SVME);
 	hw_wrmsr(SVM_MSR_HSAVE_PA, hw_pa(c->hsave));
@@ -130,6 +142,7 @@ int svm_cpu_on(void)
 
 void svm_cpu_off(void)
 {
+	svm_set_tsc_ratio(svm_cpu(hw_cpu()), TSC_RATIO_ONE);
 	hw_wrmsr(SVM_MSR_HSAVE_PA, 0);
 	hw_wrmsr(X86_MSR_EFER, hw_rdmsr(X86_MSR_EFER) & ~(u64)EFER_SVME);
 }

@@ -2,8 +2,6 @@
 /* One entry: everything the processor must know, the world switch, and the host's own state again. */
 #include "svm.h"
 
-#define TSC_NOT_SCALED (1ull << 32)
-
 /* --- events -------------------------------------------------------------------------------------------- */
 
 static void merge_payload(struct vcpu *v, struct vmcb *c, const struct x86_event *ev)
@@ -97,7 +95,7 @@ static u32 with_bit(u32 word, u32 bit, bool on)
 static void prepare_intercepts(struct vcpu *v, struct vmcb *c)
 {
 	bool nmi = v->inject_valid && v->inject.type == X86_EVENT_NMI;
-	bool scaled = v->tsc_ratio != TSC_NOT_SCALED;
+	bool scaled = v->tsc_ratio != TSC_RATIO_ONE && !svm_caps.tsc_ratio;
 	bool hide_tf = hwvm_of(v)->step_tf;
 	u32 i3 = c->intercept3;
 
@@ -138,6 +136,8 @@ static void run_guest(struct vcpu *v, int cpu)
 	prepare_event(v, c);
 	prepare_controls(v, c);
 	choose_asid(sv, cpu);
+	if (svm_caps.tsc_ratio)
+		svm_set_tsc_ratio(svm_cpu(cpu), v->tsc_ratio);
 	differs = hwvm_load_guest(v, cpu);
 	svm_world_switch(v->state.gpr, sv->vmcb_pa, svm_cpu(cpu)->host_pa);
 	hwvm_load_host(differs, cpu);

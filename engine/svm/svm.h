@@ -8,16 +8,18 @@
 
 /* What the processor has (cpu.c). */
 struct svm_caps {
-	u32 asids;   /* address space identifiers, 0 is the host's */
-	bool nrip;   /* the next instruction's address comes with an intercept */
-	bool decode; /* so do operands of CR and DR accesses */
+	u32 asids;      /* address space identifiers, 0 is the host's */
+	bool nrip;      /* the next instruction's address comes with an intercept */
+	bool decode;    /* so do operands of CR and DR accesses */
+	bool tsc_ratio; /* guests' TSC can be scaled */
 	bool rdtscp;
 };
 extern struct svm_caps svm_caps;
 
 /* Per CPU (cpu.c). */
 struct svm_cpu {
-	u64 host_pa; /* VMSAVE area with the host's segments and MSRs */
+	u64 host_pa;   /* VMSAVE area with the host's segments and MSRs */
+	u64 tsc_ratio; /* as the MSR has it, which guest mode alone looks at */
 	u32 next_asid;
 	u64 generation; /* of ASIDs: each time they are used up the TLB is flushed and they begin anew */
 	void *hsave, *host;
@@ -52,6 +54,7 @@ int svm_cpus_init(void);
 void svm_cpus_exit(void);
 int svm_cpu_on(void);
 void svm_cpu_off(void);
+void svm_set_tsc_ratio(struct svm_cpu *c, u64 ratio); /* entry; this CPU; needs svm_caps.tsc_ratio unless it is 1 */
 extern void *svm_iopm, *svm_msrpm_open, *svm_msrpm_all;
 
 /* state.c */

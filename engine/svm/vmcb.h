@@ -202,6 +202,7 @@ enum {
 #define TASK_INFO_JMP (1ull << 38)
 #define TASK_INFO_ERROR (1ull << 44)
 
+#define SVM_MSR_TSC_RATIO 0xc0000104u /* 8.32 fixed point */
 #define SVM_MSR_VM_CR 0xc0010114u
 #define SVM_MSR_HSAVE_PA 0xc0010117u
 #define VM_CR_SVMDIS (1u << 4)

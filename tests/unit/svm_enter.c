@@ -407,6 +407,70 @@ static void guests_do_not_steer_each_others_branches(void **state)
 	expect_eq(cpu0.barriers, before + 1);
 }
 
+/* --- the guest's TSC ---------------------------------------------------------------------------------------------------- */
+
+static u64 ratio_in_guest;
+
+static void step_scaled_by_the_processor(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(c->intercept3 & I3_RDTSC, 0);
+	expect_eq(c->intercept4 & I4_RDTSCP, 0);
+	ratio_in_guest = cpu0.tsc_ratio[cpu0.cpu];
+	step_hlt(c, gpr);
+}
+
+static u64 ratio_at(unsigned times)
+{
+	struct kvm_regs r = { .rip = CODE, .rflags = 2 };
+
+	expect_eq(svm_vcpu_ioctl_int(KVM_SET_TSC_KHZ, host_tsc_khz() * times), 0);
+	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	svm_script(step_scaled_by_the_processor, NULL);
+	svm_run_exits(KVM_EXIT_HLT);
+	return ratio_in_guest;
+}
+
+static void the_processor_scales_the_tsc(void **state)
+{
+	svm_test_begin(HAS_TSC_RATIO);
+	expect_eq(cpu0.tsc_ratio[0], TSC_RATIO_ONE);
+	expect_eq(ratio_at(2), 2 * TSC_RATIO_ONE);
+	cpu0.cpu = 1;
+	expect_eq(ratio_at(3), 3 * TSC_RATIO_ONE);
+	cpu0.cpu = 0;
+	expect_eq(ratio_at(1), TSC_RATIO_ONE);
+	expect_eq(ratio_at(5), 5 * TSC_RATIO_ONE);
+	/* The host's own again with the last VM: svm_test_end(). */
+}
+
+static u64 tsc_before;
+
+static void step_rdtsc_intercepted(struct vmcb *c, u64 *gpr)
+{
+	expect_true(c->intercept3 & I3_RDTSC && c->intercept4 & I4_RDTSCP);
+	tsc_before = vcpu_read_tsc(svmt.v);
+	c->exit_code = X_RDTSC;
+}
+
+static void step_tsc_read(struct vmcb *c, u64 *gpr)
+{
+	u64 tsc = gpr[X86_RDX] << 32 | (u32)c->rax, after = vcpu_read_tsc(svmt.v);
+
+	expect_true(tsc >= tsc_before && tsc <= after);
+	expect_eq(c->rip, CODE + 2);
+	step_hlt(c, gpr);
+}
+
+static void without_a_ratio_reading_the_tsc_is_intercepted(void **state)
+{
+	svm_test_begin(0);
+	CODE_BYTES(0x0f, 0x31); /* rdtsc */
+	expect_eq(svm_vcpu_ioctl_int(KVM_SET_TSC_KHZ, host_tsc_khz() * 2), 0);
+	svm_script(step_rdtsc_intercepted, step_tsc_read, NULL);
+	svm_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.tsc_ratio[0], 0);
+}
+
 int svm_enter_tests(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -426,6 +490,8 @@ int svm_enter_tests(void)
 		cmocka_unit_test_teardown(used_up_asids_flush, svm_test_end),
 		cmocka_unit_test_teardown(a_cpu_that_was_off_knows_nothing, svm_test_end),
 		cmocka_unit_test_teardown(guests_do_not_steer_each_others_branches, svm_test_end),
+		cmocka_unit_test_teardown(the_processor_scales_the_tsc, svm_test_end),
+		cmocka_unit_test_teardown(without_a_ratio_reading_the_tsc_is_intercepted, svm_test_end),
 	};
 
 	return cmocka_run_group_tests_name("svm: entries", tests, NULL, NULL);

@@ -238,10 +238,6 @@ void hw_predictor_barrier(void)
 	cpu0.barriers++;
 }
 
-void hw_debug_restore(void)
-{
-}
-
 void hw_debug_load(const u64 db[4])
 {
 }
@@ -267,10 +263,6 @@ void hw_fpu_destroy(struct hw_fpu *f)
 }
 
 void hw_fpu_swap(struct hw_fpu *f, bool guest)
-{
-}
-
-void hw_fpu_ready(void)
 {
 }
 
@@ -425,6 +417,8 @@ int svm_test_end(void **state)
 	}
 	svmt = (struct svm_test){ 0 };
 	err |= cpu0.pages != 0 || (cpu0.efer[0] | cpu0.efer[1]) & X86_EFER_SVME || cpu0.hsave[0] || cpu0.hsave[1];
+	if (cpu0.features & HAS_TSC_RATIO)
+		err |= cpu0.tsc_ratio[0] != TSC_RATIO_ONE || cpu0.tsc_ratio[1] != TSC_RATIO_ONE;
 	cpu0 = (struct fake_processor){ 0 };
 	return err ? -1 : 0;
 }
@@ -443,16 +437,21 @@ void svm_script(svm_step *first, ...)
 	va_end(ap);
 }
 
-long svm_vcpu_ioctl(u32 cmd, void *arg)
+long svm_vcpu_ioctl_int(u32 cmd, unsigned long arg)
 {
 	struct object made;
 	long r;
 
 	/* As the library's edge does it. */
 	signal_enter();
-	r = vcpu_ioctl(svmt.v, cmd, (unsigned long)arg, &made);
+	r = vcpu_ioctl(svmt.v, cmd, arg, &made);
 	signal_leave();
 	return r;
+}
+
+long svm_vcpu_ioctl(u32 cmd, void *arg)
+{
+	return svm_vcpu_ioctl_int(cmd, (unsigned long)arg);
 }
 
 long svm_run(void)

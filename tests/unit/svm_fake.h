@@ -60,6 +60,7 @@ int svm_test_end(void **state); /* teardown; nothing may be left */
 /* The script of VMRUNs, NULL-terminated; one more fails the test, and so does one less at the end. */
 void svm_script(svm_step *first, ...);
 long svm_vcpu_ioctl(u32 cmd, void *arg);
+long svm_vcpu_ioctl_int(u32 cmd, unsigned long arg);
 long svm_run(void);
 void svm_run_exits(u32 reason);
 void svm_code(const void *bytes, size_t n);
