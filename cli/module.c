@@ -222,13 +222,15 @@ static bool only_process(const char *instance, pid_t pid)
 	return true;
 }
 
-/* What is there now. */
-static void copy_some(int fd, FILE *out)
+static const volatile sig_atomic_t never;
+
+/* What is there now: without end where a guest makes more than is read, until stopped. */
+static void copy_some(int fd, FILE *out, const volatile sig_atomic_t *stopped)
 {
 	char buf[16384];
 	ssize_t n;
 
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
+	while (!*stopped && (n = read(fd, buf, sizeof(buf))) > 0)
 		fwrite(buf, 1, (size_t)n, out);
 	fflush(out);
 }
@@ -248,11 +250,11 @@ static int follow(const char *instance, pid_t pid, FILE *out, const volatile sig
 		return STATUS_FAILED;
 	}
 	while (!*stopped && !ferror(out) && (!pid || kill(pid, 0) == 0)) {
-		copy_some(fd, out);
+		copy_some(fd, out, stopped);
 		nanosleep(&wait, NULL);
 	}
 	write_file(instance, "events/anykvm/enable", "0");
-	copy_some(fd, out);
+	copy_some(fd, out, &never);
 	close(fd);
 	return STATUS_OK;
 }

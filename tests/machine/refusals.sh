@@ -13,7 +13,7 @@ for kind in system vm vcpu mapping statistics eventfd; do
 	touch /tmp/on
 	/holds /dev/anykvm $kind /tmp/on >/tmp/holds &
 	pid=$!
-	until grep -q holds /tmp/holds; do
+	until grep -q holds /tmp/holds 2>/dev/null; do
 		kill -0 $pid || fail "$kind: not even made"
 		usleep 50000
 	done
