@@ -27,7 +27,8 @@ static u64 kick_cpu(struct vcpu *v, u64 apic_id)
 	return 0;
 }
 
-static s64 send_ipis(struct vcpu *v, u64 bitmap, u32 first, u64 icr)
+/* APIC ids do not wrap: what lies beyond the last has no CPU. */
+static s64 send_ipis(struct vcpu *v, u64 bitmap, u64 first, u64 icr)
 {
 	struct lapic_message m = {
 		.vector = icr & ICR_VECTOR,
@@ -38,8 +39,10 @@ static s64 send_ipis(struct vcpu *v, u64 bitmap, u32 first, u64 icr)
 	s64 sum = 0;
 
 	for (; bitmap; bitmap &= bitmap - 1) {
-		m.dest = first + (u32)__builtin_ctzll(bitmap);
-		if (lapic_find(v->vm, m.dest) && lapic_deliver(v->vm, v, &m) > 0)
+		u64 id = first + (u32)__builtin_ctzll(bitmap);
+
+		m.dest = (u32)id;
+		if (m.dest == id && lapic_find(v->vm, m.dest) && lapic_deliver(v->vm, v, &m) > 0)
 			sum++;
 	}
 	return sum;
@@ -51,7 +54,7 @@ static s64 send_ipi(struct vcpu *v, u64 low, u64 high, u32 first, u64 icr, bool 
 		return -KVM_EINVAL;
 	if (!v->lapic)
 		return -KVM_EOPNOTSUPP;
-	return send_ipis(v, low, first, icr) + send_ipis(v, high, first + (wide ? 64 : 32), icr);
+	return send_ipis(v, low, first, icr) + send_ipis(v, high, (u64)first + (wide ? 64 : 32), icr);
 }
 
 static s64 clock_pairing(struct vcpu *v, u64 gpa, u64 type)

@@ -160,6 +160,7 @@ void lapic_write_icr(struct lapic *a, u32 low, u32 high);
 void lapic_timer_create(struct lapic *a);
 void lapic_timer_destroy(struct lapic *a);
 void lapic_timer_stop(struct lapic *a);       /* forget what is armed; registers stay */
+void lapic_timer_catch_up(struct lapic *a);   /* an expiry whose callback is late happens now */
 void lapic_timer_set_lvt(struct lapic *a);    /* APIC_LVTT has been written */
 void lapic_timer_set_divide(struct lapic *a); /* APIC_TDCR has been written */
 void lapic_timer_start(struct lapic *a);      /* APIC_TMICT has been written */

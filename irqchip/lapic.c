@@ -215,6 +215,8 @@ static int write_lvt(struct lapic *a, unsigned reg, u32 val)
 		val &= ~(APIC_TIMER_MODE_MASK & ~lapic_timer_modes(a));
 	if (!apic_sw_enabled(a))
 		val |= APIC_LVT_MASKED;
+	if (reg == APIC_LVTT)
+		lapic_timer_catch_up(a);
 	apic_set(a, reg, val);
 	if (reg == APIC_LVTT)
 		lapic_timer_set_lvt(a);

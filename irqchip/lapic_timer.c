@@ -90,6 +90,13 @@ u32 lapic_timer_count(struct lapic *a)
 	return (u32)(left / t->divide);
 }
 
+static void expired(void *arg);
+
+void lapic_timer_catch_up(struct lapic *a)
+{
+	expired(a);
+}
+
 void lapic_timer_start(struct lapic *a)
 {
 	struct lapic_timer *t = &a->timer;
@@ -97,6 +104,7 @@ void lapic_timer_start(struct lapic *a)
 
 	if (tsc_deadline_mode(a))
 		return;
+	lapic_timer_catch_up(a);
 	state = host_lock_acquire(&t->lock);
 	run_for(a, ~0ull);
 	host_lock_release(&t->lock, state);

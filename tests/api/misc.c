@@ -216,6 +216,31 @@ TEST(hypercall_kick_cpu)
 	check_eq(state.mp_state, KVM_MP_STATE_RUNNABLE);
 }
 
+GUEST(ipi_sender, 64,
+      "mov eax, 10\n mov ebx, 2\n xor ecx, ecx\n xor edx, edx\n mov esi, 0x40\n vmmcall\n mov [0x9008], rax\n"
+      "mov eax, 10\n mov ebx, 6\n mov edx, 0xffffffff\n vmmcall\n mov [0x9010], rax\n" DONE);
+
+/* KVM_HC_SEND_IPI: a bitmap of APIC ids from the lowest on; ids do not wrap at the end of 32 bits. */
+TEST(hypercall_send_ipi)
+{
+	struct machine *machine = machine_new(MACHINE_IRQCHIP);
+	struct cpu *sender = cpu_new(machine, 0), *receiver = cpu_new(machine, 1);
+	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
+	bool offered = cpuid_find(cpuid, KVM_CPUID_FEATURES, 0)->eax & 1u << KVM_FEATURE_PV_SEND_IPI;
+
+	free(cpuid);
+	if (!offered)
+		skip("the target offers no PV_SEND_IPI");
+	lapic_enable(sender);
+	lapic_enable(receiver);
+	guest_start(sender, GUEST_LONG, ipi_sender);
+	cpu_run_to_done(sender);
+	check_eq(*(uint64_t *)(machine->mem + 0x9008), 1);
+	check_eq(lapic_bit(receiver, APIC_IRR, 0x40), 1);
+	check_eq(*(uint64_t *)(machine->mem + 0x9010), 0);
+	check_eq(lapic_bit(sender, APIC_IRR, 0x40), 0);
+}
+
 TEST(x2apic_api_cap)
 {
 	struct machine *machine = machine_new(MACHINE_IRQCHIP);

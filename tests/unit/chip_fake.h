@@ -12,6 +12,8 @@
 
 /* Move the clock; timers fire at their times, in order. */
 void fake_advance(u64 ns);
+/* Move the clock; the timers' callbacks are late. */
+void fake_advance_late(u64 ns);
 /* Number of host timers that are armed. */
 unsigned fake_timers(void);
 

@@ -192,6 +192,30 @@ static void mode_change_disarms(void **state)
 	expect_true(!fired());
 }
 
+/* A guest that has seen the count at 0 must find the expiry behind it, however late the host's timer is. */
+static void late_callback_is_caught_up(void **state)
+{
+	fake_apic_write(v, APIC_LVTT, VECTOR);
+	fake_apic_write(v, APIC_TMICT, 10 * MS);
+	fake_advance_late(10 * MS);
+	expect_eq(fake_apic_read(v, APIC_TMCCT), 0);
+	fake_apic_write(v, APIC_LVTT, VECTOR | APIC_TIMER_PERIODIC);
+	expect_true(fired());
+	fake_advance(15 * MS);
+	expect_true(!fired());
+	expect_eq(fake_apic_read(v, APIC_TMCCT), 0);
+
+	fake_apic_write(v, APIC_LVTT, VECTOR);
+	fake_apic_write(v, APIC_TMICT, 10 * MS);
+	fake_advance_late(10 * MS);
+	fake_apic_write(v, APIC_TMICT, 20 * MS);
+	expect_true(fired());
+	fake_advance(19 * MS);
+	expect_true(!fired());
+	fake_advance(1 * MS);
+	expect_true(fired());
+}
+
 static void deadline_mode_needs_cpuid(void **state)
 {
 	fake_cpuid(v, 0);
@@ -248,6 +272,7 @@ int chip_timer_tests(void)
 		TIMER_TEST(tsc_deadline),
 		TIMER_TEST(tsc_offset_moves_the_deadline),
 		TIMER_TEST(mode_change_disarms),
+		TIMER_TEST(late_callback_is_caught_up),
 		TIMER_TEST(deadline_mode_needs_cpuid),
 		TIMER_TEST(state_carries_the_count),
 		TIMER_TEST(reset_stops_it),
