@@ -1,46 +1,26 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Enlightenments of Hyper-V, as far as they are offered: the partition's clock (reference counter and reference TSC page), the
- * local APIC by MSRs, VP index and run time, reset, crash report, frequencies, hypercalls (long spin wait). Hypervisor Top Level Functional
- * Specification; for what a host may do by ioctl, Linux 6.1. A guest sees them if its CPUID leaf 0x40000001 says "Hv#1".
+ * local APIC by MSRs, VP index and run time, reset, crash report, frequencies. A guest sees them if its CPUID leaf 0x40000001 says "Hv#1".
  */
+#include "hyperv.h"
 #include "irqchip.h"
 #include "msr_table.h"
 
-/* CPUID 0x40000003: EAX, EDX. */
-#define HV_VP_RUNTIME BIT(0)
-#define HV_TIME_REF_COUNT BIT(1)
-#define HV_APIC_ACCESS BIT(4)
-#define HV_HYPERCALL BIT(5)
-#define HV_VP_INDEX BIT(6)
-#define HV_RESET BIT(7)
-#define HV_REFERENCE_TSC BIT(9)
-#define HV_FREQUENCIES BIT(11)
-#define HV_REENLIGHTENMENT BIT(13)
-#define HV_EDX_FREQUENCIES BIT(8)
-#define HV_EDX_CRASH BIT(10)
-/* CPUID 0x40000004: EAX. */
-#define HV_RECOMMEND_APIC_MSRS BIT(3)
-#define HV_RECOMMEND_RELAXED_TIMING BIT(5)
-
 #define HV_OFFERED                                                                                                     \
-	(HV_VP_RUNTIME | HV_TIME_REF_COUNT | HV_APIC_ACCESS | HV_HYPERCALL | HV_VP_INDEX | HV_RESET |                  \
-	 HV_REFERENCE_TSC | HV_FREQUENCIES | HV_REENLIGHTENMENT)
+	(HV_VP_RUNTIME | HV_TIME_REF_COUNT | HV_SYNIC | HV_TIMERS | HV_APIC_ACCESS | HV_HYPERCALL | HV_VP_INDEX |      \
+	 HV_RESET | HV_REFERENCE_TSC | HV_FREQUENCIES | HV_REENLIGHTENMENT)
+#define HV_OFFERED_EBX (HV_EBX_POST_MESSAGES | HV_EBX_SIGNAL_EVENTS)
+#define HV_OFFERED_EDX (HV_EDX_XMM_INPUT | HV_EDX_FREQUENCIES | HV_EDX_CRASH | HV_EDX_DIRECT_TIMERS)
+#define HV_RECOMMENDED                                                                                                 \
+	(HV_RECOMMEND_REMOTE_FLUSH | HV_RECOMMEND_APIC_MSRS | HV_RECOMMEND_RELAXED_TIMING | HV_RECOMMEND_CLUSTER_IPI | \
+	 HV_RECOMMEND_EX_MASKS)
 #define HV_INTERFACE 0x31237648u /* "Hv#1" */
 #define HV_SPINS 0xfffu          /* before a guest tells that it waits for a lock */
 
-#define HV_ENABLE 1ull
 #define HV_CRASH_NOTIFY (1ull << 63)
 #define HV_EMULATION_STATUS_VALID 1ull
 #define APIC_FREQUENCY 1000000000ull
-
-enum {
-	HV_STATUS_SUCCESS = 0,
-	HV_STATUS_INVALID_CODE = 2,
-	HV_STATUS_INVALID_INPUT = 3,
-	HV_STATUS_ACCESS_DENIED = 6,
-};
-#define HVCALL_LONG_SPIN_WAIT 8u
 
 /* --- CPUID ---------------------------------------------------------------------------------------------- */
 
@@ -50,12 +30,12 @@ static const struct {
 	{ 0x40000000, 0x40000005, 0x756e694c, 0x564b2078, 0x7648204d }, /* "Linux KVM Hv" */
 	{ 0x40000001, HV_INTERFACE, 0, 0, 0 },
 	{ 0x40000002, 0x3839, 0xa0000, 0, 0 }, /* a version that its guests know */
-	{ 0x40000003, HV_OFFERED, 0, 0, HV_EDX_FREQUENCIES | HV_EDX_CRASH },
-	{ 0x40000004, HV_RECOMMEND_APIC_MSRS | HV_RECOMMEND_RELAXED_TIMING, HV_SPINS, 0, 0 },
+	{ 0x40000003, HV_OFFERED, HV_OFFERED_EBX, 0, HV_OFFERED_EDX },
+	{ 0x40000004, HV_RECOMMENDED, HV_SPINS, 0, 0 },
 	{ 0x40000005, VM_MAX_VCPUS, 64, 0, 0 },
 };
 
-int hyperv_cpuid_ioctl(unsigned long arg)
+int hyperv_cpuid_ioctl(const struct vcpu *v, unsigned long arg)
 {
 	struct kvm_cpuid2 head;
 	u32 i;
@@ -74,6 +54,9 @@ int hyperv_cpuid_ioctl(unsigned long arg)
 		e.ebx = leaves[i].ebx;
 		e.ecx = leaves[i].ecx;
 		e.edx = leaves[i].edx;
+		/* They need a local APIC to interrupt. */
+		if (e.function == 0x40000003 && v && !v->lapic)
+			e.edx &= ~HV_EDX_DIRECT_TIMERS;
 		r = host_copy_to_user((void *)(arg + offsetof(struct kvm_cpuid2, entries) + i * sizeof(e)), &e,
 				      sizeof(e));
 	}
@@ -89,8 +72,10 @@ void hyperv_cpuid_changed(struct vcpu *v)
 	v->hv.enabled = r[0] == HV_INTERFACE;
 	cpuid_query(v, 0x40000003, 0, r);
 	v->hv.features = r[0];
+	v->hv.features_ebx = r[1];
 	v->hv.features_edx = r[3];
 	cpuid_query(v, 0x40000004, 0, r);
+	v->hv.recommended = r[0];
 	v->hv.spins = r[1];
 }
 
@@ -139,7 +124,7 @@ static void set_clock(struct vm *vm, const struct tsc_page *p)
 }
 
 /* In units of 100 ns. With the page in use it is what the page gives, so that the two never disagree. */
-static u64 reference_time(struct vcpu *v)
+u64 hyperv_reference_time(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 	unsigned long state = host_lock_acquire(&vm->clock_lock);
@@ -203,28 +188,6 @@ void hyperv_clock_update(struct vcpu *v)
 
 /* --- MSRs -------------------------------------------------------------------------------------------------- */
 
-enum {
-	HV_MSR_GUEST_OS_ID = 0x40000000,
-	HV_MSR_HYPERCALL = 0x40000001,
-	HV_MSR_VP_INDEX = 0x40000002,
-	HV_MSR_RESET = 0x40000003,
-	HV_MSR_VP_RUNTIME = 0x40000010,
-	HV_MSR_TIME_REF_COUNT = 0x40000020,
-	HV_MSR_REFERENCE_TSC = 0x40000021,
-	HV_MSR_TSC_FREQUENCY = 0x40000022,
-	HV_MSR_APIC_FREQUENCY = 0x40000023,
-	HV_MSR_EOI = 0x40000070,
-	HV_MSR_ICR = 0x40000071,
-	HV_MSR_TPR = 0x40000072,
-	HV_MSR_VP_ASSIST_PAGE = 0x40000073,
-	HV_MSR_CRASH_P0 = 0x40000100,
-	HV_MSR_CRASH_P4 = 0x40000104,
-	HV_MSR_CRASH_CTL = 0x40000105,
-	HV_MSR_REENLIGHTENMENT = 0x40000106,
-	HV_MSR_TSC_EMULATION = 0x40000107,
-	HV_MSR_TSC_EMULATION_STATUS = 0x40000108,
-};
-
 #define APIC_REG_TPR 0x80u
 #define APIC_REG_EOI 0xb0u
 #define APIC_REG_ICR 0x300u
@@ -242,6 +205,8 @@ static u32 needed_feature(u32 msr)
 	case HV_MSR_TSC_FREQUENCY:
 	case HV_MSR_APIC_FREQUENCY: return HV_FREQUENCIES;
 	case HV_MSR_EOI ... HV_MSR_VP_ASSIST_PAGE: return HV_APIC_ACCESS;
+	case HV_MSR_SCONTROL ... HV_MSR_SINT15: return HV_SYNIC;
+	case HV_MSR_STIMER0_CONFIG ... HV_MSR_STIMER3_COUNT: return HV_TIMERS;
 	default: return HV_REENLIGHTENMENT;
 	}
 }
@@ -276,7 +241,7 @@ int hyperv_read_msr(struct vcpu *v, u32 msr, u64 *val, bool host)
 	case HV_MSR_VP_INDEX: *val = v->hv.vp_index; break;
 	case HV_MSR_RESET: *val = 0; break;
 	case HV_MSR_VP_RUNTIME: *val = run_time() + v->hv.runtime_offset; break;
-	case HV_MSR_TIME_REF_COUNT: *val = reference_time(v); break;
+	case HV_MSR_TIME_REF_COUNT: *val = hyperv_reference_time(v); break;
 	case HV_MSR_REFERENCE_TSC: *val = get(&hv->tsc_page); break;
 	case HV_MSR_TSC_FREQUENCY: *val = v->tsc_khz * 1000ull; break;
 	case HV_MSR_APIC_FREQUENCY: *val = APIC_FREQUENCY; break;
@@ -284,6 +249,8 @@ int hyperv_read_msr(struct vcpu *v, u32 msr, u64 *val, bool host)
 	case HV_MSR_ICR: return lapic_read_reg(v, APIC_REG_ICR, val) ? MSR_INVALID : MSR_OK;
 	case HV_MSR_TPR: return lapic_read_reg(v, APIC_REG_TPR, val) ? MSR_INVALID : MSR_OK;
 	case HV_MSR_VP_ASSIST_PAGE: *val = v->hv.assist_page; break;
+	case HV_MSR_SCONTROL ... HV_MSR_SINT15: return hyperv_synic_read(v, msr, val, host);
+	case HV_MSR_STIMER0_CONFIG ... HV_MSR_STIMER3_COUNT: return hyperv_timer_read(v, msr, val, host);
 	case HV_MSR_CRASH_P0 ... HV_MSR_CRASH_P4: *val = get(&hv->crash[msr - HV_MSR_CRASH_P0]); break;
 	case HV_MSR_CRASH_CTL: *val = get(&hv->crash_ctl); break;
 	case HV_MSR_REENLIGHTENMENT: *val = get(&hv->reenlightenment); break;
@@ -349,7 +316,7 @@ static int write_vp_index(struct vcpu *v, u64 val, bool host)
 {
 	if (!host || val >= VM_MAX_VCPUS)
 		return MSR_INVALID;
-	v->hv.vp_index = (u32)val;
+	__atomic_store_n(&v->hv.vp_index, (u32)val, __ATOMIC_RELAXED);
 	return MSR_OK;
 }
 
@@ -383,6 +350,8 @@ int hyperv_write_msr(struct vcpu *v, u32 msr, u64 val, bool host)
 	case HV_MSR_ICR: return lapic_write_reg(v, APIC_REG_ICR, val) ? MSR_INVALID : MSR_OK;
 	case HV_MSR_TPR: return lapic_write_reg(v, APIC_REG_TPR, (u32)val) ? MSR_INVALID : MSR_OK;
 	case HV_MSR_VP_ASSIST_PAGE: return write_assist_page(v, val);
+	case HV_MSR_SCONTROL ... HV_MSR_SINT15: return hyperv_synic_write(v, msr, val, host);
+	case HV_MSR_STIMER0_CONFIG ... HV_MSR_STIMER3_COUNT: return hyperv_timer_write(v, msr, val, host);
 	case HV_MSR_CRASH_P0 ... HV_MSR_CRASH_P4: set(&hv->crash[msr - HV_MSR_CRASH_P0], val); return MSR_OK;
 	case HV_MSR_CRASH_CTL: return write_crash_ctl(v, val, host);
 	case HV_MSR_REENLIGHTENMENT: set(&hv->reenlightenment, val); return MSR_OK;
@@ -396,42 +365,4 @@ int hyperv_write_msr(struct vcpu *v, u32 msr, u64 val, bool host)
 	/* The others are read only; user space may put back what it has saved, in vain. */
 	default: return host ? MSR_OK : MSR_INVALID;
 	}
-}
-
-/* --- hypercalls ---------------------------------------------------------------------------------------------- */
-
-bool hyperv_hypercalls(const struct vcpu *v)
-{
-	return v->hv.enabled && get(&v->vm->hv.os_id);
-}
-
-static u64 call(struct vcpu *v, u64 control)
-{
-	if ((u16)control != HVCALL_LONG_SPIN_WAIT)
-		return HV_STATUS_INVALID_CODE;
-	if (v->hv.enforce && (!v->hv.spins || v->hv.spins == 0xffffffff))
-		return HV_STATUS_ACCESS_DENIED;
-	/* No list, no variable header. */
-	if (control >> 32 & 0xfff || control >> 48 & 0xfff)
-		return HV_STATUS_INVALID_INPUT;
-	host_resched();
-	return HV_STATUS_SUCCESS;
-}
-
-enum x86_result hyperv_hypercall(struct vcpu *v)
-{
-	struct x86_state *s = &v->state;
-	u64 *g = s->gpr, result;
-
-	if (s->cpl || !(s->cr0 & CR0_PE))
-		return x86_raise(s, X86_EXC_UD);
-	v->stat->hypercalls++;
-	if (s->mode == X86_MODE_LONG) {
-		g[X86_RAX] = call(v, g[X86_RCX]);
-		return X86_OK;
-	}
-	result = call(v, g[X86_RDX] << 32 | (u32)g[X86_RAX]);
-	g[X86_RAX] = (u32)result;
-	g[X86_RDX] = result >> 32;
-	return X86_OK;
 }

@@ -96,6 +96,14 @@ static enum run_result complete_hypercall(struct vcpu *v)
 	return RUN_AGAIN;
 }
 
+static enum run_result complete_hyperv_call(struct vcpu *v)
+{
+	vcpu_get_state(v, STATE_GPR | STATE_CR);
+	hyperv_call_result(v, v->run->hyperv.u.hcall.result);
+	vcpu_write_back(v, STATE_GPR);
+	return RUN_AGAIN;
+}
+
 static enum run_result complete_access(struct vcpu *v)
 {
 	u8 pending = v->io.pending;
@@ -115,6 +123,7 @@ static enum run_result complete_access(struct vcpu *v)
 		v->io.answered = true;
 		return replay(v);
 	case IO_HYPERCALL: return complete_hypercall(v);
+	case IO_HYPERV_CALL: return complete_hyperv_call(v);
 	default:
 		/* A write, or a notice: the instruction has retired. */
 		return RUN_AGAIN;

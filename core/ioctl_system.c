@@ -41,7 +41,7 @@ long system_ioctl(const struct engine_ops *engine, u32 cmd, unsigned long arg, s
 	case KVM_CHECK_EXTENSION: return cap_check(engine, NULL, arg);
 	case KVM_GET_VCPU_MMAP_SIZE: return arg ? -EINVAL : VCPU_SHARED_PAGES * PAGE_BYTES;
 	case KVM_GET_SUPPORTED_CPUID: return cpuid_supported_ioctl(engine, arg, false);
-	case KVM_GET_SUPPORTED_HV_CPUID: return hyperv_cpuid_ioctl(arg);
+	case KVM_GET_SUPPORTED_HV_CPUID: return hyperv_cpuid_ioctl(NULL, arg);
 	case KVM_GET_EMULATED_CPUID: return cpuid_supported_ioctl(engine, arg, true);
 	case KVM_GET_MSR_INDEX_LIST: return msr_list_ioctl(arg, false);
 	case KVM_GET_MSR_FEATURE_INDEX_LIST: return msr_list_ioctl(arg, true);

@@ -135,6 +135,7 @@ static long set_signal_mask(struct vcpu *v, unsigned long arg)
 static long enable_cap(struct vcpu *v, unsigned long arg)
 {
 	struct kvm_enable_cap cap;
+	int r = 0;
 
 	if (host_copy_from_user(&cap, USER(arg), sizeof(cap)))
 		return -EFAULT;
@@ -143,10 +144,12 @@ static long enable_cap(struct vcpu *v, unsigned long arg)
 	switch (cap.cap) {
 	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID: v->pv_enforce = cap.args[0]; break;
 	case KVM_CAP_HYPERV_ENFORCE_CPUID: v->hv.enforce = cap.args[0]; break;
+	case KVM_CAP_HYPERV_SYNIC: r = hyperv_synic_enable(v, false); break;
+	case KVM_CAP_HYPERV_SYNIC2: r = cap.args[0] ? -EINVAL : hyperv_synic_enable(v, true); break;
 	default: return -EINVAL;
 	}
 	vcpu_cpuid_changed(v);
-	return 0;
+	return r;
 }
 
 static long open_stats(struct vcpu *v, struct object *made)
@@ -206,7 +209,7 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_SET_CPUID: return cpuid_set_ioctl(v, arg, true);
 	case KVM_SET_CPUID2: return cpuid_set_ioctl(v, arg, false);
 	case KVM_GET_CPUID2: return cpuid_get_ioctl(v, arg);
-	case KVM_GET_SUPPORTED_HV_CPUID: return hyperv_cpuid_ioctl(arg);
+	case KVM_GET_SUPPORTED_HV_CPUID: return hyperv_cpuid_ioctl(v, arg);
 	case KVM_GET_LAPIC: return lapic_ioctl(v, arg, false);
 	case KVM_SET_LAPIC: return lapic_ioctl(v, arg, true);
 	case KVM_TPR_ACCESS_REPORTING: return tpr_reporting(v, arg);

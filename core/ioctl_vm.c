@@ -250,6 +250,7 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 		struct kvm_enable_cap cap;
 		struct kvm_enc_region enc;
 		struct kvm_msr_filter filter;
+		struct kvm_hyperv_eventfd hyperv;
 	} u;
 
 	if (host_copy_from_user(&u, (void *)arg, _IOC_SIZE(cmd)))
@@ -265,6 +266,7 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 	case KVM_IOEVENTFD: return ioeventfd_set(vm, &u.ioeventfd);
 	case KVM_SIGNAL_MSI: return signal_msi(vm, &u.msi);
 	case KVM_ENABLE_CAP: return cap_enable_vm(vm, &u.cap);
+	case KVM_HYPERV_EVENTFD: return hyperv_eventfd(vm, &u.hyperv);
 	default: /* KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION */ return -ENOTTY;
 	}
 }
@@ -285,6 +287,7 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_IOEVENTFD:
 	case KVM_SIGNAL_MSI:
 	case KVM_ENABLE_CAP:
+	case KVM_HYPERV_EVENTFD:
 	case KVM_MEMORY_ENCRYPT_REG_REGION:
 	case KVM_MEMORY_ENCRYPT_UNREG_REGION: return ioctl_with_struct(vm, cmd, arg);
 	case KVM_CREATE_VCPU: return create_vcpu(vm, arg, made);

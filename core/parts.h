@@ -59,6 +59,8 @@ int pv_write_apf(struct vcpu *v, u64 val, bool host);
 int pv_write_apf_vector(struct vcpu *v, u64 val, bool host);
 int pv_write_apf_ack(struct vcpu *v, u64 val);
 
+int hyperv_create(struct vcpu *v);
+void hyperv_destroy(struct vcpu *v);
 /* hyperv.c: CPUID has changed; MSRs 0x40000000-0x40000108, enum msr_result; the clock has changed; hypercalls. */
 void hyperv_cpuid_changed(struct vcpu *v);
 int hyperv_read_msr(struct vcpu *v, u32 msr, u64 *val, bool host);

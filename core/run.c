@@ -15,11 +15,16 @@
 
 /* --- kicks ------------------------------------------------------------------------------------------- */
 
+void vcpu_interrupt(struct vcpu *v)
+{
+	if (__atomic_load_n(&v->mode, __ATOMIC_SEQ_CST) == VCPU_IN_GUEST && v->vm->engine->kick)
+		v->vm->engine->kick(v);
+}
+
 void vcpu_kick(struct vcpu *v)
 {
 	host_wake(&v->wait);
-	if (__atomic_load_n(&v->mode, __ATOMIC_SEQ_CST) == VCPU_IN_GUEST && v->vm->engine->kick)
-		v->vm->engine->kick(v);
+	vcpu_interrupt(v);
 }
 
 /* --- ends of KVM_RUN --------------------------------------------------------------------------------- */
@@ -83,7 +88,7 @@ static bool wait_is_over(void *arg)
 	struct vcpu *v = arg;
 	u32 requests = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
 
-	if (requests & (REQ_DEAD | REQ_SIGNAL))
+	if (requests & (REQ_DEAD | REQ_SIGNAL | REQ_HV_TIMER))
 		return true;
 	if (v->lapic && !v->state.in_smm && lapic_has_events(v))
 		return true;
@@ -137,8 +142,10 @@ static enum run_result wait_turn(struct vcpu *v)
 		wait_for_event(v);
 	if (vcpu_take_request(v, REQ_DEAD))
 		return vcpu_error(v, -EIO);
-	woken = mp_state(v) != KVM_MP_STATE_INIT_RECEIVED && vcpu_runnable(v);
 	v->srcu_idx = host_srcu_read_lock(&v->vm->srcu);
+	if (vcpu_take_request(v, REQ_HV_TIMER))
+		hyperv_serve_timers(v);
+	woken = mp_state(v) != KVM_MP_STATE_INIT_RECEIVED && vcpu_runnable(v);
 	vcpu_accept_apic_events(v);
 	host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
 	if (woken && (mp_state(v) == KVM_MP_STATE_HALTED || mp_state(v) == KVM_MP_STATE_AP_RESET_HOLD)) {
@@ -180,6 +187,24 @@ static void serve_memory_requests(struct vcpu *v)
 	}
 	if (vcpu_take_request(v, REQ_WRITE_FLUSH))
 		engine->write_flush(v);
+	if (vcpu_take_request(v, REQ_GUEST_FLUSH)) {
+		v->stat->tlb_flush++;
+		x86_flush_all(&v->state);
+	}
+}
+
+/* The others do not use what they were asked to forget, or will not before they have forgotten it. */
+static void wait_for_flush(struct vcpu *self)
+{
+	u32 i, nr = vm_nr_vcpus(self->vm);
+
+	for (i = 0; i < nr; i++) {
+		struct vcpu *v = self->vm->vcpu[i];
+
+		while (v != self && __atomic_load_n(&v->mode, __ATOMIC_SEQ_CST) == VCPU_IN_GUEST &&
+		       __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_GUEST_FLUSH)
+			host_resched();
+	}
 }
 
 static enum run_result serve_requests(struct vcpu *v)
@@ -194,6 +219,10 @@ static enum run_result serve_requests(struct vcpu *v)
 	if (vcpu_take_request(v, REQ_DEAD))
 		return vcpu_error(v, -EIO);
 	serve_memory_requests(v);
+	if (vcpu_take_request(v, REQ_FLUSH_WAIT))
+		wait_for_flush(v);
+	if (vcpu_take_request(v, REQ_HV_TIMER))
+		hyperv_serve_timers(v);
 	if (vcpu_take_request(v, REQ_CLOCK_UPDATE))
 		vcpu_clock_update(v);
 	if (vcpu_take_request(v, REQ_STEAL_UPDATE))

@@ -104,6 +104,11 @@ void vcpu_get_fpu(struct vcpu *v, struct kvm_fpu *f)
 	memcpy(f->xmm, x->legacy.xmm, sizeof(f->xmm));
 }
 
+void vcpu_get_xmm(struct vcpu *v, void *xmm, u32 n)
+{
+	memcpy(xmm, area_for_reading(v)->legacy.xmm, n * 16);
+}
+
 /* MXCSR is not taken: Linux never did, and callers leave the field zero. */
 void vcpu_set_fpu(struct vcpu *v, const struct kvm_fpu *f)
 {

@@ -81,6 +81,7 @@ static void vm_destroy(struct vm *vm)
 	bus_free_all(vm);
 	vm_free_memslots(vm);
 	msr_filter_free(vm->msr_filter);
+	hyperv_vm_destroy(vm);
 	if (vm->engine->vm_destroy)
 		vm->engine->vm_destroy(vm);
 	clock_vm_destroy(vm);
@@ -123,6 +124,8 @@ int vcpu_parts_create(struct vcpu *v)
 	if (!r)
 		r = clock_create(v);
 	if (!r)
+		r = hyperv_create(v);
+	if (!r)
 		vcpu_cpuid_changed(v);
 	return r;
 }
@@ -135,6 +138,7 @@ void vcpu_parts_reset(struct vcpu *v, bool init)
 
 void vcpu_parts_destroy(struct vcpu *v)
 {
+	hyperv_destroy(v);
 	clock_destroy(v);
 	mce_destroy(v);
 	msrs_destroy(v);

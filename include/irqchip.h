@@ -30,6 +30,8 @@ int irq_set_routing(struct vm *vm, const struct kvm_irq_routing_entry *e, u32 nr
 int irqfd_assign(struct vm *vm, const struct kvm_irqfd *irqfd); /* KVM_IRQFD with all flags; errors as Linux */
 /* An EOI reached (chip, pin): resample irqfds and level lines. */
 void irq_ack_notify(struct vm *vm, unsigned chip, unsigned pin);
+/* The guest is ready for the next interrupt of a synthetic source (KVM_IRQ_ROUTING_HV_SINT): resample irqfds. */
+void irq_ack_sint(struct vm *vm, u32 vp_index, u32 sint);
 /* Split irqchip: does this vector need KVM_EXIT_IOAPIC_EOI? */
 bool irq_split_handles_vector(struct vcpu *v, unsigned vector);
 

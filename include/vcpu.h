@@ -31,11 +31,14 @@ enum vcpu_request {
 	REQ_SMI = 1 << 8,
 	REQ_APIC = 1 << 9, /* INIT or SIPI latched in the LAPIC, timer fired */
 	REQ_UNHALT = 1 << 10,
-	REQ_DEAD = 1 << 11,       /* VM is dead */
-	REQ_PAUSE = 1 << 12,      /* leave guest mode and come back (synchronisation) */
-	REQ_SETTINGS = 1 << 13,   /* engine->settings_changed must be called */
-	REQ_USER = 1 << 14,       /* an op has queued work for user space: leave guest mode after this instruction */
-	REQ_DIRTY_RING = 1 << 15, /* the dirty ring was about to be full: stays until there is room again */
+	REQ_DEAD = 1 << 11,        /* VM is dead */
+	REQ_PAUSE = 1 << 12,       /* leave guest mode and come back (synchronisation) */
+	REQ_SETTINGS = 1 << 13,    /* engine->settings_changed must be called */
+	REQ_USER = 1 << 14,        /* an op has queued work for user space: leave guest mode after this instruction */
+	REQ_HV_TIMER = 1 << 16,    /* synthetic timers have to be looked at */
+	REQ_GUEST_FLUSH = 1 << 17, /* forget translations of the guest's own tables */
+	REQ_FLUSH_WAIT = 1 << 18,  /* of itself: go on when no other vCPU has REQ_GUEST_FLUSH before it */
+	REQ_DIRTY_RING = 1 << 15,  /* the dirty ring was about to be full: stays until there is room again */
 };
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
@@ -65,6 +68,7 @@ enum io_pending {
 	IO_RDMSR,
 	IO_WRMSR,
 	IO_HYPERCALL,
+	IO_HYPERV_CALL,
 	IO_NOTICE /* user space is only told; nothing to complete */
 };
 struct io_piece {
@@ -205,9 +209,12 @@ struct vcpu {
 	/* Hyper-V (core/hyperv.c): what the guest's CPUID says of it, KVM_CAP_HYPERV_ENFORCE_CPUID, MSRs. M */
 	struct {
 		bool enabled, enforce;
-		u32 features, features_edx, spins;
-		u32 vp_index;
+		u32 features, features_ebx, features_edx, recommended, spins;
+		u32 vp_index; /* a */
 		u64 assist_page, runtime_offset;
+		struct hyperv_synic *synic; /* I */
+		/* a  vectors of synthetic interrupt sources; of those, which need no EOI */
+		u64 sint_vectors[4], auto_eoi[4];
 	} hv;
 	u64 xcr0_supported; /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
@@ -238,6 +245,8 @@ static inline bool vcpu_take_request(struct vcpu *v, u32 req)
 	return __atomic_fetch_and(&v->requests, ~req, __ATOMIC_SEQ_CST) & req;
 }
 void vcpu_kick(struct vcpu *v);
+/* The same for what a vCPU that sleeps need not hear of. */
+void vcpu_interrupt(struct vcpu *v);
 
 static inline struct vcpu *state_vcpu(struct x86_state *s)
 {
@@ -292,6 +301,16 @@ void dirty_ring_push(struct vcpu *v, struct memslot *slot, u64 page);
 /* REQ_DIRTY_RING is set: must user space make room first? Else the request is served. The vCPU's thread, in a srcu section. */
 bool dirty_ring_full(struct vcpu *v);
 
+/*
+ * hyperv_synic.c, hyperv_timer.c, for the loop and the interrupt chips. Raise a synthetic interrupt source: as irq_set_line(), any
+ * context, in a srcu section. EOI: an interrupt with a vector of sint_vectors has ended; the vCPU's thread, in a srcu section.
+ */
+int hyperv_set_sint(struct vm *vm, u32 vp_index, u32 sint);
+void hyperv_eoi(struct vcpu *v, unsigned vector);
+int hyperv_synic_enable(struct vcpu *v, bool keep_pages); /* KVM_CAP_HYPERV_SYNIC, _SYNIC2: 0, -EINVAL */
+void hyperv_serve_timers(struct vcpu *v);                 /* REQ_HV_TIMER; in a srcu section */
+void hyperv_call_result(struct vcpu *v, u64 result);      /* of a hypercall that user space has done */
+
 /* hypercall.c: KVM's hypercalls. X86_OK with the result in rax, X86_EXIT: user space has to do it. */
 enum x86_result vcpu_hypercall(struct vcpu *v);
 
@@ -328,6 +347,7 @@ int vcpu_set_mp_state(struct vcpu *v, u32 mp_state);
 void vcpu_get_debugregs(struct vcpu *v, struct kvm_debugregs *d);
 int vcpu_set_debugregs(struct vcpu *v, const struct kvm_debugregs *d);
 void vcpu_get_fpu(struct vcpu *v, struct kvm_fpu *f);
+void vcpu_get_xmm(struct vcpu *v, void *xmm, u32 n); /* the first n, 16 bytes each */
 void vcpu_set_fpu(struct vcpu *v, const struct kvm_fpu *f);
 int vcpu_get_xsave(struct vcpu *v, void *user, u32 size); /* 0, -EFAULT, -ENOMEM */
 int vcpu_set_xsave(struct vcpu *v, const void *user);     /* 0, -EFAULT, -EINVAL, -ENOMEM */

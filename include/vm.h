@@ -186,6 +186,7 @@ struct vm {
 		u64 crash[5], crash_ctl;
 		u64 reenlightenment, tsc_emulation, tsc_emulation_status;
 		u64 tsc_scale, tsc_offset;
+		struct hyperv_connections *connections; /* L to change, readers in a srcu section: KVM_HYPERV_EVENTFD */
 	} hv;
 
 	struct monitor *monitor; /* I  of the process */
@@ -287,7 +288,10 @@ int clock_set_ioctl(struct vm *vm, unsigned long arg);
 int cpuid_supported_ioctl(const struct engine_ops *engine, unsigned long arg, bool emulated);
 long msr_features_ioctl(const struct engine_ops *engine, unsigned long arg); /* KVM_GET_MSRS, the system's */
 int msr_list_ioctl(unsigned long arg, bool features);
-int hyperv_cpuid_ioctl(unsigned long arg);                          /* hyperv.c: KVM_GET_SUPPORTED_HV_CPUID */
+/* hyperv*.c: KVM_GET_SUPPORTED_HV_CPUID (v may be NULL), KVM_HYPERV_EVENTFD (0, -EINVAL, -EBADF, -EEXIST, -ENOENT, -ENOMEM) */
+int hyperv_cpuid_ioctl(const struct vcpu *v, unsigned long arg);
+int hyperv_eventfd(struct vm *vm, const struct kvm_hyperv_eventfd *args);
+void hyperv_vm_destroy(struct vm *vm);
 int msr_set_filter(struct vm *vm, const struct kvm_msr_filter *in); /* its bitmaps are in user memory */
 void msr_filter_free(struct msr_filter *f);
 int device_create(struct vm *vm, struct kvm_create_device *cd, struct object *made);

@@ -99,6 +99,11 @@ int irq_acknowledge(struct vcpu *v)
 	if (vector < 0)
 		return -1;
 	__atomic_fetch_and(apic_vector_word(a, APIC_IRR, (unsigned)vector), ~BIT(vector & 31), __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&v->hv.auto_eoi[vector / 64], __ATOMIC_ACQUIRE) >> (vector & 63) & 1)) {
+		/* It is never in service: there may be one below it that can be delivered at once. */
+		vcpu_request(v, REQ_EVENT);
+		return vector;
+	}
 	__atomic_fetch_or(apic_vector_word(a, APIC_ISR, (unsigned)vector), BIT(vector & 31), __ATOMIC_SEQ_CST);
 	update_ppr(a);
 	return vector;
@@ -114,6 +119,8 @@ static void end_of_interrupt(struct lapic *a)
 		return;
 	__atomic_fetch_and(apic_vector_word(a, APIC_ISR, vector), ~BIT(vector & 31), __ATOMIC_SEQ_CST);
 	update_ppr(a);
+	if (unlikely(__atomic_load_n(&a->v->hv.sint_vectors[vector / 64], __ATOMIC_ACQUIRE) >> (vector & 63) & 1))
+		hyperv_eoi(a->v, vector);
 	if (vm_irqchip_mode(vm) == IRQCHIP_KERNEL) {
 		ioapic_eoi(vm, a->v, vector);
 	} else if (irq_split_handles_vector(a->v, vector)) {

@@ -8,14 +8,22 @@
 #define NO_ROUTE 0xffffu
 
 struct route {
-	u32 type;     /* KVM_IRQ_ROUTING_IRQCHIP or _MSI */
+	u32 type;     /* KVM_IRQ_ROUTING_IRQCHIP, _MSI or _HV_SINT */
 	u16 next;     /* index of the next one of the same GSI, or NO_ROUTE */
 	u8 chip, pin; /* pin within the chip; 0..15 for the PIC pair */
-	u32 address_lo, address_hi, data;
+	union {
+		struct {
+			u32 address_lo, address_hi, data;
+		};
+		struct {
+			u32 vp_index, sint;
+		};
+	};
 };
 
 struct irq_routes {
 	u32 nr_gsi, nr;
+	bool sints;                 /* there are routes to SINTs */
 	s16 gsi_of[3][IOAPIC_PINS]; /* by KVM_IRQCHIP_* and pin (PIC pair: 0..15); -1: none */
 	struct route *route;        /* nr of them, behind first[] */
 	u16 first[];                /* nr_gsi: index of the first route, or NO_ROUTE */
@@ -69,6 +77,8 @@ static int set_route(struct vm *vm, const struct route *r, unsigned source, int 
 {
 	if (r->type == KVM_IRQ_ROUTING_MSI)
 		return level ? send_msi(vm, r->address_lo, r->address_hi, r->data) : -1;
+	if (r->type == KVM_IRQ_ROUTING_HV_SINT)
+		return level ? hyperv_set_sint(vm, r->vp_index, r->sint) : -1;
 	if (r->chip == KVM_IRQCHIP_IOAPIC)
 		return ioapic_set_irq(vm, source, r->pin, level);
 	return pic_set_irq(vm, source, r->pin, level);
@@ -114,6 +124,24 @@ void irq_ack_notify(struct vm *vm, unsigned chip, unsigned pin)
 		pit_ack(vm);
 	if (gsi >= 0)
 		irqfd_ack(vm, (u32)gsi);
+	host_srcu_read_unlock(&vm->srcu, idx);
+}
+
+void irq_ack_sint(struct vm *vm, u32 vp_index, u32 sint)
+{
+	int idx = host_srcu_read_lock(&vm->srcu);
+	const struct irq_routes *t = routes_of(vm);
+	u32 gsi;
+	u16 i;
+
+	for (gsi = 0; t && t->sints && gsi < t->nr_gsi; gsi++) {
+		for (i = t->first[gsi]; i != NO_ROUTE; i = t->route[i].next) {
+			const struct route *r = &t->route[i];
+
+			if (r->type == KVM_IRQ_ROUTING_HV_SINT && r->vp_index == vp_index && r->sint == sint)
+				irqfd_ack(vm, gsi);
+		}
+	}
 	host_srcu_read_unlock(&vm->srcu, idx);
 }
 
@@ -189,7 +217,16 @@ static int fill_msi(struct vm *vm, struct route *r, const struct kvm_irq_routing
 	return msi_valid(vm, r->address_hi) ? 0 : -EINVAL;
 }
 
-/* A GSI may go to one pin of each chip, or to one message. */
+/* As on Linux, whether vCPU and source exist is seen when it is used. */
+static int fill_sint(struct irq_routes *t, struct route *r, const struct kvm_irq_routing_entry *e)
+{
+	r->vp_index = e->u.hv_sint.vcpu;
+	r->sint = e->u.hv_sint.sint;
+	t->sints = true;
+	return 0;
+}
+
+/* A GSI may go to one pin of each chip, or to one message, or to one synthetic source. */
 static bool conflicts(const struct irq_routes *t, const struct kvm_irq_routing_entry *e)
 {
 	u16 i;
@@ -212,6 +249,7 @@ static int add_route(struct vm *vm, struct irq_routes *t, const struct kvm_irq_r
 	switch (e->type) {
 	case KVM_IRQ_ROUTING_IRQCHIP: ret = e->flags ? -EINVAL : fill_irqchip(vm, t, r, e); break;
 	case KVM_IRQ_ROUTING_MSI: ret = e->flags & ~KVM_MSI_VALID_DEVID ? -EINVAL : fill_msi(vm, r, e); break;
+	case KVM_IRQ_ROUTING_HV_SINT: ret = e->flags ? -EINVAL : fill_sint(t, r, e); break;
 	default: return -EINVAL;
 	}
 	r->next = t->first[e->gsi];

@@ -42,7 +42,6 @@ static inline bool x86_lma(const struct x86_state *s)
 void x86_set_cpl(struct x86_state *s, unsigned cpl);
 
 /* Drop the TLB (all of it, or one page) and tell the engine. */
-void x86_flush_all(struct x86_state *s);
 void x86_flush_nonglobal(struct x86_state *s);
 void x86_flush_page(struct x86_state *s, u64 lin);
 

@@ -193,6 +193,8 @@ void x86_set_smm(struct x86_state *s, bool in_smm);
 /* --- privileged state (system.c, segment.c) ------------------------------------------------------ */
 
 /* mov to CRn with all checks and consequences (TLB, mode, PDPTEs). X86_FAULT: #GP(0) in s->fault. */
+/* Forget all translations of the guest's page tables. */
+void x86_flush_all(struct x86_state *s);
 enum x86_result x86_write_cr(struct x86_state *s, unsigned n, u64 val);
 u64 x86_read_cr(struct x86_state *s, unsigned n);
 enum x86_result x86_write_dr(struct x86_state *s, unsigned n, u64 val);

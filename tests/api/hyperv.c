@@ -5,6 +5,7 @@
 
 #include "../lib/chips.h"
 #include "../lib/guest.h"
+#include "../lib/hyperv.h"
 
 #define HV_OS_ID 0x40000000
 #define HV_HYPERCALL 0x40000001
@@ -14,43 +15,10 @@
 #define HV_TSC_FREQUENCY 0x40000022
 #define HV_CRASH_CTL 0x40000105
 
-static struct kvm_cpuid2 *hv_leaves(struct machine *machine)
-{
-	static union {
-		struct kvm_cpuid2 head;
-		char room[sizeof(struct kvm_cpuid2) + 32 * sizeof(struct kvm_cpuid_entry2)];
-	} table;
-
-	REQUIRE_CAP(machine, KVM_CAP_HYPERV_CPUID);
-	REQUIRE_CAP(machine, KVM_CAP_SYS_HYPERV_CPUID);
-	table.head.nent = 32;
-	check_ok(kt_ioctl(machine->sys, KVM_GET_SUPPORTED_HV_CPUID, &table));
-	return &table.head;
-}
-
-/* A vCPU whose guest sees Hyper-V. */
-static struct cpu *hv_cpu(unsigned int flags, struct guest_code code)
-{
-	struct machine *machine = machine_new(flags);
-	struct cpu *cpu = cpu_new(machine, 0);
-	struct kvm_cpuid2 *cpuid = cpuid_supported(machine), *hv = hv_leaves(machine);
-	uint32_t n, kept = 0;
-
-	for (n = 0; n < cpuid->nent; n++)
-		if (cpuid->entries[n].function >> 28 != 4)
-			cpuid->entries[kept++] = cpuid->entries[n];
-	check(kept + hv->nent <= 256);
-	memcpy(&cpuid->entries[kept], hv->entries, hv->nent * sizeof(hv->entries[0]));
-	cpuid->nent = kept + hv->nent;
-	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
-	guest_start(cpu, GUEST_LONG, code);
-	return cpu;
-}
-
 TEST(hyperv_cpuid)
 {
 	struct machine *machine = machine_new(0);
-	struct kvm_cpuid2 *hv = hv_leaves(machine), few = { .nent = 1 };
+	struct kvm_cpuid2 *hv = hyperv_leaves(machine), few = { .nent = 1 };
 	struct kvm_cpuid_entry2 *e;
 
 	check_error(kt_ioctl(machine->sys, KVM_GET_SUPPORTED_HV_CPUID, &few), E2BIG);
@@ -59,7 +27,7 @@ TEST(hyperv_cpuid)
 	e = cpuid_find(hv, 0x40000003, 0);
 	check(e && (e->eax & 0x262) == 0x262); /* clocks, hypercalls, VP index */
 	e = cpuid_find(hv, 0x40000004, 0);
-	check(e && e->eax & 0x20); /* relaxed timing */
+	check(e && (e->eax & 0xc24) == 0xc24); /* relaxed timing, flushes, IPIs */
 }
 
 GUEST(hv_hidden, 64, "mov ecx, 0x40000000\n rdmsr\n hlt\n");
@@ -70,7 +38,7 @@ TEST(hyperv_only_where_cpuid_says_so)
 	struct cpu *cpu = cpu_new(machine, 0);
 	uint64_t value = 1;
 
-	hv_leaves(machine);
+	hyperv_leaves(machine);
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid_supported(machine)));
 	guest_start(cpu, GUEST_LONG, hv_hidden);
 	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
@@ -90,7 +58,7 @@ GUEST(hv_calls, 64,
 
 TEST(hyperv_hypercalls)
 {
-	struct cpu *cpu = hv_cpu(0, hv_calls);
+	struct cpu *cpu = hyperv_cpu(0, hv_calls);
 
 	cpu_run_to_done(cpu);
 	check_eq(cpu_regs(cpu).rbx, 0); /* not before the guest has a name */
@@ -112,7 +80,7 @@ GUEST(hv_clock, 64,
 
 TEST(hyperv_reference_time)
 {
-	struct cpu *cpu = hv_cpu(0, hv_clock);
+	struct cpu *cpu = hyperv_cpu(0, hv_clock);
 	struct kvm_clock_data clock = { .clock = 3600ull * 1000000000 };
 	uint64_t frequency = 0;
 	struct kvm_regs regs;
@@ -145,7 +113,7 @@ GUEST(hv_crash, 64,
 
 TEST(hyperv_crash_and_reset)
 {
-	struct cpu *cpu = hv_cpu(0, hv_crash);
+	struct cpu *cpu = hyperv_cpu(0, hv_crash);
 	uint64_t value = 0;
 
 	cpu_run_to(cpu, KVM_EXIT_SYSTEM_EVENT);
@@ -166,7 +134,7 @@ GUEST(hv_apic, 64,
 
 TEST(hyperv_apic_by_msrs)
 {
-	struct cpu *cpu = hv_cpu(MACHINE_IRQCHIP, hv_apic);
+	struct cpu *cpu = hyperv_cpu(MACHINE_IRQCHIP, hv_apic);
 
 	lapic_enable(cpu);
 	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 0x60);
@@ -180,7 +148,7 @@ GUEST(hv_index, 64, "mov ecx, 0x40000002\n rdmsr\n mov ebx, eax\n" DONE "wrmsr\n
 
 TEST(hyperv_vp_index)
 {
-	struct cpu *cpu = hv_cpu(0, hv_index);
+	struct cpu *cpu = hyperv_cpu(0, hv_index);
 
 	check_eq(cpu_set_msr(cpu, HV_VP_INDEX, 5), 1);
 	check_eq(cpu_set_msr(cpu, HV_VP_INDEX, 1 << 20), 0);
@@ -192,7 +160,7 @@ TEST(hyperv_vp_index)
 /* KVM_CAP_HYPERV_ENFORCE_CPUID: an MSR needs its bit, not only the interface. */
 TEST(hyperv_enforced_cpuid)
 {
-	struct cpu *cpu = hv_cpu(0, hv_index);
+	struct cpu *cpu = hyperv_cpu(0, hv_index);
 	struct kvm_enable_cap enforce = { .cap = KVM_CAP_HYPERV_ENFORCE_CPUID, .args = { 1 } };
 	struct kvm_cpuid2 *cpuid = cpuid_supported(cpu->machine);
 	struct kvm_cpuid_entry2 *e;
@@ -215,7 +183,7 @@ GUEST(hv_runtime, 64,
 
 TEST(hyperv_vp_runtime)
 {
-	struct cpu *cpu = hv_cpu(0, hv_runtime);
+	struct cpu *cpu = hyperv_cpu(0, hv_runtime);
 
 	cpu_run_to_done(cpu);
 	check(cpu_regs(cpu).rbp > 0);

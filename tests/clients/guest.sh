@@ -25,6 +25,17 @@ cpus()
 	[ "$(nproc)" = "$1" ] && complaints
 }
 
+# The kernel sees Hyper-V, and works with its clock and its timers.
+hyperv()
+{
+	clock=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
+	ticks=$(awk '/^ *HVS:/ { print $2 }' /proc/interrupts)
+	dmesg | grep -E 'Hyper-V: (Using|priv)'
+	echo "clock $clock, timer interrupts $ticks"
+	[ "$clock" = hyperv_clocksource_tsc_page ] && [ "${ticks:-0}" -gt 0 ] && dmesg | grep -q 'Using hypercall for remote TLB flush' &&
+		dmesg | grep -q 'Using IPI hypercalls' && busy
+}
+
 # DOWNLOAD-SUM DISK-SUM: fetch a file, read the disk's first half, write it to its second.
 virtio()
 {

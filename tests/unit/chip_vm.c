@@ -68,6 +68,15 @@ void vm_request_all(struct vm *vm, u32 req)
 		vcpu_request(vm->vcpu[i], req);
 }
 
+int hyperv_set_sint(struct vm *vm, u32 vp_index, u32 sint)
+{
+	return -1;
+}
+
+void hyperv_eoi(struct vcpu *v, unsigned vector)
+{
+}
+
 u64 vcpu_read_tsc(struct vcpu *v)
 {
 	return host_tsc() + (u64)v->tsc_offset;
