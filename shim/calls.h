@@ -35,7 +35,7 @@ bool shim_may_map(int fd, size_t len, int prot, int flags, off_t offset);
 long shim_access(int mode);
 long shim_stat(struct stat *st);
 long shim_statx(struct statx *stx);
-/* Is fd a descriptor of /dev/kvm itself? */
-bool shim_is_system(int fd);
+/* Is fd, of which the kernel says st (NULL: ask it), a descriptor of /dev/kvm itself, made here or arrived from elsewhere? */
+bool shim_is_system(int fd, const struct stat *st);
 
 #endif /* SHIM_CALLS_H */

@@ -334,7 +334,9 @@ EXPORT int lstat(const char *path, struct stat *st)
 
 EXPORT int fstat64(int fd, struct stat64 *st)
 {
-	return shim_is_system(fd) ? stat_kvm(st) : get_fstat64()(fd, st);
+	int r = get_fstat64()(fd, st);
+
+	return !r && shim_is_system(fd, (struct stat *)st) ? stat_kvm(st) : r;
 }
 
 EXPORT int fstat(int fd, struct stat *st)
@@ -342,9 +344,17 @@ EXPORT int fstat(int fd, struct stat *st)
 	return fstat64(fd, (struct stat64 *)st);
 }
 
+/* Does a call with these arguments look at the device, by its name or by an open descriptor? */
+static bool looks_at_kvm(int dirfd, const char *path, int flags)
+{
+	if (path && !*path && flags & AT_EMPTY_PATH)
+		return shim_is_system(dirfd, NULL);
+	return shim_names_kvm(dirfd, path);
+}
+
 EXPORT int fstatat64(int dirfd, const char *path, struct stat64 *st, int flags)
 {
-	return shim_names_kvm(dirfd, path) ? stat_kvm(st) : get_fstatat64()(dirfd, path, st, flags);
+	return looks_at_kvm(dirfd, path, flags) ? stat_kvm(st) : get_fstatat64()(dirfd, path, st, flags);
 }
 
 EXPORT int fstatat(int dirfd, const char *path, struct stat *st, int flags)
@@ -354,5 +364,7 @@ EXPORT int fstatat(int dirfd, const char *path, struct stat *st, int flags)
 
 EXPORT int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
 {
-	return shim_names_kvm(dirfd, path) ? from_kernel(shim_statx(stx)) : get_statx()(dirfd, path, flags, mask, stx);
+	if (looks_at_kvm(dirfd, path, flags))
+		return from_kernel(shim_statx(stx));
+	return get_statx()(dirfd, path, flags, mask, stx);
 }

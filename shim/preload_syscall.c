@@ -110,6 +110,14 @@ static long close_range_of(const struct call *c)
 	return r;
 }
 
+/* Does a call with these arguments look at the device, by its name or by an open descriptor? */
+static bool looks_at_kvm(int dirfd, long path, long flags)
+{
+	if (path && !*(const char *)path && flags & AT_EMPTY_PATH)
+		return shim_is_system(dirfd, NULL);
+	return shim_names_kvm(dirfd, (const char *)path);
+}
+
 static long serve(const struct call *c)
 {
 	const long *a = c->arg;
@@ -127,7 +135,14 @@ static long serve(const struct call *c)
 	case SYS_dup2:
 	case SYS_dup3: return duplicate(c);
 	case SYS_fcntl: return a[1] == F_DUPFD || a[1] == F_DUPFD_CLOEXEC ? duplicate(c) : raw(c);
-	case SYS_access: return shim_names_kvm(AT_FDCWD, (const char *)a[0]) ? shim_access((int)a[1]) : raw(c);
+	case SYS_access: return looks_at_kvm(AT_FDCWD, a[0], 0) ? shim_access((int)a[1]) : raw(c);
+	case SYS_faccessat: return looks_at_kvm((int)a[0], a[1], 0) ? shim_access((int)a[2]) : raw(c);
+	case SYS_faccessat2: return looks_at_kvm((int)a[0], a[1], a[3]) ? shim_access((int)a[2]) : raw(c);
+	case SYS_stat:
+	case SYS_lstat: return looks_at_kvm(AT_FDCWD, a[0], 0) ? shim_stat((struct stat *)a[1]) : raw(c);
+	case SYS_fstat: return shim_is_system((int)a[0], NULL) ? shim_stat((struct stat *)a[1]) : raw(c);
+	case SYS_newfstatat: return looks_at_kvm((int)a[0], a[1], a[3]) ? shim_stat((struct stat *)a[2]) : raw(c);
+	case SYS_statx: return looks_at_kvm((int)a[0], a[1], a[2]) ? shim_statx((struct statx *)a[4]) : raw(c);
 	default: return raw(c);
 	}
 }

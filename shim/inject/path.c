@@ -152,9 +152,9 @@ static bool looks_at_descriptor(const struct trap *t, const char *path)
 	u64 flags = t->nr == SYS_statx ? t->arg[2] : t->arg[3];
 
 	if (t->nr == SYS_fstat)
-		return shim_is_system((int)t->arg[0]);
+		return shim_is_system((int)t->arg[0], NULL);
 	return (t->nr == SYS_newfstatat || t->nr == SYS_statx) && !*path && (flags & AT_EMPTY_PATH) &&
-	       shim_is_system((int)t->arg[0]);
+	       shim_is_system((int)t->arg[0], NULL);
 }
 
 void trap_look(struct trap *t)

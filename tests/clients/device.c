@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -106,12 +107,98 @@ static void check_duplicates(void)
 	CHECK(close(a) == 0 && close(vm) == 0);
 }
 
-static void check_children(const char *self)
+/* Another program's descriptors have arrived here: the device is as good as one's own, a VM stays with its maker. */
+static void use_arrived(int kvm, int vm)
+{
+	struct kvm_userspace_memory_region slot = { .memory_size = 4096 };
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_sregs sregs;
+	struct kvm_run *run;
+	struct statx stx;
+	struct stat st;
+	int vcpu, copy;
+	char *mem;
+
+	CHECK(fstat(kvm, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 232));
+	CHECK(statx(kvm, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx) == 0 && S_ISCHR(stx.stx_mode));
+	CHECK(ioctl(vm, KVM_CREATE_VCPU, 1) == -1 && errno == EIO);
+	CHECK(ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP) == -1 && errno == EIO);
+	copy = dup(kvm);
+	vm = ioctl(copy, KVM_CREATE_VM, 0);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	CHECK(close(copy) == 0 && vcpu >= 0);
+	run = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(run != MAP_FAILED && mem != MAP_FAILED);
+	mem[0] = (char)0xf4;
+	slot.userspace_addr = (unsigned long)mem;
+	CHECK(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0 && ioctl(vcpu, KVM_GET_SREGS, &sregs) == 0);
+	sregs.cs.base = sregs.cs.selector = 0;
+	CHECK(ioctl(vcpu, KVM_SET_SREGS, &sregs) == 0 && ioctl(vcpu, KVM_SET_REGS, &regs) == 0);
+	CHECK(ioctl(vcpu, KVM_RUN, 0) == 0 && run->exit_reason == KVM_EXIT_HLT);
+	CHECK(close(vcpu) == 0 && close(vm) == 0);
+}
+
+#define TWO_FDS (2 * sizeof(int))
+
+static void send_two(int socket, const int fds[2])
+{
+	char byte = 0, control[CMSG_SPACE(TWO_FDS)] = { 0 };
+	struct iovec io = { &byte, 1 };
+	struct msghdr m = {
+		.msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+
+	*h = (struct cmsghdr){ .cmsg_len = CMSG_LEN(TWO_FDS), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(h), fds, TWO_FDS);
+	CHECK(sendmsg(socket, &m, 0) == 1);
+}
+
+static void receive_two(int socket, int fds[2])
+{
+	char byte, control[CMSG_SPACE(TWO_FDS)];
+	struct iovec io = { &byte, 1 };
+	struct msghdr m = {
+		.msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
+
+	CHECK(recvmsg(socket, &m, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&m));
+	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&m)), TWO_FDS);
+}
+
+/* What a launcher does that opens the device for a program with fewer rights. */
+static void arrived(int inherited_kvm, int inherited_vm, int socket)
+{
+	int fds[2];
+
+	use_arrived(inherited_kvm, inherited_vm);
+	receive_two(socket, fds);
+	use_arrived(fds[0], fds[1]);
+}
+
+static void check_arrival(const char *self)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), pair[2], status;
+	char numbers[3][16];
+	char *argv[] = { (char *)self, numbers[0], numbers[1], numbers[2], NULL };
+	pid_t pid;
+
+	CHECK(vm >= 0 && fcntl(vm, F_SETFD, 0) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	send_two(pair[0], (int[]){ kvm, vm });
+	snprintf(numbers[0], sizeof(numbers[0]), "%d", kvm);
+	snprintf(numbers[1], sizeof(numbers[1]), "%d", vm);
+	snprintf(numbers[2], sizeof(numbers[2]), "%d", pair[1]);
+	CHECK(posix_spawn(&pid, self, NULL, NULL, argv, environ) == 0);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(ioctl(vm, KVM_CREATE_VCPU, 0) >= 0);
+	CHECK(close(pair[0]) == 0 && close(pair[1]) == 0 && close(vm) == 0 && close(kvm) == 0);
+}
+
+static void check_children(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), status;
 	struct pollfd p = { .fd = vm, .events = POLLIN };
-	char number[16];
-	char *argv[] = { (char *)self, number, NULL };
 	pid_t pid;
 
 	CHECK(vm >= 0 && poll(&p, 1, 0) >= 0 && !(p.revents & POLLNVAL));
@@ -143,10 +230,6 @@ static void check_children(const char *self)
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	CHECK(ioctl(vm, KVM_CREATE_VCPU, 0) >= 0);
-	/* Another program inherits the device. */
-	snprintf(number, sizeof(number), "%d", kvm);
-	CHECK(posix_spawn(&pid, self, NULL, NULL, argv, environ) == 0);
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	CHECK(close(vm) == 0 && close(kvm) == 0);
 }
 
@@ -239,14 +322,15 @@ static void check_statistics(void)
 
 int main(int argc, char **argv)
 {
-	if (argc > 1) { /* the program that inherits the device */
-		CHECK(ioctl(atoi(argv[1]), KVM_GET_API_VERSION, 0) == 12);
+	if (argc > 3) { /* the program that check_arrival() starts */
+		arrived(atoi(argv[1]), atoi(argv[2]), atoi(argv[3]));
 		return 0;
 	}
 	check_node();
 	check_reuse();
 	check_duplicates();
-	check_children("/proc/self/exe");
+	check_children();
+	check_arrival("/proc/self/exe");
 	check_signal();
 	check_statistics();
 	return 0;

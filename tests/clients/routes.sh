@@ -106,6 +106,20 @@ test_dynamic_preloaded()
 	build "$cc" raw-dynamic raw.c && run raw-dynamic-preloaded -- "$work/raw-dynamic" --preloaded "$work/link"
 }
 
+# Languages that call C functions by name, by libc's handle or the program's.
+test_by_name()
+{
+	command -v python3 >/dev/null || {
+		skipped_because='no python3: apt-get install python3'
+		return
+	}
+	for library in '' libc.so.6; do
+		for route in preload inject; do
+			run "by-name-$route" --route $route -- python3 "$here/libc.py" "$library"
+		done
+	done
+}
+
 # Programs that start programs of the other kind.
 test_mixed()
 {
@@ -143,7 +157,7 @@ test_looks()
 	[ $? -eq 126 ] || fail 'a static program preloaded: not 126'
 }
 
-[ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded mixed busybox looks
+[ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded by_name mixed busybox looks
 for test in "$@"; do
 	run_test "$test" "test_$test"
 done
