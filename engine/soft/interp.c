@@ -103,7 +103,7 @@ static bool leave_after(struct vcpu *v, struct vm_exit *exit)
 
 /* --- one instruction with everything that may surround it ------------------------------------------------ */
 
-/* Execution breakpoints that match the instruction at rip: DR6 bits. */
+/* Execution breakpoints that match the instruction at rip: DR6 bits. Intel's processors ignore them behind MOV SS. */
 static u64 code_breakpoint(const struct vcpu *v)
 {
 	u64 lin = code_linear(&v->state), hit = 0;
@@ -142,7 +142,7 @@ static bool step_one(struct vcpu *v, struct vm_exit *exit)
 	enum x86_result r;
 	u64 hit;
 
-	if (!(s->rflags & RFLAGS_RF) && !(s->shadow & X86_SHADOW_MOV_SS)) {
+	if (!(s->rflags & RFLAGS_RF) && (s->vendor_amd || !(s->shadow & X86_SHADOW_MOV_SS))) {
 		hit = code_breakpoint(v);
 		if (hit)
 			return debug_trap(v, hit, exit);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Guest debugging by user space: steps, breakpoints, watchpoints, and that the guest sees none of it. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../lib/chips.h"
@@ -345,6 +346,39 @@ TEST(debug_watchpoint_of_mov_ss_before_int)
 	check_eq(log->event[1].rip, GUEST_ADDRESS(trap_over_int, trap_over_int_after));
 	check_eq(log->event[3].vector, 0x30);
 	check_eq(log->event[3].rip, GUEST_ADDRESS(trap_over_int, trap_over_int_last));
+}
+
+GUEST(behind_mov_ss, 64,
+      "lea rax, [rip + behind_mov_ss_here]\n mov dr0, rax\n mov eax, 0x402\n mov dr7, rax\n"
+      "mov eax, ss\n mov ss, eax\n behind_mov_ss_here: nop\n" DONE);
+GUEST_LABEL(behind_mov_ss_here);
+
+static void expect_behind_mov_ss(const char *vendor, uint64_t traps)
+{
+	struct cpu *cpu = start(behind_mov_ss);
+	struct guest_event_log *log = guest_log(cpu->machine);
+	struct kvm_cpuid2 *cpuid = cpuid_supported(cpu->machine);
+	struct kvm_cpuid_entry2 *leaf = cpuid_find(cpuid, 0, 0);
+	uint32_t native = leaf->ebx;
+
+	memcpy(&leaf->ebx, vendor, 4);
+	memcpy(&leaf->edx, vendor + 4, 4);
+	memcpy(&leaf->ecx, vendor + 8, 4);
+	if (leaf->ebx == native || !kt_has_fds()) { /* hardware does not ask CPUID */
+		check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
+		log->silent = 1;
+		log->skip = 1;
+		cpu_run_to_out(cpu, PORT_DONE);
+		check_eq(log->count, traps);
+	}
+	free(cpuid);
+}
+
+/* Intel's processors ignore an instruction breakpoint right behind MOV SS, AMD's do not. */
+TEST(debug_breakpoint_behind_mov_ss)
+{
+	expect_behind_mov_ss("GenuineIntel", 0);
+	expect_behind_mov_ss("AuthenticAMD", 1);
 }
 
 GUEST(stepped_syscall, 64,
