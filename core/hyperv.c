@@ -10,13 +10,16 @@
 #define HV_OFFERED                                                                                                     \
 	(HV_VP_RUNTIME | HV_TIME_REF_COUNT | HV_SYNIC | HV_TIMERS | HV_APIC_ACCESS | HV_HYPERCALL | HV_VP_INDEX |      \
 	 HV_RESET | HV_REFERENCE_TSC | HV_FREQUENCIES | HV_REENLIGHTENMENT)
-#define HV_OFFERED_EBX (HV_EBX_POST_MESSAGES | HV_EBX_SIGNAL_EVENTS)
-#define HV_OFFERED_EDX (HV_EDX_XMM_INPUT | HV_EDX_FREQUENCIES | HV_EDX_CRASH | HV_EDX_DIRECT_TIMERS)
+#define HV_OFFERED_EBX (HV_EBX_POST_MESSAGES | HV_EBX_SIGNAL_EVENTS | HV_EBX_DEBUGGING)
+#define HV_OFFERED_EDX                                                                                                 \
+	(HV_EDX_DEBUGGING | HV_EDX_XMM_INPUT | HV_EDX_FREQUENCIES | HV_EDX_CRASH | HV_EDX_DEBUG_MSRS |                 \
+	 HV_EDX_DIRECT_TIMERS)
 #define HV_RECOMMENDED                                                                                                 \
 	(HV_RECOMMEND_REMOTE_FLUSH | HV_RECOMMEND_APIC_MSRS | HV_RECOMMEND_RELAXED_TIMING | HV_RECOMMEND_CLUSTER_IPI | \
 	 HV_RECOMMEND_EX_MASKS)
-#define HV_INTERFACE 0x31237648u /* "Hv#1" */
-#define HV_SPINS 0xfffu          /* before a guest tells that it waits for a lock */
+#define HV_INTERFACE 0x31237648u       /* "Hv#1" */
+#define HV_DEBUG_INTERFACE 0x31235356u /* "VS#1" */
+#define HV_SPINS 0xfffu                /* before a guest tells that it waits for a lock */
 
 #define HV_CRASH_NOTIFY (1ull << 63)
 #define HV_EMULATION_STATUS_VALID 1ull
@@ -27,12 +30,15 @@
 static const struct {
 	u32 leaf, eax, ebx, ecx, edx;
 } leaves[] = {
-	{ 0x40000000, 0x40000005, 0x756e694c, 0x564b2078, 0x7648204d }, /* "Linux KVM Hv" */
+	{ 0x40000000, 0x40000082, 0x756e694c, 0x564b2078, 0x7648204d }, /* "Linux KVM Hv" */
 	{ 0x40000001, HV_INTERFACE, 0, 0, 0 },
 	{ 0x40000002, 0x3839, 0xa0000, 0, 0 }, /* a version that its guests know */
 	{ 0x40000003, HV_OFFERED, HV_OFFERED_EBX, 0, HV_OFFERED_EDX },
 	{ 0x40000004, HV_RECOMMENDED, HV_SPINS, 0, 0 },
 	{ 0x40000005, VM_MAX_VCPUS, 64, 0, 0 },
+	{ 0x40000080, 0x40000082, 0x756e694c, 0x564b2078, 0x7648204d },
+	{ 0x40000081, HV_DEBUG_INTERFACE, 0, 0, 0 },
+	{ 0x40000082, HV_DEBUG_ALLOWED, 0, 0, 0 },
 };
 
 int hyperv_cpuid_ioctl(const struct vcpu *v, unsigned long arg)
@@ -77,6 +83,8 @@ void hyperv_cpuid_changed(struct vcpu *v)
 	cpuid_query(v, 0x40000004, 0, r);
 	v->hv.recommended = r[0];
 	v->hv.spins = r[1];
+	cpuid_query(v, 0x40000082, 0, r);
+	v->hv.debugger = r[0];
 }
 
 /* --- the partition's clock -------------------------------------------------------------------------------- */
@@ -220,6 +228,8 @@ static bool may_access(const struct vcpu *v, u32 msr, bool host)
 		return v->hv.enabled;
 	if (msr >= HV_MSR_CRASH_P0 && msr <= HV_MSR_CRASH_CTL)
 		return v->hv.features_edx & HV_EDX_CRASH;
+	if (msr >= HV_MSR_DEBUG_CONTROL && msr <= HV_MSR_DEBUG_OPTIONS)
+		return v->hv.features_edx & HV_EDX_DEBUG_MSRS;
 	return v->hv.features & needed_feature(msr);
 }
 
@@ -251,6 +261,7 @@ int hyperv_read_msr(struct vcpu *v, u32 msr, u64 *val, bool host)
 	case HV_MSR_VP_ASSIST_PAGE: *val = v->hv.assist_page; break;
 	case HV_MSR_SCONTROL ... HV_MSR_SINT15: return hyperv_synic_read(v, msr, val, host);
 	case HV_MSR_STIMER0_CONFIG ... HV_MSR_STIMER3_COUNT: return hyperv_timer_read(v, msr, val, host);
+	case HV_MSR_DEBUG_CONTROL ... HV_MSR_DEBUG_OPTIONS: return hyperv_debug_read(v, msr, val, host);
 	case HV_MSR_CRASH_P0 ... HV_MSR_CRASH_P4: *val = get(&hv->crash[msr - HV_MSR_CRASH_P0]); break;
 	case HV_MSR_CRASH_CTL: *val = get(&hv->crash_ctl); break;
 	case HV_MSR_REENLIGHTENMENT: *val = get(&hv->reenlightenment); break;
@@ -352,6 +363,7 @@ int hyperv_write_msr(struct vcpu *v, u32 msr, u64 val, bool host)
 	case HV_MSR_VP_ASSIST_PAGE: return write_assist_page(v, val);
 	case HV_MSR_SCONTROL ... HV_MSR_SINT15: return hyperv_synic_write(v, msr, val, host);
 	case HV_MSR_STIMER0_CONFIG ... HV_MSR_STIMER3_COUNT: return hyperv_timer_write(v, msr, val, host);
+	case HV_MSR_DEBUG_CONTROL ... HV_MSR_DEBUG_OPTIONS: return hyperv_debug_write(v, msr, val, host);
 	case HV_MSR_CRASH_P0 ... HV_MSR_CRASH_P4: set(&hv->crash[msr - HV_MSR_CRASH_P0], val); return MSR_OK;
 	case HV_MSR_CRASH_CTL: return write_crash_ctl(v, val, host);
 	case HV_MSR_REENLIGHTENMENT: set(&hv->reenlightenment, val); return MSR_OK;

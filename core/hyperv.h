@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Hyper-V inside core/: hyperv.c (CPUID, the partition's MSRs and clock), hyperv_synic.c (synthetic interrupt controller),
- * hyperv_timer.c (synthetic timers), hyperv_call.c (hypercalls). Hypervisor Top Level Functional Specification (TLFS); for what a
+ * hyperv_timer.c (synthetic timers), hyperv_call.c (hypercalls), hyperv_debug.c (synthetic debugger). Hypervisor Top Level Functional Specification (TLFS); for what a
  * host may do by ioctl, and what the TLFS leaves open, Linux 6.1.
  */
 #ifndef CORE_HYPERV_H
@@ -23,9 +23,12 @@
 #define HV_REENLIGHTENMENT BIT(13)
 #define HV_EBX_POST_MESSAGES BIT(4)
 #define HV_EBX_SIGNAL_EVENTS BIT(5)
+#define HV_EBX_DEBUGGING BIT(11)
+#define HV_EDX_DEBUGGING BIT(1)
 #define HV_EDX_XMM_INPUT BIT(4)
 #define HV_EDX_FREQUENCIES BIT(8)
 #define HV_EDX_CRASH BIT(10)
+#define HV_EDX_DEBUG_MSRS BIT(11)
 #define HV_EDX_DIRECT_TIMERS BIT(19)
 /* CPUID 0x40000004: EAX. */
 #define HV_RECOMMEND_REMOTE_FLUSH BIT(2)
@@ -33,6 +36,9 @@
 #define HV_RECOMMEND_RELAXED_TIMING BIT(5)
 #define HV_RECOMMEND_CLUSTER_IPI BIT(10)
 #define HV_RECOMMEND_EX_MASKS BIT(11)
+
+#define HV_DEBUG_ALLOWED BIT(1)   /* CPUID 0x40000082: EAX */
+#define HV_DEBUG_USE_CALLS BIT(2) /* HV_MSR_DEBUG_OPTIONS */
 
 enum {
 	HV_MSR_GUEST_OS_ID = 0x40000000,
@@ -57,6 +63,12 @@ enum {
 	HV_MSR_SINT15 = 0x4000009f,
 	HV_MSR_STIMER0_CONFIG = 0x400000b0,
 	HV_MSR_STIMER3_COUNT = 0x400000b7,
+	HV_MSR_DEBUG_CONTROL = 0x400000f1,
+	HV_MSR_DEBUG_STATUS = 0x400000f2,
+	HV_MSR_DEBUG_SEND_BUFFER = 0x400000f3,
+	HV_MSR_DEBUG_RECEIVE_BUFFER = 0x400000f4,
+	HV_MSR_DEBUG_PENDING_BUFFER = 0x400000f5,
+	HV_MSR_DEBUG_OPTIONS = 0x400000ff,
 	HV_MSR_CRASH_P0 = 0x40000100,
 	HV_MSR_CRASH_P4 = 0x40000104,
 	HV_MSR_CRASH_CTL = 0x40000105,
@@ -117,5 +129,11 @@ void hyperv_timers_destroy(struct vcpu *v);
 int hyperv_timer_read(struct vcpu *v, u32 msr, u64 *val, bool host);
 int hyperv_timer_write(struct vcpu *v, u32 msr, u64 val, bool host);
 void hyperv_timers_retry(struct vcpu *v, u32 sint); /* the slot of the SINT may be free now */
+
+/* hyperv_debug.c. MSRs 0x400000f1-0x400000ff; enum msr_result. */
+int hyperv_debug_read(struct vcpu *v, u32 msr, u64 *val, bool host);
+int hyperv_debug_write(struct vcpu *v, u32 msr, u64 val, bool host);
+bool hyperv_debug_enabled(const struct vcpu *v);  /* by the guest's CPUID */
+bool hyperv_debug_by_calls(const struct vcpu *v); /* the guest wants hypercalls for it */
 
 #endif /* CORE_HYPERV_H */

@@ -17,6 +17,9 @@ enum {
 	HVCALL_SEND_IPI_EX = 0x0015,
 	HVCALL_POST_MESSAGE = 0x005c,
 	HVCALL_SIGNAL_EVENT = 0x005d,
+	HVCALL_POST_DEBUG_DATA = 0x0069,
+	HVCALL_RETRIEVE_DEBUG_DATA = 0x006a,
+	HVCALL_RESET_DEBUG_SESSION = 0x006b,
 };
 
 enum {
@@ -25,6 +28,7 @@ enum {
 	HV_STATUS_INVALID_INPUT = 3,
 	HV_STATUS_INVALID_ALIGNMENT = 4,
 	HV_STATUS_ACCESS_DENIED = 6,
+	HV_STATUS_OPERATION_DENIED = 8,
 	HV_STATUS_INVALID_PORT_ID = 17,
 	ASK_USER = 0x10000, /* none: user space has the answer */
 	RAISE_UD,
@@ -247,6 +251,15 @@ static u64 signal_event(const struct call *c)
 	return status == HV_STATUS_INVALID_PORT_ID ? post_message(c) : status;
 }
 
+static u64 debug(const struct call *c)
+{
+	if (c->fast && c->code != HVCALL_RESET_DEBUG_SESSION)
+		return HV_STATUS_INVALID_INPUT;
+	if (!hyperv_debug_enabled(c->v))
+		return HV_STATUS_INVALID_CODE;
+	return hyperv_debug_by_calls(c->v) ? ASK_USER : HV_STATUS_OPERATION_DENIED;
+}
+
 /* A copy of old with room for one more, or without the one at index drop. */
 static struct hyperv_connections *copy_connections(const struct hyperv_connections *old, u32 drop)
 {
@@ -336,6 +349,10 @@ static bool may_call(const struct vcpu *v, u32 code)
 	case HVCALL_FLUSH_LIST: return recommended & HV_RECOMMEND_REMOTE_FLUSH;
 	case HVCALL_FLUSH_SPACE_EX:
 	case HVCALL_FLUSH_LIST_EX: return recommended & HV_RECOMMEND_REMOTE_FLUSH && recommended & ex;
+	/* A debugger that is not there is an unknown call. */
+	case HVCALL_POST_DEBUG_DATA:
+	case HVCALL_RETRIEVE_DEBUG_DATA:
+	case HVCALL_RESET_DEBUG_SESSION: return !hyperv_debug_enabled(v) || v->hv.features_ebx & HV_EBX_DEBUGGING;
 	case HVCALL_SEND_IPI: return recommended & HV_RECOMMEND_CLUSTER_IPI;
 	case HVCALL_SEND_IPI_EX: return recommended & HV_RECOMMEND_CLUSTER_IPI && recommended & ex;
 	default: return true;
@@ -374,6 +391,9 @@ static u64 call(struct call *c)
 	case HVCALL_SEND_IPI_EX: return send_ipi(c, true);
 	case HVCALL_POST_MESSAGE: return post_message(c);
 	case HVCALL_SIGNAL_EVENT: return signal_event(c);
+	case HVCALL_POST_DEBUG_DATA:
+	case HVCALL_RETRIEVE_DEBUG_DATA:
+	case HVCALL_RESET_DEBUG_SESSION: return debug(c);
 	default: return HV_STATUS_INVALID_CODE;
 	}
 }

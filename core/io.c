@@ -124,6 +124,7 @@ static enum run_result complete_access(struct vcpu *v)
 		return replay(v);
 	case IO_HYPERCALL: return complete_hypercall(v);
 	case IO_HYPERV_CALL: return complete_hyperv_call(v);
+	case IO_HYPERV_DEBUG: hyperv_debug_done(v); return RUN_AGAIN;
 	default:
 		/* A write, or a notice: the instruction has retired. */
 		return RUN_AGAIN;

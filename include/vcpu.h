@@ -69,6 +69,7 @@ enum io_pending {
 	IO_WRMSR,
 	IO_HYPERCALL,
 	IO_HYPERV_CALL,
+	IO_HYPERV_DEBUG,
 	IO_NOTICE /* user space is only told; nothing to complete */
 };
 struct io_piece {
@@ -209,7 +210,7 @@ struct vcpu {
 	/* Hyper-V (core/hyperv.c): what the guest's CPUID says of it, KVM_CAP_HYPERV_ENFORCE_CPUID, MSRs. M */
 	struct {
 		bool enabled, enforce;
-		u32 features, features_ebx, features_edx, recommended, spins;
+		u32 features, features_ebx, features_edx, recommended, spins, debugger;
 		u32 vp_index; /* a */
 		u64 assist_page, runtime_offset;
 		struct hyperv_synic *synic; /* I */
@@ -309,6 +310,7 @@ int hyperv_set_sint(struct vm *vm, u32 vp_index, u32 sint);
 void hyperv_eoi(struct vcpu *v, unsigned vector);
 int hyperv_synic_enable(struct vcpu *v, bool keep_pages); /* KVM_CAP_HYPERV_SYNIC, _SYNIC2: 0, -EINVAL */
 void hyperv_serve_timers(struct vcpu *v);                 /* REQ_HV_TIMER; in a srcu section */
+void hyperv_debug_done(struct vcpu *v);                   /* user space has served a command of the debugger */
 void hyperv_call_result(struct vcpu *v, u64 result);      /* of a hypercall that user space has done */
 
 /* hypercall.c: KVM's hypercalls. X86_OK with the result in rax, X86_EXIT: user space has to do it. */

@@ -186,6 +186,9 @@ struct vm {
 		u64 crash[5], crash_ctl;
 		u64 reenlightenment, tsc_emulation, tsc_emulation_status;
 		u64 tsc_scale, tsc_offset;
+		struct hyperv_debug {
+			u64 control, status, send_page, receive_page, pending_page, options;
+		} debug;
 		struct hyperv_connections *connections; /* L to change, readers in a srcu section: KVM_HYPERV_EVENTFD */
 	} hv;
 

@@ -191,3 +191,41 @@ TEST(hyperv_vp_runtime)
 	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
 	check_eq(cpu_set_msr(cpu, 0x40000010, 0), 1);
 }
+
+/* Buffers, a command that user space answers, the page of what waits; then a hypercall, which is refused until it is chosen. */
+GUEST(hv_debug, 64,
+      "xor edx, edx\n mov ecx, 0x400000f3\n mov eax, 0x23000\n wrmsr\n inc ecx\n mov eax, 0x24000\n wrmsr\n"
+      "mov ecx, 0x400000f1\n mov eax, 0x5a\n wrmsr\n inc ecx\n rdmsr\n mov ebx, eax\n"
+      "mov ecx, 0x400000f5\n mov eax, 0x25000\n wrmsr\n" DONE
+      "mov ecx, 0x40000000\n mov eax, 1\n mov edx, 0x81000000\n wrmsr\n"
+      "mov ecx, 0x40000001\n mov eax, 0x21001\n xor edx, edx\n wrmsr\n"
+      "mov esi, 0x21000\n mov ecx, 0x6b\n call rsi\n mov rbx, rax\n" DONE
+      "mov ecx, 0x400000ff\n mov eax, 4\n xor edx, edx\n wrmsr\n mov ecx, 0x69\n mov edx, 0x26000\n call rsi\n" DONE
+      "hlt\n");
+
+TEST(hyperv_debugger)
+{
+	struct cpu *cpu = hyperv_cpu(0, hv_debug);
+	const struct kvm_hyperv_exit *e = &cpu->run->hyperv;
+
+	if (!cpuid_find(hyperv_leaves(cpu->machine), 0x40000082, 0))
+		skip("the target has no synthetic debugger");
+	cpu_run_to(cpu, KVM_EXIT_HYPERV);
+	check_eq(e->type, KVM_EXIT_HYPERV_SYNDBG);
+	check_eq(e->u.syndbg.msr, 0x400000f1);
+	check_eq(e->u.syndbg.control, 0x5a);
+	check_eq(e->u.syndbg.send_page, 0x23000);
+	check_eq(e->u.syndbg.recv_page, 0x24000);
+	cpu->run->hyperv.u.syndbg.status = 0x77;
+	cpu_run_to(cpu, KVM_EXIT_HYPERV);
+	check_eq(e->u.syndbg.msr, 0x400000f5);
+	check_eq(e->u.syndbg.pending_page, 0x25000);
+	cpu_run_to_done(cpu);
+	check_eq(cpu_regs(cpu).rbx, 0x77);
+	cpu_run_to_done(cpu);
+	check_eq(cpu_regs(cpu).rbx, 8);
+	cpu_run_to(cpu, KVM_EXIT_HYPERV);
+	check_eq(e->type, KVM_EXIT_HYPERV_HCALL);
+	check_eq(e->u.hcall.input, 0x69);
+	check_eq(e->u.hcall.params[0], 0x26000);
+}

@@ -105,10 +105,7 @@ not_run()
 	evmcs_test | hyperv_svm_test | nested_exceptions_test | triple_fault_event_test | svm_* | vmx_*)
 		echo "needs nested virtualization" ;;
 	hyperv_cpuid)
-		# It counts the leaves: those of nested virtualization, and of a debugger that no current guest uses, are among them.
-		echo "wants Hyper-V's leaves of nested virtualization and its synthetic debugger" ;;
-	hyperv_features)
-		echo "wants Hyper-V's synthetic interrupt controller and debugger, which are not offered" ;;
+		echo "wants Hyper-V's leaf of nested virtualization" ;;
 	emulator_error_test)
 		# Its page has a reserved bit set, and it wants Linux's emulator to fail at an x87 instruction. Here the guest
 		# gets the page fault that the manual asks for.
