@@ -28,6 +28,8 @@
 #define SYSTEM_NAME NAME_PREFIX "system"
 #define KVM_MINOR 232 /* of the misc device */
 
+static bool vcpu_made; /* set once, by any thread */
+
 static void sys_close(int fd)
 {
 	syscall(SYS_close, fd);
@@ -123,10 +125,12 @@ static long object_fd(enum shim_kind kind, struct anykvm_handle *handle)
 					     NAME_PREFIX "device" };
 	long fd;
 
-	if (kind == SHIM_VCPU)
+	if (kind == SHIM_VCPU) {
+		__atomic_store_n(&vcpu_made, true, __ATOMIC_RELAXED);
 		fd = syscall(SYS_fcntl, anykvm_map_fd(handle), F_DUPFD_CLOEXEC, 0);
-	else
+	} else {
 		fd = stand_in(names[kind], MFD_CLOEXEC);
+	}
 	if (fd < 0) {
 		int err = errno;
 
@@ -291,6 +295,20 @@ bool shim_read(int fd, void *buf, size_t len, off_t offset, bool at, long *resul
 	*result = object_read(o, fd, buf, len, offset, at);
 	shim_put(o);
 	return true;
+}
+
+long shim_mlockall(int flags)
+{
+	bool fill = flags & MCL_CURRENT && !(flags & MCL_ONFAULT);
+
+	if (fill && __atomic_load_n(&vcpu_made, __ATOMIC_RELAXED)) {
+		if (syscall(SYS_mlockall, flags | MCL_ONFAULT) < 0)
+			return -errno;
+		if (!(flags & MCL_FUTURE))
+			return 0;
+		flags = MCL_FUTURE; /* what is mapped from now on is filled */
+	}
+	return syscall(SYS_mlockall, flags) < 0 ? -errno : 0;
 }
 
 /* --- looking at the device ---------------------------------------------------------------------------------------- */

@@ -31,6 +31,12 @@ bool shim_read(int fd, void *buf, size_t len, off_t offset, bool at, long *resul
 /* May mmap() of fd with these arguments go on? False: EINVAL, as the kernel has it for a vCPU's dirty ring. */
 bool shim_may_map(int fd, size_t len, int prot, int flags, off_t offset);
 
+/*
+ * mlockall(). The tables of a vCPU are terabytes of address space that must not be filled: once there is one, what is mapped
+ * is locked as it is touched (MCL_ONFAULT).
+ */
+long shim_mlockall(int flags);
+
 /* What the device looks like: a character device 10:232, readable and writable by everybody. */
 long shim_access(int mode);
 long shim_stat(struct stat *st);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -262,6 +263,11 @@ EXPORT void closefrom(int first)
 {
 	shim_closed_range(first < 0 ? 0 : (unsigned)first, ~0u);
 	get_closefrom()(first);
+}
+
+EXPORT int mlockall(int flags)
+{
+	return from_kernel(shim_mlockall(flags));
 }
 
 EXPORT ssize_t read(int fd, void *buf, size_t len)

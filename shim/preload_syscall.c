@@ -135,6 +135,7 @@ static long serve(const struct call *c)
 	case SYS_dup2:
 	case SYS_dup3: return duplicate(c);
 	case SYS_fcntl: return a[1] == F_DUPFD || a[1] == F_DUPFD_CLOEXEC ? duplicate(c) : raw(c);
+	case SYS_mlockall: return shim_mlockall((int)a[0]);
 	case SYS_access: return looks_at_kvm(AT_FDCWD, a[0], 0) ? shim_access((int)a[1]) : raw(c);
 	case SYS_faccessat: return looks_at_kvm((int)a[0], a[1], 0) ? shim_access((int)a[2]) : raw(c);
 	case SYS_faccessat2: return looks_at_kvm((int)a[0], a[1], a[3]) ? shim_access((int)a[2]) : raw(c);

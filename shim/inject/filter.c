@@ -55,6 +55,8 @@ static const int always[] = {
 	SYS_dup2,
 	SYS_dup3,
 	SYS_fstat,
+	/* memory */
+	SYS_mlockall,
 	/* processes and signals */
 	SYS_execve,
 	SYS_execveat,

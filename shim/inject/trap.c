@@ -231,6 +231,7 @@ static void serve(struct trap *t)
 	case SYS_access:
 	case SYS_faccessat:
 	case SYS_faccessat2: trap_look(t); break;
+	case SYS_mlockall: t->result = shim_mlockall((int)t->arg[0]); break;
 	case SYS_readlink:
 	case SYS_readlinkat: trap_readlink(t); break;
 	case SYS_close: trap_close(t); break;

@@ -308,6 +308,27 @@ static void check_signal(void)
 	CHECK(munmap(run, size) == 0 && close(vcpu) == 0 && close(vm) == 0 && close(kvm) == 0);
 }
 
+/* All memory locked, with a vCPU in it and before the next is made. */
+static void check_locked(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm, vcpu, status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid) {
+		for (int i = 0; i < 2; i++) {
+			vm = ioctl(kvm, KVM_CREATE_VM, 0);
+			vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+			CHECK(vm >= 0 && vcpu >= 0);
+			/* Without the right to lock as much as it needs it may be refused, but never for another reason. */
+			CHECK(mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ||
+			      ((errno == ENOMEM || errno == EPERM) && geteuid()));
+		}
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0 && close(kvm) == 0);
+}
+
 static void check_statistics(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), fd = ioctl(vm, KVM_GET_STATS_FD, 0);
@@ -332,6 +353,7 @@ int main(int argc, char **argv)
 	check_children();
 	check_arrival("/proc/self/exe");
 	check_signal();
+	check_locked();
 	check_statistics();
 	return 0;
 }
