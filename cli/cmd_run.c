@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PRELOAD_NAME "libanykvm-preload.so"
@@ -197,6 +198,15 @@ static int exec_failed(const char *program)
 	return err == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 }
 
+/* The dynamic loader of a program that gains privileges forgets LD_PRELOAD. */
+static bool gains_privileges(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && ((st.st_mode & S_ISUID && st.st_uid != getuid()) ||
+				    (st.st_mode & S_ISGID && st.st_mode & S_IXGRP && st.st_gid != getgid()));
+}
+
 static int run_preloaded(const struct run_options *o, const char *program, char **argv)
 {
 	char library[PATH_MAX];
@@ -206,6 +216,13 @@ static int run_preloaded(const struct run_options *o, const char *program, char 
 	if (!set_preload(library)) {
 		message("out of memory");
 		return STATUS_FAILED;
+	}
+	if (gains_privileges(program)) {
+		message("%s is a set-user-ID or set-group-ID program: the library that brings /dev/kvm cannot go "
+			"through it; "
+			"run anykvm by it instead: %s ... anykvm run -- PROGRAM",
+			program, program);
+		return STATUS_CANNOT_RUN;
 	}
 	if (o->verbose)
 		message("%s with %s preloaded, engine %s", program, library, o->engine ? o->engine : "auto");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Programs that a preloaded program starts: those that no preload reaches (static ones, Go, musl) are started by
- * anykvm-inject, which lies beside this library. All others find us by LD_PRELOAD.
+ * anykvm-inject, which lies beside this library. All others find us by LD_PRELOAD, which an environment that the program
+ * has made anew (env -i, sudo) gets back here.
  */
 #include "program.h"
 #include "start.h"
@@ -17,17 +18,91 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PRELOAD "LD_PRELOAD="
 #define EXPORT __attribute__((visibility("default")))
 #define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 extern char **environ;
 
-/* Everything here lives on the stack: the caller may be a child that shares its parent's memory. */
+/* Everything that a call makes lives on the stack: the caller may be a child that shares its parent's memory. */
 struct start {
 	struct program program;
 	char inject[PATH_MAX];
 	char settings[PATH_MAX + 256];
 };
+
+/* --- the environment of the next program ------------------------------------------------------------------------- */
+
+/* As this program was started with them; constant after the constructor. */
+static char *library;      /* our own file; NULL: unknown */
+static char *settings[16]; /* NULL at the end */
+
+static bool is_setting(const char *word)
+{
+	return !strncmp(word, SETTING_PREFIX, strlen(SETTING_PREFIX));
+}
+
+static __attribute__((constructor)) void remember_environment(void)
+{
+	size_t n = 0;
+	Dl_info info;
+
+	for (char **e = environ; e && *e && n < sizeof(settings) / sizeof(settings[0]) - 1; e++)
+		if (is_setting(*e))
+			settings[n++] = strdup(*e);
+	if (dladdr((void *)remember_environment, &info) && info.dli_fname[0] == '/')
+		library = strdup(info.dli_fname);
+}
+
+static size_t count(char *const argv[])
+{
+	size_t n = 0;
+
+	while (argv && argv[n])
+		n++;
+	return n;
+}
+
+static const char *preloaded_in(char *const envp[])
+{
+	for (; envp && *envp; envp++)
+		if (!strncmp(*envp, PRELOAD, strlen(PRELOAD)))
+			return *envp + strlen(PRELOAD);
+	return "";
+}
+
+/* What with_library() needs: words, and bytes for one of them. */
+static size_t environment_words(char *const envp[])
+{
+	return count(envp) + sizeof(settings) / sizeof(settings[0]) + 2;
+}
+
+static size_t environment_bytes(char *const envp[])
+{
+	return sizeof(PRELOAD) + (library ? strlen(library) : 0) + strlen(preloaded_in(envp)) + 2;
+}
+
+/* envp, or a copy in words where our library and its settings are put back. */
+static char *const *with_library(char *const envp[], char **words, char *bytes)
+{
+	const char *theirs = preloaded_in(envp);
+	char **to = words;
+
+	/* In another root folder the library may not be there. */
+	if (!library || strstr(theirs, library) || access(library, R_OK) < 0)
+		return envp;
+	sprintf(bytes, PRELOAD "%s%s%s", library, *theirs ? ":" : "", theirs);
+	*to++ = bytes;
+	for (char **s = settings; *s; s++)
+		*to++ = *s;
+	for (; envp && *envp; envp++)
+		if (strncmp(*envp, PRELOAD, strlen(PRELOAD)) != 0 && !is_setting(*envp))
+			*to++ = *envp;
+	*to = NULL;
+	return words;
+}
+
+/* --- programs that no preload reaches ------------------------------------------------------------------------------ */
 
 static bool find_inject(char *path, size_t size)
 {
@@ -81,15 +156,6 @@ static bool needs_inject(struct start *s, const char *file, bool search)
 	return r;
 }
 
-static size_t count(char *const argv[])
-{
-	size_t n = 0;
-
-	while (argv && argv[n])
-		n++;
-	return n;
-}
-
 /* to: room for count(argv) + PROGRAM_WORDS + 4. */
 static void make_arguments(struct start *s, char *const argv[], char **to)
 {
@@ -114,9 +180,12 @@ static int start_injected(struct start *s, char *const argv[], char *const envp[
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
+	char *words[environment_words(envp)], bytes[environment_bytes(envp)];
 	struct start s;
 
-	return needs_inject(&s, path, false) ? start_injected(&s, argv, envp) : REAL(execve)(path, argv, envp);
+	if (needs_inject(&s, path, false))
+		return start_injected(&s, argv, envp);
+	return REAL(execve)(path, argv, with_library(envp, words, bytes));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
@@ -126,9 +195,12 @@ EXPORT int execv(const char *path, char *const argv[])
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
+	char *words[environment_words(envp)], bytes[environment_bytes(envp)];
 	struct start s;
 
-	return needs_inject(&s, file, true) ? start_injected(&s, argv, envp) : REAL(execvpe)(file, argv, envp);
+	if (needs_inject(&s, file, true))
+		return start_injected(&s, argv, envp);
+	return REAL(execvpe)(file, argv, with_library(envp, words, bytes));
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
@@ -138,12 +210,13 @@ EXPORT int execvp(const char *file, char *const argv[])
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
+	char *words[environment_words(envp)], bytes[environment_bytes(envp)];
 	struct start s;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (!needs_inject(&s, path, false))
-		return REAL(fexecve)(fd, argv, envp);
+		return REAL(fexecve)(fd, argv, with_library(envp, words, bytes));
 	/* It may be closed on exec: the program is mapped after that. */
 	snprintf(s.program.path, sizeof(s.program.path), "/proc/self/fd/%d", dup(fd));
 	return start_injected(&s, argv, envp);
@@ -194,11 +267,12 @@ static int spawn(__typeof__(posix_spawn) *real, bool search, pid_t *pid, const c
 		 const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[],
 		 char *const envp[])
 {
+	char *words[environment_words(envp)], bytes[environment_bytes(envp)];
 	char *all[count(argv) + PROGRAM_WORDS + 4];
 	struct start s;
 
 	if (!needs_inject(&s, file, search))
-		return real(pid, file, actions, attr, argv, envp);
+		return real(pid, file, actions, attr, argv, with_library(envp, words, bytes));
 	make_arguments(&s, argv, all);
 	return REAL(posix_spawn)(pid, s.inject, actions, attr, all, envp);
 }

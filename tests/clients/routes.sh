@@ -120,6 +120,34 @@ test_by_name()
 	done
 }
 
+# An environment made anew loses neither the library nor its settings.
+test_environment()
+{
+	build "$cc" raw-dynamic raw.c && build "$cc" raw-static raw.c -static || return
+	for program in raw-dynamic raw-static; do
+		run "environment-$program" -- env -i A=b "$work/$program" --child
+	done
+	run environment --engine interpreter -- env -i A=b LD_PRELOAD=libm.so.6 env
+	for line in A=b ANYKVM_ENGINE=interpreter "LD_PRELOAD=.*/libanykvm-preload.so:libm.so.6"; do
+		grep -q "^$line$" "$work/environment.out" || fail "env -i: no $line"
+	done
+	[ "$(wc -l <"$work/environment.out")" -eq 3 ] || fail "env -i: $(tr '\n' ' ' <"$work/environment.out")"
+}
+
+# Programs that gain privileges drop the library: that is said.
+test_privileged()
+{
+	cp /bin/true "$work/privileged" && chmod 755 "$work/privileged" && chown 65534 "$work/privileged" 2>/dev/null &&
+		chmod u+s "$work/privileged" || {
+		skipped_because='no right to make a set-user-ID program'
+		return
+	}
+	"$anykvm" run -- "$work/privileged" 2>"$work/privileged.out"
+	[ $? -eq 126 ] || fail 'a set-user-ID program: not 126'
+	grep -q 'set-user-ID' "$work/privileged.out" || fail 'a set-user-ID program: no word about it'
+	rm -f "$work/privileged"
+}
+
 # Programs that start programs of the other kind.
 test_mixed()
 {
@@ -157,7 +185,8 @@ test_looks()
 	[ $? -eq 126 ] || fail 'a static program preloaded: not 126'
 }
 
-[ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded by_name mixed busybox looks
+[ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded by_name environment privileged
+	mixed busybox looks
 for test in "$@"; do
 	run_test "$test" "test_$test"
 done
