@@ -100,6 +100,8 @@ static u64 string_direct(struct x86_state *s, const struct string *t, unsigned s
 	if (s->mode == X86_MODE_LONG)
 		lin -= low;
 	p = x86_tlb_probe(s, s->mmu_index, lin, n * size, acc);
+	if (!p && s->ops->known)
+		p = s->ops->known(s, lin, acc == ACC_WRITE);
 	if (!p)
 		return 0;
 	*ptr = p + low;

@@ -84,6 +84,11 @@ struct x86_ops {
 	 * Called for CR0/CR3/CR4/EFER changes that affect paging, INVLPG, INVPCID. Optional.
 	 */
 	void (*tlb_flushed)(struct x86_state *s, enum x86_flush what, u64 lin);
+	/*
+	 * Host address of lin where the engine knows that the access is possible and needs no notice, for the bytes up to the
+	 * page's end; NULL: look into the TLB. Optional: for what goes through more pages than the TLB holds.
+	 */
+	u8 *(*known)(struct x86_state *s, u64 lin, bool write);
 	/* Something that decides translation of code has changed: mode, CPL, paging. Optional. */
 	void (*mode_changed)(struct x86_state *s);
 	/* DR0 to DR3 or DR7 have changed: the next instruction must find the new breakpoints. Optional. */

@@ -135,6 +135,13 @@ static void soft_fpu_load(struct x86_state *s)
 }
 
 /* Core's ops, with what the engine does itself put in. */
+static u8 *soft_known(struct x86_state *s, u64 lin, bool write)
+{
+	struct soft_vcpu *sv = soft_of(s);
+
+	return sv->tr.ready && !s->watch_dr7 ? flat_known(sv, lin, write) : NULL;
+}
+
 static struct x86_ops make_ops(void)
 {
 	struct x86_ops ops = core_x86_ops;
@@ -157,6 +164,7 @@ static struct x86_ops make_ops(void)
 	ops.tlb_flushed = soft_tlb_flushed;
 	ops.mode_changed = soft_mode_changed;
 	ops.debug_changed = soft_debug_changed;
+	ops.known = soft_known;
 	ops.events_enabled = soft_events_enabled;
 	ops.native = soft_native;
 	ops.fpu_save = soft_fpu_save;

@@ -141,3 +141,16 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 	*entry_of(t, lin) = (u64)(unsigned long)host - lin - 1;
 	return true;
 }
+
+u8 *flat_known(struct soft_vcpu *sv, u64 lin, bool write)
+{
+	const struct x86_state *s = &sv->vcpu->state;
+	const struct flat_table *t;
+
+	if (s->mmu_index >= MMU_USER_AC || (s->mode == X86_MODE_LONG ? !x86_canonical(s, lin) : lin >> 32))
+		return NULL;
+	t = &sv->tr.flat[s->mmu_index][write ? FLAT_WRITE : FLAT_READ];
+	if (!*entry_of(t, lin) && !flat_fill(sv, lin, write))
+		return NULL;
+	return (u8 *)(unsigned long)(*entry_of(t, lin) + lin + 1);
+}

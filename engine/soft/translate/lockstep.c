@@ -130,6 +130,7 @@ static void make_ops(struct lockstep *l, const struct x86_ops *engine)
 	o->tlb_flushed = quiet_flush;
 	o->mode_changed = quiet;
 	o->debug_changed = quiet;
+	o->known = NULL;
 	o->events_enabled = quiet;
 }
 

@@ -114,6 +114,8 @@ void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin);
 void flat_flush_write(struct soft_vcpu *sv);
 /* Try to make an access of the current mmu_index possible inline. False: the interpreter must do it. */
 bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
+/* struct x86_ops.known: by the table, which is filled if it can be. */
+u8 *flat_known(struct soft_vcpu *sv, u64 lin, bool write);
 
 /* --- code cache ---------------------------------------------------------------------------------------------- */
 
