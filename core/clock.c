@@ -247,7 +247,7 @@ void clock_write_tsc(struct vcpu *v, u64 val, bool host)
 
 void clock_write_tsc_adjust(struct vcpu *v, u64 val, bool host)
 {
-	if (!host) {
+	if (!host && val != v->clock->tsc_adjust) {
 		set_offset(v, (u64)v->tsc_offset + val - v->clock->tsc_adjust);
 		tsc_changed(v);
 	}

@@ -233,11 +233,16 @@ static enum run_result finish(struct vcpu *v, const struct vm_exit *exit, enum x
 	return vcpu_retire(v, exit->insn_len);
 }
 
-/* The same for a routine that has changed more than general registers. All of the state has been fetched. */
+/* The same for a routine that has changed these parts of the state, which have been fetched. */
+static enum run_result finish_parts(struct vcpu *v, const struct vm_exit *exit, enum x86_result r, u32 parts)
+{
+	vcpu_write_back(v, parts);
+	return finish(v, exit, r);
+}
+
 static enum run_result finish_all(struct vcpu *v, const struct vm_exit *exit, enum x86_result r)
 {
-	vcpu_write_back(v, STATE_ALL);
-	return finish(v, exit, r);
+	return finish_parts(v, exit, r, STATE_ALL);
 }
 
 /* --- handlers ------------------------------------------------------------------------------------------------- */
@@ -370,7 +375,7 @@ static enum run_result exit_wrmsr(struct vcpu *v, struct vm_exit *exit)
 	struct x86_state *s = &v->state;
 
 	/* As for reads. */
-	vcpu_get_state(v, STATE_GPR | STATE_CR);
+	vcpu_get_state(v, STATE_GPR);
 	return finish(v, exit,
 		      s->ops->wrmsr(s, (u32)s->gpr[X86_RCX], (u64)s->gpr[X86_RDX] << 32 | (u32)s->gpr[X86_RAX]));
 }
@@ -381,23 +386,28 @@ static u64 operand_mask(const struct x86_state *s)
 	return s->mode == X86_MODE_LONG ? ~0ull : 0xffffffff;
 }
 
+static enum x86_result write_control(struct x86_state *s, const struct vm_exit *exit)
+{
+	if (exit->u.cr.clts)
+		return x86_write_cr(s, 0, s->cr0 & ~(u64)CR0_TS);
+	/* LMSW sets PE but cannot clear it. */
+	if (exit->u.cr.lmsw)
+		return x86_write_cr(s, 0, (s->cr0 & ~0xeull) | (exit->u.cr.lmsw_val & 0xf));
+	return x86_write_cr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr]);
+}
+
 static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
-	enum x86_result r = X86_OK;
+	bool write = exit->u.cr.write || exit->u.cr.clts || exit->u.cr.lmsw;
+	/* With protection and paging CR0 changes what segments mean. */
+	u32 parts = write && !exit->u.cr.nr && !exit->u.cr.clts ? STATE_ALL : STATE_CR;
 
-	vcpu_get_state(v, STATE_ALL);
-	if (exit->u.cr.clts) {
-		r = x86_write_cr(s, 0, s->cr0 & ~(u64)CR0_TS);
-	} else if (exit->u.cr.lmsw) {
-		/* LMSW sets PE but cannot clear it. */
-		r = x86_write_cr(s, 0, (s->cr0 & ~0xeull) | (exit->u.cr.lmsw_val & 0xf));
-	} else if (exit->u.cr.write) {
-		r = x86_write_cr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr] & operand_mask(s));
-	} else {
-		s->gpr[exit->u.cr.gpr] = x86_read_cr(s, exit->u.cr.nr) & operand_mask(s);
-	}
-	return finish_all(v, exit, r);
+	vcpu_get_state(v, parts);
+	if (write)
+		return finish_parts(v, exit, write_control(s, exit), parts);
+	s->gpr[exit->u.cr.gpr] = x86_read_cr(s, exit->u.cr.nr);
+	return vcpu_retire(v, exit->insn_len);
 }
 
 /* XSETBV and accesses to debug registers may leave guest mode before the privilege level is looked at. */

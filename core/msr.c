@@ -36,10 +36,22 @@ u64 *msr_storage(struct vcpu *v, const struct msr_desc *d)
 	return (u64 *)(void *)(base + d->offset);
 }
 
+/* A guest that uses one MSR often, the x2APIC's or the timer's, pays for the look-up once. */
+static const struct msr_desc *find_again(struct vcpu *v, u32 index)
+{
+	const struct msr_desc *d = v->msrs->recent;
+
+	if (d && index >= d->first && index <= d->last)
+		return d;
+	d = msr_find(index);
+	v->msrs->recent = d;
+	return d;
+}
+
 /* The descriptor, if the access may be tried at all; else *r says why not. */
 static const struct msr_desc *accessible(struct vcpu *v, u32 index, bool host, int *r)
 {
-	const struct msr_desc *d = msr_find(index);
+	const struct msr_desc *d = find_again(v, index);
 
 	*r = MSR_UNKNOWN;
 	if (!d || !msr_exists(d))
@@ -95,7 +107,7 @@ int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host)
 	if (!host && d->flags & MSR_GUEST_RO)
 		return MSR_INVALID;
 	if (d->state)
-		vcpu_get_state(v, d->state);
+		vcpu_get_state(v, d->state | (d->flags & MSR_CANONICAL ? STATE_CR : 0));
 	r = d->write ? d->write(v, d, index, val, host) : store(v, d, val);
 	if (r == MSR_OK && d->state)
 		vcpu_put_state(v, d->state);

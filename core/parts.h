@@ -12,12 +12,14 @@
 #define MTRR_FIXED 11
 
 /* MSRs that are plain values and that no other field holds. M. */
+struct msr_desc;
 struct msr_state {
 	u64 misc_enable, misc_features, platform_info, power_ctl, ucode_rev, arch_capabilities, perf_capabilities;
 	u64 feature_control, debugctl, smi_count, hwcr, de_cfg, osvw_length, osvw_status, xss;
 	u64 mmio_conf_base, vm_cr;
 	u64 mtrr_default, mtrr_fixed[MTRR_FIXED], mtrr_variable[2 * MTRR_VARIABLE];
 	u64 poll_control;
+	const struct msr_desc *recent; /* used last */
 };
 
 #define MCE_MAX_BANKS 32

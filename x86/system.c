@@ -43,6 +43,8 @@ static u64 collect(const struct x86_state *s, const struct feature_bit *f, unsig
 	return always;
 }
 
+#define CR4_ALWAYS (CR4_MCE | CR4_PCE)
+
 u64 x86_cr4_valid(const struct x86_state *s)
 {
 	static const struct feature_bit bits[] = {
@@ -54,7 +56,7 @@ u64 x86_cr4_valid(const struct x86_state *s)
 		{ X86F_PKU, CR4_PKE },
 	};
 
-	return collect(s, bits, ARRAY_SIZE(bits), CR4_MCE | CR4_PCE);
+	return collect(s, bits, ARRAY_SIZE(bits), CR4_ALWAYS);
 }
 
 u64 x86_efer_valid(const struct x86_state *s)
@@ -188,7 +190,8 @@ static enum x86_result write_cr4(struct x86_state *s, u64 val)
 	u64 changed = val ^ s->cr4;
 	enum x86_result r;
 
-	if (val & ~x86_cr4_valid(s))
+	/* What is set already has been looked at. */
+	if (changed & val & ~(u64)CR4_ALWAYS && changed & val & ~x86_cr4_valid(s))
 		return gp0(s);
 	if (x86_lma(s) && (!(val & CR4_PAE) || changed & CR4_LA57))
 		return gp0(s);

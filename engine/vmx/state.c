@@ -93,6 +93,11 @@ static void get_mode(struct x86_state *s)
 
 /* --- control registers ------------------------------------------------------------------------------------------------ */
 
+/* Bits that translations depend on. */
+#define CR0_PAGING ((u64)(CR0_PE | CR0_WP | CR0_PG))
+#define CR4_PAGING                                                                                                     \
+	((u64)(CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE))
+
 /* SDM, "Guest/Host Masks and Read Shadows": the bits that are the guest's own, whose writes do not exit. */
 #define CR0_OWNED ((u64)CR0_TS)
 
@@ -112,8 +117,8 @@ static void put_control(struct vmx_vcpu *vv, const struct x86_state *s)
 	u64 owned = cr4_owned(s);
 	unsigned i;
 
-	/* Translations may differ. */
-	if ((cr0 ^ vv->w.cr0) & ~CR0_OWNED || cr4 != vv->w.cr4 || s->cr3 != vv->w.cr3 || s->efer != vv->w.efer)
+	if ((cr0 ^ vv->w.cr0) & CR0_PAGING || (cr4 ^ vv->w.cr4) & CR4_PAGING || s->cr3 != vv->w.cr3 ||
+	    s->efer != vv->w.efer)
 		vv->hw.flush = true;
 	vmwrite_new(GUEST_CR0, &vv->w.cr0, cr0);
 	vmwrite_new(CR0_SHADOW, &vv->w.cr0_shadow, s->cr0);
