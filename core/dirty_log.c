@@ -53,6 +53,8 @@ static int get_dirty_locked(struct vm *vm, const struct kvm_dirty_log *log)
 	if (r)
 		return r;
 	words = memslot_bitmap_words(slot);
+	if (__atomic_load_n(&vm->dirty_in_engine, __ATOMIC_ACQUIRE))
+		host_srcu_synchronize(&vm->srcu);
 	for (i = 0; i < words; i++) {
 		u64 bits = __atomic_load_n(&slot->dirty[i], __ATOMIC_SEQ_CST);
 

@@ -157,6 +157,7 @@ struct vm {
 	u64 user_msr_mask;       /* KVM_CAP_X86_USER_SPACE_MSR */
 	u64 dirty_protect_flags; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	u32 dirty_ring_size;     /* KVM_CAP_DIRTY_LOG_RING: bytes for each vCPU; 0: bitmaps */
+	bool dirty_in_engine;    /* a  a vCPU in guest mode has dirty pages that are marked when it leaves it */
 	u64 disabled_quirks;
 	bool exit_hypercall, triple_fault_event, exception_payload, platform_info_off, exit_on_emulation_error;
 	u32 exit_hypercall_mask;

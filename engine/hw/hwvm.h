@@ -66,11 +66,16 @@ static inline struct hwvm_vcpu *hwvm_of(const struct vcpu *v)
 
 /* --- nested.c: guest-physical to host-physical. vm->engine_vm is its struct nested ------------------------------- */
 
-/*
- * leaf: bits in every entry that maps a page beside bits 0 to 2, in which NPT and EPT agree (present or read, write, user or
- * execute); device: the same where the page is no memory of the host's. large: the processor has pages of 2 MiB.
- */
-int nested_create(struct vm *vm, u64 leaf, u64 device, bool large); /* 0, -ENOMEM */
+struct nested_format {
+	/*
+	 * Bits in every entry that maps a page beside bits 0 to 2, in which NPT and EPT agree (present or read, write, user or
+	 * execute); the same where the page is no memory of the host's.
+	 */
+	u64 leaf, device;
+	bool large; /* the processor has pages of 2 MiB */
+	u64 dirty;  /* it can note each page whose entry it makes dirty by this bit; 0: it cannot */
+};
+int nested_create(struct vm *vm, const struct nested_format *format); /* 0, -ENOMEM */
 void nested_destroy(struct vm *vm);
 /* Physical address of the top table of the address space that the vCPU is in (system management mode has its own): four levels. */
 u64 nested_root(const struct vcpu *v);
@@ -78,6 +83,12 @@ enum nested_result { NESTED_OK, NESTED_MMIO, NESTED_FAULT, NESTED_AGAIN };
 /* Map the page. NESTED_AGAIN: let the guest fault again. In a srcu section. */
 enum nested_result nested_fault(struct vcpu *v, u64 gpa, bool write);
 void nested_write_protect(struct vm *vm); /* pages of slots with a dirty log */
+/*
+ * Shall the processor note what the guest writes to? When this changes a REQ_SETTINGS follows. What it has noted, guest-physical
+ * addresses of pages, is given to nested_mark() after each exit, in the srcu section of the entry; any context.
+ */
+bool nested_noted(const struct vm *vm);
+void nested_mark(struct vcpu *v, const u64 *gpa, unsigned nr);
 void nested_cache_free(struct hwvm_vcpu *hv);
 
 /* --- walks.c: members of hwvm_x86_ops ------------------------------------------------------------------------------ */
@@ -98,7 +109,7 @@ int hwvm_init(void);
 void hwvm_exit(void);
 
 /* With virtualization turned on by on and off (hw_virt_get). 0, -errno; after failure nothing is to be destroyed. */
-int hwvm_vm_create(struct vm *vm, u64 leaf, u64 device, bool large, int (*on)(void), void (*off)(void));
+int hwvm_vm_create(struct vm *vm, const struct nested_format *format, int (*on)(void), void (*off)(void));
 /* Makes v->engine_vcpu, of size bytes, zeroed but for struct hwvm_vcpu at its begin. 0; -ENOMEM: nothing is left. */
 int hwvm_vcpu_create(struct vcpu *v, size_t size);
 void hwvm_vcpu_destroy(struct vcpu *v);

@@ -8,6 +8,10 @@
  * to leave, and until unmap_hva_done nothing of that range is entered. A vCPU that looks a page up meanwhile has said which: what
  * hits that page makes it look again, and nothing else does, so that a host that takes pages back all the time holds up nobody.
  *
+ * A dirty log: pages are entered without permission to write, and marked when the guest asks for it. Where the processor notes the
+ * first write to a page (page-modification logging), they are entered writable but clean instead, and marked when the engine passes
+ * on what was noted, after each exit. Dirty bits are the processor's to set at any time: they are cleared atomically.
+ *
  * A change of the memory slots takes out, or protects, what the old slot covered before the new slots are published; pages that were
  * looked up by slots of another generation are not entered.
  */
@@ -42,13 +46,19 @@ struct hva_range {
 };
 
 struct nested {
-	u64 leaf, device;     /* I  bits of the format in entries that map a page, or device memory */
-	bool large;           /* I */
-	struct hw_lock *lock; /* I  protects the rest: */
+	struct nested_format format; /* I */
+	struct hw_lock *lock;        /* I  protects the rest, but for what has a letter: */
 	u64 *root[VM_ADDRESS_SPACES];
 	u64 *dead; /* tables that were taken out: free after a flush; linked by their first entry, which is not present */
 	u64 slots_generation[VM_ADDRESS_SPACES]; /* of the memory slots that the tables are made from */
-	u64 nr_logged; /* writable pages of slots with a dirty log (at most: some may be gone) */
+	u64 nr_logged; /* a  writable pages of slots with a dirty log that are marked in it (at most: some may be gone) */
+	/*
+	 * The processor itself notes what the guest writes to (format.dirty): on a vCPU's next entry if it does not yet; on all of
+	 * them, so that logged pages may be writable before they are marked.
+	 */
+	u32 nr_logs; /* slots with a dirty log; changes under vm->slots_lock */
+	bool noted;  /* a */
+	bool all_noted;
 	/* Between unmap_hva and unmap_hva_done; if they are too many, the rest are those within more. */
 	struct hva_range going[MAX_GOING], more;
 	u32 nr_going, nr_more;
@@ -83,23 +93,30 @@ enum range_op {
 	OP_MERGE,          /* or ends: tables go where a large page could be */
 };
 
-static u64 changed_entry(u64 old, enum range_op op)
+/* The bits to take away from an entry of a present page. */
+static u64 bits_to_clear(const struct nested *n, u64 old, enum range_op op)
 {
+	/* What the processor notes is pages of 4 KiB: large ones are split at the next write. */
+	u64 permission = n->all_noted && !(old & PTE_LARGE) ? n->format.dirty : PTE_W;
+
 	switch (op) {
-	case OP_CLEAR: return 0;
-	case OP_PROTECT: return old & ~PTE_W;
-	case OP_PROTECT_LOGGED: return old & PTE_LOGGED ? old & ~PTE_W : old;
-	default: return old;
+	case OP_CLEAR: return ~0ull;
+	case OP_PROTECT: return PTE_W;
+	case OP_PROTECT_LOGGED: return old & PTE_LOGGED ? permission : 0;
+	default: return 0;
 	}
 }
 
-static bool change_entry(u64 *pte, enum range_op op)
+static bool change_entry(const struct nested *n, u64 *pte, enum range_op op)
 {
-	u64 old = *pte, val = old & PTE_P ? changed_entry(old, op) : old;
+	u64 old = *pte, clear = old & PTE_P ? bits_to_clear(n, old, op) : 0;
 
-	if (val == old)
+	if (!(old & clear))
 		return false;
-	__atomic_store_n(pte, val, __ATOMIC_RELAXED);
+	if (op == OP_CLEAR)
+		__atomic_store_n(pte, 0, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(pte, ~clear, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -145,7 +162,7 @@ static bool change_range(struct nested *n, u64 *table, unsigned level, u64 first
 		u64 lo = i == from ? first & (span - 1) : 0, hi = i == to ? last & (span - 1) : span - 1;
 
 		if (!is_table(table[i], level)) {
-			changed |= change_entry(&table[i], op);
+			changed |= change_entry(n, &table[i], op);
 		} else if (level == 1 && !lo && hi == span - 1 && table_goes(table[i], op)) {
 			take_out(n, &table[i]);
 			changed = true;
@@ -211,12 +228,55 @@ static bool slot_changes(struct nested *n, const struct memslot *old, const stru
 	return false;
 }
 
+/*
+ * The number of slots with a log has changed. Who enters after this asks nested_noted(); on all vCPUs that is so when flush_all()
+ * has made them leave. Rings take one page at a time: there each first write is an exit.
+ */
+static void logs_change(struct vm *vm, struct nested *n, const struct memslot *old, const struct memslot *add)
+{
+	n->nr_logs += (add && add->dirty) - (u32)(old && old->dirty);
+	if (!n->format.dirty || vm_dirty_ring_size(vm) || n->noted == (n->nr_logs != 0))
+		return;
+	hw_lock(n->lock);
+	n->all_noted = false;
+	hw_unlock(n->lock);
+	__atomic_store_n(&n->noted, n->nr_logs != 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&vm->dirty_in_engine, n->noted, __ATOMIC_RELEASE);
+	vm_request_all(vm, REQ_SETTINGS);
+	flush_all(vm);
+	hw_lock(n->lock);
+	n->all_noted = n->noted;
+	hw_unlock(n->lock);
+}
+
+bool nested_noted(const struct vm *vm)
+{
+	return __atomic_load_n(&nested_of(vm)->noted, __ATOMIC_ACQUIRE);
+}
+
+void nested_mark(struct vcpu *v, const u64 *gpa, unsigned nr)
+{
+	struct memslots *slots = vm_slots(v->vm, v->state.in_smm);
+	struct nested *n = nested_of(v->vm);
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		struct memslot *slot = memslots_find(slots, gpa[i]);
+
+		if (!slot || !slot->dirty)
+			continue;
+		__atomic_fetch_add(&n->nr_logged, 1, __ATOMIC_RELAXED);
+		memslot_mark_dirty(v, slot, gpa[i]);
+	}
+}
+
 void nested_slots_change(struct vm *vm, const struct memslot *old, const struct memslot *add, u64 generation)
 {
 	struct nested *n = nested_of(vm);
 	bool flush = false;
 	u64 *dead;
 
+	logs_change(vm, n, old, add);
 	hw_lock(n->lock);
 	if (add)
 		n->slots_generation[add->as_id] = generation;
@@ -237,10 +297,9 @@ void nested_write_protect(struct vm *vm)
 	unsigned space;
 
 	hw_lock(n->lock);
-	if (n->nr_logged)
+	if (__atomic_exchange_n(&n->nr_logged, 0, __ATOMIC_SEQ_CST))
 		for (space = 0; space < VM_ADDRESS_SPACES; space++)
 			change_all(n, space, OP_PROTECT_LOGGED);
-	n->nr_logged = 0;
 	hw_unlock(n->lock);
 }
 
@@ -422,14 +481,14 @@ static bool fits_large(const struct nested *n, const struct memslot *slot, u64 g
 {
 	u64 from = gpa & ~(LARGE_SIZE - 1);
 
-	return n->large && page->shift >= LARGE_SHIFT && !((slot->gpa ^ slot->hva) & (LARGE_SIZE - 1)) &&
+	return n->format.large && page->shift >= LARGE_SHIFT && !((slot->gpa ^ slot->hva) & (LARGE_SIZE - 1)) &&
 	       from >= slot->gpa && from + LARGE_SIZE <= slot->gpa + (slot->npages << 12);
 }
 
 /* Under lock, after the entry has become writable: whoever clears the mark in the log then, finds the entry to protect. */
 static void log_write(struct nested *n, struct vcpu *v, struct memslot *slot, u64 gpa)
 {
-	n->nr_logged++;
+	__atomic_fetch_add(&n->nr_logged, 1, __ATOMIC_RELAXED);
 	memslot_mark_dirty(v, slot, gpa);
 }
 
@@ -441,16 +500,19 @@ static void enter_page(struct nested *n, struct vcpu *vcpu, struct memslot *slot
 	bool logged = slot->dirty, large = fits_large(n, slot, gpa, page);
 	unsigned level = large && !logged;
 	u64 *pte = entry_for(n, v, slot->as_id, gpa, &level, large && logged ? PTE_LOGGED : 0);
-	u64 val = page->pa | PTE_P | PTE_U | (page->ref ? n->leaf : n->device);
+	u64 val = page->pa | PTE_P | PTE_U | (page->ref ? n->format.leaf : n->format.device);
 
 	if (level)
 		val = (val & ~((LARGE_SIZE - 1) & PTE_ADDR)) | PTE_LARGE;
+	if (!(slot->flags & KVM_MEM_READONLY) && page->writable)
+		val |= PTE_HOST_W | (write || !logged || n->all_noted ? PTE_W : 0);
 	if (logged)
 		val |= PTE_LOGGED;
-	if (!(slot->flags & KVM_MEM_READONLY) && page->writable)
-		val |= PTE_HOST_W | (write || !logged ? PTE_W : 0);
+	/* Otherwise not to be noted. */
+	if (!logged || (write && val & PTE_W))
+		val |= n->format.dirty;
 	__atomic_store_n(pte, val, __ATOMIC_RELEASE);
-	if (logged && val & PTE_W)
+	if (logged && write && val & PTE_W)
 		log_write(n, vcpu, slot, gpa);
 }
 
@@ -481,7 +543,7 @@ static bool allow_write(struct vcpu *vcpu, struct memslots *slots, struct memslo
 	pte = slots->generation == n->slots_generation[slot->as_id] ? small_entry(n, slot->as_id, gpa) : NULL;
 	if (pte && *pte & PTE_P && *pte & PTE_HOST_W) {
 		allowed = true;
-		__atomic_store_n(pte, *pte | PTE_W | (slot->dirty ? PTE_LOGGED : 0), __ATOMIC_RELEASE);
+		__atomic_fetch_or(pte, PTE_W | n->format.dirty | (slot->dirty ? PTE_LOGGED : 0), __ATOMIC_RELEASE);
 		if (slot->dirty)
 			log_write(n, vcpu, slot, gpa);
 	}
@@ -547,7 +609,7 @@ enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
 
 /* --- life ------------------------------------------------------------------------------------------------ */
 
-int nested_create(struct vm *vm, u64 leaf, u64 device, bool large)
+int nested_create(struct vm *vm, const struct nested_format *format)
 {
 	struct nested *n = host_alloc(sizeof(*n));
 	unsigned space;
@@ -555,9 +617,7 @@ int nested_create(struct vm *vm, u64 leaf, u64 device, bool large)
 	if (!n)
 		return -ENOMEM;
 	vm->engine_vm = n;
-	n->leaf = leaf;
-	n->device = device;
-	n->large = large;
+	n->format = *format;
 	n->lock = hw_lock_create();
 	for (space = 0; space < VM_ADDRESS_SPACES; space++) {
 		n->root[space] = hw_page_alloc();

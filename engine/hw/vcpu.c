@@ -108,9 +108,9 @@ void hwvm_restore_host(u32 differs, int cpu)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-int hwvm_vm_create(struct vm *vm, u64 leaf, u64 device, bool large, int (*on)(void), void (*off)(void))
+int hwvm_vm_create(struct vm *vm, const struct nested_format *format, int (*on)(void), void (*off)(void))
 {
-	int err = nested_create(vm, leaf, device, large);
+	int err = nested_create(vm, format);
 
 	if (err)
 		return err;

@@ -9,7 +9,9 @@ static int svm_vm_create(struct vm *vm)
 	 * The type is the guest's PAT's, joined with that of the nested tables, write-back, and with the MTRRs, which know where
 	 * devices are (APM volume 2, "Combining Memory Types, MTRRs").
 	 */
-	return hwvm_vm_create(vm, 0, 0, true, svm_cpu_on, svm_cpu_off);
+	static const struct nested_format format = { .large = true };
+
+	return hwvm_vm_create(vm, &format, svm_cpu_on, svm_cpu_off);
 }
 
 static void svm_vcpu_destroy(struct vcpu *v)

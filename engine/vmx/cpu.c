@@ -48,7 +48,7 @@ static int choose_controls(void)
 	if (!err)
 		err = choose(MSR_VMX_PROC2, PROC2_EPT,
 			     PROC2_RDTSCP | PROC2_VPID | PROC2_WBINVD | PROC2_UNRESTRICTED | PROC2_INVPCID |
-				     PROC2_PAUSE_LOOP | PROC2_XSAVES,
+				     PROC2_PAUSE_LOOP | PROC2_XSAVES | PROC2_PML,
 			     "extended page tables (EPT): secondary controls", &c->proc2);
 	if (err)
 		return err;
@@ -75,8 +75,9 @@ static int look_at_ept(bool want_unrestricted)
 	c->large = cap & EPT_CAP_2M;
 	c->vpid =
 		c->proc2 & PROC2_VPID && cap & VPID_CAP_INVVPID && cap & (VPID_CAP_INVVPID_ONE | VPID_CAP_INVVPID_ALL);
-	/* Where it is wanted, an entry sets it. */
-	c->proc2 &= ~PROC2_VPID;
+	c->pml = c->proc2 & PROC2_PML && cap & EPT_CAP_DIRTY;
+	/* Where they are wanted, an entry sets them. */
+	c->proc2 &= ~(PROC2_VPID | PROC2_PML);
 	c->unrestricted = c->proc2 & PROC2_UNRESTRICTED && want_unrestricted;
 	if (!c->unrestricted)
 		c->proc2 &= ~PROC2_UNRESTRICTED;

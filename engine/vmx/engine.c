@@ -6,8 +6,14 @@
 static int vmx_vm_create(struct vm *vm)
 {
 	/* MTRRs do not count for what EPT maps: devices are uncached, and may be write-combining where the guest's PAT says so. */
-	return hwvm_vm_create(vm, EPT_LEAF_WB | EPT_LEAF_IGNORE_PAT, EPT_LEAF_UC, vmx_caps.large, vmx_cpu_on,
-			      vmx_cpu_off);
+	const struct nested_format format = {
+		.leaf = EPT_LEAF_WB | EPT_LEAF_IGNORE_PAT,
+		.device = EPT_LEAF_UC,
+		.large = vmx_caps.large,
+		.dirty = vmx_caps.pml ? EPT_LEAF_DIRTY : 0,
+	};
+
+	return hwvm_vm_create(vm, &format, vmx_cpu_on, vmx_cpu_off);
 }
 
 static void vmx_vcpu_destroy(struct vcpu *v)
@@ -19,6 +25,7 @@ static void vmx_vcpu_destroy(struct vcpu *v)
 	hw_pages_free(vv->vmcs, 0);
 	hw_pages_free(vv->guest_msrs, 0);
 	hw_pages_free(vv->apic_page, 0);
+	hw_pages_free(vv->noted, 0);
 	hwvm_vcpu_destroy(v);
 }
 
@@ -37,7 +44,10 @@ static int vmx_vcpu_create(struct vcpu *v)
 	/* Without a LAPIC in the process every write of CR8 is user space's. */
 	if (vmx_caps.tpr_shadow && v->lapic)
 		vv->apic_page = hw_page_alloc();
-	if (!vv->vmcs || !vv->guest_msrs || (vmx_caps.tpr_shadow && v->lapic && !vv->apic_page)) {
+	if (vmx_caps.pml)
+		vv->noted = hw_page_alloc();
+	if (!vv->vmcs || !vv->guest_msrs || (vmx_caps.tpr_shadow && v->lapic && !vv->apic_page) ||
+	    (vmx_caps.pml && !vv->noted)) {
 		vmx_vcpu_destroy(v);
 		return -ENOMEM;
 	}

@@ -64,9 +64,22 @@ static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 /* #DB and #AC could be raised for ever inside their own delivery; #MC is the host's; #UD may be a foreign hypercall. */
 #define EXCEPTIONS (BIT(X86_EXC_DB) | BIT(X86_EXC_AC) | BIT(X86_EXC_MC) | BIT(X86_EXC_UD))
 
+static u32 secondary_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
+{
+	u32 proc2 = vmx_caps.proc2;
+
+	if (vv->vpid)
+		proc2 |= PROC2_VPID;
+	if (vv->notes)
+		proc2 |= PROC2_PML;
+	if (__atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE) & KVM_X86_DISABLE_EXITS_PAUSE)
+		proc2 &= ~PROC2_PAUSE_LOOP;
+	return proc2;
+}
+
 static u64 ept_pointer(const struct vcpu *v)
 {
-	return nested_root(v) | EPTP_WB | EPTP_WALK_4;
+	return nested_root(v) | EPTP_WB | EPTP_WALK_4 | (vmx_of(v)->notes ? EPTP_DIRTY : 0);
 }
 
 /* All but the windows and the offset follows from settings, or from state that the guest has not changed by itself. */
@@ -84,6 +97,8 @@ static void prepare_controls(struct vcpu *v)
 	vv->hw.settings = false;
 	vv->irq_window = v->want_irq_window;
 	vv->nmi_window = v->want_nmi_window;
+	vv->notes = vv->noted && nested_noted(v->vm);
+	vmwrite_new(PROC2_CONTROLS, &vv->w.proc2, secondary_controls(v, vv));
 	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
 	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
 	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, EXCEPTIONS | v->exc_intercept);
@@ -172,6 +187,17 @@ static u32 load_guest(struct vcpu *v, struct vmx_vcpu *vv, int cpu)
 
 /* --- the entry ------------------------------------------------------------------------------------------- */
 
+/* Pages that the guest has written to for the first time. The index is that of the next entry, below 0 when all are used. */
+static void take_notes(struct vcpu *v, const struct vmx_vcpu *vv)
+{
+	unsigned next = (u16)(vmread(PML_INDEX) + 1);
+
+	if (next == PML_ENTRIES)
+		return;
+	nested_mark(v, vv->noted + next, PML_ENTRIES - next);
+	vmwrite(PML_INDEX, PML_ENTRIES - 1);
+}
+
 static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
@@ -205,6 +231,8 @@ static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 	after_event(v, exit->code == VM_EXIT_FAIL_ENTRY);
 	if (vv->apic_page)
 		take_tpr(v, vv);
+	if (unlikely(vv->notes))
+		take_notes(v, vv);
 }
 
 /* Would this instruction or event show the guest the TF that is a debugger's: PUSHF, POPF, INT n, IRET, a frame? */

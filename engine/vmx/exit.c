@@ -170,6 +170,7 @@ static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 	case X_DR: debug_register(v, exit); break;
 	case X_IO: port(v, exit); break;
 	case X_EPT_VIOLATION: ept_violation(v, exit); break;
+	case X_PML_FULL: block_nmis_again(v, exit, vmread(EXIT_QUALIFICATION) & EPT_NMI_UNBLOCKED); break;
 	case X_INVLPG:
 	case X_INVPCID:
 	case X_RDTSCP:

@@ -95,8 +95,7 @@ static void get_mode(struct x86_state *s)
 
 /* Bits that translations depend on. */
 #define CR0_PAGING ((u64)(CR0_PE | CR0_WP | CR0_PG))
-#define CR4_PAGING                                                                                                     \
-	((u64)(CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE))
+#define CR4_PAGING ((u64)(CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE))
 
 /* SDM, "Guest/Host Masks and Read Shadows": the bits that are the guest's own, whose writes do not exit. */
 #define CR0_OWNED ((u64)CR0_TS)
@@ -361,6 +360,7 @@ static void init_written(struct vmx_vcpu *vv)
 		MSR_BITMAP,
 		GUEST_DR7,
 		PROC_CONTROLS,
+		PROC2_CONTROLS,
 		ENTRY_CONTROLS,
 		EXCEPTION_BITMAP,
 		GUEST_INTERRUPTIBILITY,
@@ -383,12 +383,8 @@ static void init_written(struct vmx_vcpu *vv)
 }
 
 /* A kernel that spins by PAUSE, PAUSE_GAP ticks of the TSC apart at most, for longer than PAUSE_WINDOW, leaves guest mode. */
-static void init_pause_loop(const struct vcpu *v, u32 *proc2)
+static void init_pause_loop(void)
 {
-	if (__atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE) & KVM_X86_DISABLE_EXITS_PAUSE)
-		*proc2 &= ~PROC2_PAUSE_LOOP;
-	if (!(*proc2 & PROC2_PAUSE_LOOP))
-		return;
 	vmwrite(PAUSE_GAP, 128);
 	vmwrite(PAUSE_WINDOW, 4096);
 }
@@ -396,14 +392,13 @@ static void init_pause_loop(const struct vcpu *v, u32 *proc2)
 void vmx_vmcs_init(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
-	u32 proc2 = vmx_caps.proc2 | (vv->vpid ? PROC2_VPID : 0);
 
 	init_written(vv);
-	init_pause_loop(v, &proc2);
+	if (vmx_caps.proc2 & PROC2_PAUSE_LOOP)
+		init_pause_loop();
 	vmwrite(PIN_CONTROLS, vmx_caps.pin);
-	vmwrite(PROC2_CONTROLS, proc2);
 	vmwrite(EXIT_CONTROLS, vmx_caps.exit);
-	if (proc2 & PROC2_XSAVES)
+	if (vmx_caps.proc2 & PROC2_XSAVES)
 		vmwrite(XSS_EXIT_BITMAP, 0);
 	vmwrite(PF_ERROR_MASK, 0);
 	vmwrite(PF_ERROR_MATCH, 0);
@@ -416,6 +411,10 @@ void vmx_vmcs_init(struct vcpu *v)
 	vmwrite(GUEST_ACTIVITY, 0);
 	if (vv->apic_page)
 		vmwrite(VIRTUAL_APIC_PAGE, hw_pa(vv->apic_page));
+	if (vv->noted) {
+		vmwrite(PML_ADDRESS, hw_pa(vv->noted));
+		vmwrite(PML_INDEX, PML_ENTRIES - 1);
+	}
 	vmwrite(HOST_RIP, (u64)(unsigned long)vmx_guest_left);
 	init_areas(vv);
 }

@@ -25,11 +25,13 @@ enum vmcs_field {
 	HOST_FS_SEL = 0x0c08,
 	HOST_GS_SEL = 0x0c0a,
 	HOST_TR_SEL = 0x0c0c,
+	PML_INDEX = 0x0812,
 	/* 64 bits */
 	MSR_BITMAP = 0x2004,
 	EXIT_MSR_STORE = 0x2006,
 	EXIT_MSR_LOAD = 0x2008,
 	ENTRY_MSR_LOAD = 0x200a,
+	PML_ADDRESS = 0x200e,
 	TSC_OFFSET = 0x2010,
 	VIRTUAL_APIC_PAGE = 0x2012,
 	EPT_POINTER = 0x201a,
@@ -147,6 +149,7 @@ enum vmcs_field {
 #define PROC2_UNRESTRICTED (1u << 7)
 #define PROC2_PAUSE_LOOP (1u << 10)
 #define PROC2_INVPCID (1u << 12)
+#define PROC2_PML (1u << 17)
 #define PROC2_XSAVES (1u << 20)
 
 #define EXIT_SAVE_DEBUG (1u << 2)
@@ -196,6 +199,8 @@ enum { CR_WRITE, CR_READ, CR_CLTS, CR_LMSW_TYPE };
 
 #define EPTP_WB 6ull
 #define EPTP_WALK_4 (3ull << 3)
+#define EPTP_DIRTY (1ull << 6) /* accessed and dirty bits are in use */
+#define EPT_LEAF_DIRTY (1ull << 9)
 #define EPT_LEAF_UC (0ull << 3) /* memory type of a page: uncached... */
 #define EPT_LEAF_WB (6ull << 3) /* write back... */
 #define EPT_LEAF_IGNORE_PAT (1ull << 6)
@@ -242,9 +247,13 @@ enum {
 	X_RDRAND = 57,
 	X_INVPCID = 58,
 	X_VMFUNC = 59,
+	X_PML_FULL = 62,
 };
 #define X_REASON(r) ((u16)(r))
 #define X_ENTRY_FAILED (1u << 31)
+
+/* The page-modification log is filled from its last entry down. */
+#define PML_ENTRIES 512
 
 #define MSR_FEATURE_CONTROL 0x3au
 #define FEATURE_LOCKED (1u << 0)
@@ -269,6 +278,7 @@ enum {
 #define EPT_CAP_WB (1ull << 14)
 #define EPT_CAP_2M (1ull << 16)
 #define EPT_CAP_INVEPT (1ull << 20)
+#define EPT_CAP_DIRTY (1ull << 21)
 #define EPT_CAP_INVEPT_ONE (1ull << 25)
 #define EPT_CAP_INVEPT_ALL (1ull << 26)
 #define VPID_CAP_INVVPID (1ull << 32)

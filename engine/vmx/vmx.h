@@ -15,6 +15,7 @@ struct vmx_caps {
 	bool unrestricted; /* guests without protection or paging need no help */
 	bool vpid, tpr_shadow;
 	bool large; /* pages of 2 MiB */
+	bool pml;   /* page-modification logging */
 };
 extern struct vmx_caps vmx_caps;
 /* Open: MSRs that the world switch loads and stores. */
@@ -37,7 +38,7 @@ enum { AREA_STAR, AREA_LSTAR, AREA_SFMASK, AREA_KERNEL_GS_BASE, AREA_SIZE };
 struct vmx_written {
 	u64 rip, rsp, rflags, cr0, cr3, cr4, cr4_owned, dr7, pending_debug;
 	u64 host_cr3, host_cr4, host_fs_base, tsc_offset, msr_bitmap, ept_pointer;
-	u64 proc, entry, exceptions, interruptibility, tpr_threshold;
+	u64 proc, proc2, entry, exceptions, interruptibility, tpr_threshold;
 	u64 cr0_shadow, cr4_shadow, efer;
 };
 
@@ -60,6 +61,8 @@ struct vmx_vcpu {
 	u8 tpr;                                 /* of the TPR shadow at the entry */
 	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
 	u8 *apic_page;                          /* of the TPR shadow; NULL: CR8 is intercepted */
+	u64 *noted;                             /* page-modification log; NULL: the processor has none */
+	bool notes;                             /* it is in use */
 };
 
 /* Write a field of the current VMCS unless it holds val already. */
