@@ -145,6 +145,43 @@ TEST(dirty_log_turned_on_later)
 	check_error(get_log(&dirty, 1), ENOENT);
 }
 
+/* More pages than a processor notes at a time (page-modification logging: 512), by two writes each; every fourth is only read. */
+#define MANY_PAGES 1400u
+GUEST(write_many, 64,
+      "1: mov ebx, 0x10000000\n mov ecx, 350\n"
+      "2: inc byte ptr [rbx]\n inc byte ptr [rbx + 8]\n inc byte ptr [rbx + 0x1000]\n inc byte ptr [rbx + 0x1800]\n"
+      "inc byte ptr [rbx + 0x2010]\n inc byte ptr [rbx + 0x2000]\n mov al, [rbx + 0x3000]\n"
+      "add ebx, 0x4000\n dec ecx\n jnz 2b\n" DONE "jmp 1b\n");
+
+static uint64_t every_fourth_is_missing(unsigned int word)
+{
+	unsigned int pages = MANY_PAGES - word * 64;
+
+	return 0x7777777777777777ull & (pages < 64 ? (1ull << pages) - 1 : ~0ull);
+}
+
+TEST(dirty_log_of_many_pages)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint64_t bitmap[(MANY_PAGES + 63) / 64];
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = bitmap };
+
+	check_ok(memory_slot(machine, 1, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, MANY_PAGES * PAGE_SIZE,
+			     host_memory(MANY_PAGES * PAGE_SIZE)));
+	guest_start(cpu, GUEST_LONG, write_many);
+	for (int round = 0; round < 3; round++) {
+		cpu_run_to_done(cpu);
+		memset(bitmap, 0, sizeof(bitmap));
+		check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
+		for (unsigned int i = 0; i < sizeof(bitmap) / 8; i++)
+			check_eq(bitmap[i], every_fourth_is_missing(i));
+	}
+	check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
+	for (unsigned int i = 0; i < sizeof(bitmap) / 8; i++)
+		check_eq(bitmap[i], 0);
+}
+
 GUEST(page_flags, 64, "mov ebx, 0x400000\n mov al, [rbx]\n" DONE);
 
 /* Accessed bits that the page walk writes are guest memory writes. */

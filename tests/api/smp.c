@@ -2,6 +2,7 @@
 /* Several vCPUs: interrupt destinations, shorthands, cross-modified code, logs of running guests. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "../lib/chips.h"
@@ -173,4 +174,39 @@ TEST(smp_dirty_log_of_a_running_vcpu)
 	check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
 	check_eq(seen & bitmap, 0);
 	check_eq(seen | bitmap, ~0ull);
+}
+
+/* It writes, says so in memory that has no log, and spins until it is let go. */
+GUEST(dirty_spinner, 64,
+      "sti\n mov ebx, 0x10000000\n mov byte ptr [rbx], 1\n mov byte ptr [rbx + 0x3000], 1\n"
+      "mov byte ptr [0x9000], 1\n 1: cmp byte ptr [0x9010], 0\n je 1b\n mov byte ptr [rbx + 0x5000], 1\n" DONE);
+
+static void wait_for(const uint8_t *byte)
+{
+	while (!__atomic_load_n(byte, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+TEST(smp_dirty_log_of_a_spinning_vcpu)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint64_t bitmap = 0;
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &bitmap };
+	pthread_t thread;
+
+	check_ok(memory_slot(machine, 1, KVM_MEM_LOG_DIRTY_PAGES, 0x10000000, 64 * PAGE_SIZE,
+			     host_memory(64 * PAGE_SIZE)));
+	guest_start(cpu, GUEST_LONG, dirty_spinner);
+	check_eq(pthread_create(&thread, NULL, run_to_done, cpu), 0);
+	wait_for(machine->mem + GUEST_DATA);
+	/* What was written before is in the log, though the vCPU has not left guest mode by itself since. */
+	check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
+	check_eq(bitmap, 1 << 0 | 1 << 3);
+	check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
+	check_eq(bitmap, 0);
+	machine->mem[GUEST_DATA + 0x10] = 1;
+	pthread_join(thread, NULL);
+	check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
+	check_eq(bitmap, 1 << 5);
 }
