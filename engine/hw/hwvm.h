@@ -126,6 +126,12 @@ void hwvm_settings_changed(struct vcpu *v);
 void hwvm_load(struct vcpu *v);
 void hwvm_put(struct vcpu *v);
 
+/* In both vtables: */
+#define HWVM_HOOKS                                                                                                     \
+	.vm_destroy = hwvm_vm_destroy, .put_state = hwvm_put_state, .kick = hwvm_kick, .tlb_flush = hwvm_tlb_flush,   \
+	.write_flush = hwvm_write_flush, .slots_change = nested_slots_change, .unmap_hva = nested_unmap_hva,          \
+	.unmap_hva_done = nested_unmap_hva_done, .settings_changed = hwvm_settings_changed, .put = hwvm_put
+
 /*
  * Begin an entry: interrupts are off, and requests from now on kick this CPU. HW_NO_CPU: there is a request, or the host wants
  * its CPU; nothing is to be ended. The guest has left: hwvm_left(); then hw_enter_end().

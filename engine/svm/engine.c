@@ -42,21 +42,12 @@ const struct engine_ops svm_engine = {
 	.name = "svm",
 	.caps = { .xcr0 = 7 },
 	.vm_create = svm_vm_create,
-	.vm_destroy = hwvm_vm_destroy,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
 	.enter = svm_enter,
 	.get_state = svm_get_state,
-	.put_state = hwvm_put_state,
-	.kick = hwvm_kick,
-	.tlb_flush = hwvm_tlb_flush,
-	.write_flush = hwvm_write_flush,
-	.slots_change = nested_slots_change,
-	.unmap_hva = nested_unmap_hva,
-	.unmap_hva_done = nested_unmap_hva_done,
-	.settings_changed = hwvm_settings_changed,
 	.load = hwvm_load,
-	.put = hwvm_put,
+	HWVM_HOOKS,
 };
 
 int svm_module_init(void)

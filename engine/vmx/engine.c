@@ -61,21 +61,12 @@ const struct engine_ops vmx_engine = {
 	.name = "vmx",
 	.caps = { .xcr0 = 7 },
 	.vm_create = vmx_vm_create,
-	.vm_destroy = hwvm_vm_destroy,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.enter = vmx_enter,
 	.get_state = vmx_get_state,
-	.put_state = hwvm_put_state,
-	.kick = hwvm_kick,
-	.tlb_flush = hwvm_tlb_flush,
-	.write_flush = hwvm_write_flush,
-	.slots_change = nested_slots_change,
-	.unmap_hva = nested_unmap_hva,
-	.unmap_hva_done = nested_unmap_hva_done,
-	.settings_changed = hwvm_settings_changed,
 	.load = vmx_load,
-	.put = hwvm_put,
+	HWVM_HOOKS,
 };
 
 int vmx_module_init(bool want_unrestricted)
