@@ -393,7 +393,7 @@ static enum x86_result write_control(struct x86_state *s, const struct vm_exit *
 	/* LMSW sets PE but cannot clear it. */
 	if (exit->u.cr.lmsw)
 		return x86_write_cr(s, 0, (s->cr0 & ~0xeull) | (exit->u.cr.lmsw_val & 0xf));
-	return x86_write_cr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr]);
+	return x86_write_cr(s, exit->u.cr.nr, s->gpr[exit->u.cr.gpr] & operand_mask(s));
 }
 
 static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
@@ -406,7 +406,7 @@ static enum run_result exit_cr(struct vcpu *v, struct vm_exit *exit)
 	vcpu_get_state(v, parts);
 	if (write)
 		return finish_parts(v, exit, write_control(s, exit), parts);
-	s->gpr[exit->u.cr.gpr] = x86_read_cr(s, exit->u.cr.nr);
+	s->gpr[exit->u.cr.gpr] = x86_read_cr(s, exit->u.cr.nr) & operand_mask(s);
 	return vcpu_retire(v, exit->insn_len);
 }
 
