@@ -43,20 +43,35 @@ static u64 collect(const struct x86_state *s, const struct feature_bit *f, unsig
 	return always;
 }
 
+/* Has the guest what each of these bits needs? As collect(), without looking at what is not asked for. */
+static bool allowed(const struct x86_state *s, const struct feature_bit *f, unsigned n, u64 val)
+{
+	unsigned k;
+
+	for (k = 0; val && k < n; k++) {
+		if (!(val & f[k].bits))
+			continue;
+		if (!x86_has(s, f[k].feature))
+			return false;
+		val &= ~(u64)f[k].bits;
+	}
+	return !val;
+}
+
 #define CR4_ALWAYS (CR4_MCE | CR4_PCE)
+/* Those that most guests have set come first. */
+static const struct feature_bit cr4_bits[] = {
+	{ X86F_PAE, CR4_PAE },           { X86F_FXSR, CR4_OSFXSR },       { X86F_SSE, CR4_OSXMMEXCPT },
+	{ X86F_PGE, CR4_PGE },           { X86F_XSAVE, CR4_OSXSAVE },     { X86F_SMEP, CR4_SMEP },
+	{ X86F_SMAP, CR4_SMAP },         { X86F_FSGSBASE, CR4_FSGSBASE }, { X86F_PCID, CR4_PCIDE },
+	{ X86F_UMIP, CR4_UMIP },         { X86F_PSE, CR4_PSE },           { X86F_DE, CR4_DE },
+	{ X86F_VME, CR4_VME | CR4_PVI }, { X86F_TSC, CR4_TSD },           { X86F_LA57, CR4_LA57 },
+	{ X86F_PKU, CR4_PKE },
+};
 
 u64 x86_cr4_valid(const struct x86_state *s)
 {
-	static const struct feature_bit bits[] = {
-		{ X86F_VME, CR4_VME | CR4_PVI }, { X86F_TSC, CR4_TSD },           { X86F_DE, CR4_DE },
-		{ X86F_PSE, CR4_PSE },           { X86F_PAE, CR4_PAE },           { X86F_PGE, CR4_PGE },
-		{ X86F_FXSR, CR4_OSFXSR },       { X86F_SSE, CR4_OSXMMEXCPT },    { X86F_UMIP, CR4_UMIP },
-		{ X86F_LA57, CR4_LA57 },         { X86F_FSGSBASE, CR4_FSGSBASE }, { X86F_PCID, CR4_PCIDE },
-		{ X86F_XSAVE, CR4_OSXSAVE },     { X86F_SMEP, CR4_SMEP },         { X86F_SMAP, CR4_SMAP },
-		{ X86F_PKU, CR4_PKE },
-	};
-
-	return collect(s, bits, ARRAY_SIZE(bits), CR4_ALWAYS);
+	return collect(s, cr4_bits, ARRAY_SIZE(cr4_bits), CR4_ALWAYS);
 }
 
 u64 x86_efer_valid(const struct x86_state *s)
@@ -190,8 +205,7 @@ static enum x86_result write_cr4(struct x86_state *s, u64 val)
 	u64 changed = val ^ s->cr4;
 	enum x86_result r;
 
-	/* What is set already has been looked at. */
-	if (changed & val & ~(u64)CR4_ALWAYS && changed & val & ~x86_cr4_valid(s))
+	if (!allowed(s, cr4_bits, ARRAY_SIZE(cr4_bits), val & ~(u64)CR4_ALWAYS))
 		return gp0(s);
 	if (x86_lma(s) && (!(val & CR4_PAE) || changed & CR4_LA57))
 		return gp0(s);
