@@ -28,7 +28,12 @@
 #define SYSTEM_NAME NAME_PREFIX "system"
 #define KVM_MINOR 232 /* of the misc device */
 
-static bool vcpu_made; /* set once, by any thread */
+static struct {
+	uid_t owner;
+	gid_t group;
+	mode_t mode;
+} look = { 0, 0, 0666 }; /* each written as a whole */
+static bool vcpu_made;   /* set once, by any thread */
 
 static void sys_close(int fd)
 {
@@ -334,10 +339,31 @@ long shim_access(int mode)
 	return mode & X_OK ? -EACCES : 0;
 }
 
+long shim_chown(uid_t owner, gid_t group)
+{
+	if (geteuid())
+		return -EPERM;
+	if (owner != (uid_t)-1)
+		look.owner = owner;
+	if (group != (gid_t)-1)
+		look.group = group;
+	return 0;
+}
+
+long shim_chmod(mode_t mode)
+{
+	if (geteuid())
+		return -EPERM;
+	look.mode = mode & 07777;
+	return 0;
+}
+
 long shim_stat(struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
-	st->st_mode = S_IFCHR | 0666;
+	st->st_mode = S_IFCHR | look.mode;
+	st->st_uid = look.owner;
+	st->st_gid = look.group;
 	st->st_nlink = 1;
 	st->st_rdev = makedev(10, KVM_MINOR);
 	st->st_blksize = 4096;
@@ -348,7 +374,9 @@ long shim_statx(struct statx *stx)
 {
 	memset(stx, 0, sizeof(*stx));
 	stx->stx_mask = STATX_BASIC_STATS;
-	stx->stx_mode = S_IFCHR | 0666;
+	stx->stx_mode = (unsigned short)(S_IFCHR | look.mode);
+	stx->stx_uid = look.owner;
+	stx->stx_gid = look.group;
 	stx->stx_nlink = 1;
 	stx->stx_blksize = 4096;
 	stx->stx_rdev_major = 10;

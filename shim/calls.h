@@ -37,10 +37,13 @@ bool shim_may_map(int fd, size_t len, int prot, int flags, off_t offset);
  */
 long shim_mlockall(int flags);
 
-/* What the device looks like: a character device 10:232, readable and writable by everybody. */
+/* What the device looks like: a character device 10:232, at first root's, readable and writable by everybody. */
 long shim_access(int mode);
 long shim_stat(struct stat *st);
 long shim_statx(struct statx *stx);
+/* Change that look, for this process. -EPERM without privileges. */
+long shim_chown(uid_t owner, gid_t group);
+long shim_chmod(mode_t mode);
 /* Is fd, of which the kernel says st (NULL: ask it), a descriptor of /dev/kvm itself, made here or arrived from elsewhere? */
 bool shim_is_system(int fd, const struct stat *st);
 

@@ -73,6 +73,20 @@ static void check_node(void)
 	CHECK(close(fd) == 0);
 }
 
+/* Owner and mode of the node, as libvirtd sets them for its private /dev. Where it is a file, it stays as it was. */
+static void check_owner(void)
+{
+	struct stat before, st;
+
+	if (geteuid() || injected())
+		return;
+	CHECK(stat("/dev/kvm", &before) == 0);
+	CHECK(chown("/dev/kvm", 12, 34) == 0 && chmod("/dev/kvm", 0640) == 0);
+	CHECK(stat("/dev/kvm", &st) == 0 && st.st_uid == 12 && st.st_gid == 34 && st.st_mode == (S_IFCHR | 0640));
+	CHECK(mknod("/dev/kvm", S_IFCHR | 0600, makedev(10, 232)) == -1 && errno == EEXIST);
+	CHECK(chown("/dev/kvm", before.st_uid, before.st_gid) == 0 && chmod("/dev/kvm", before.st_mode & 0777) == 0);
+}
+
 /* Other files are untouched: a number that was ours and is a plain file's now. */
 static void check_reuse(void)
 {
@@ -348,6 +362,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	check_node();
+	check_owner();
 	check_reuse();
 	check_duplicates();
 	check_children();
