@@ -218,13 +218,15 @@ static bool external_vector_waits(struct vcpu *v)
 
 static bool chip_interrupt_waits(struct vcpu *v)
 {
-	return v->lapic && (external_vector_waits(v) || irq_pending(v));
+	return v->lapic && (xen_interrupt_waits(v) || external_vector_waits(v) || irq_pending(v));
 }
 
 static int take_chip_interrupt(struct vcpu *v)
 {
 	int vector = v->ev.ext_vector;
 
+	if (xen_interrupt_waits(v))
+		return v->vm->xen.vector;
 	if (!external_vector_waits(v))
 		return irq_acknowledge(v);
 	v->ev.ext_vector = -1;

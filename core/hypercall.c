@@ -103,6 +103,8 @@ enum x86_result vcpu_hypercall(struct vcpu *v)
 	u64 a2 = s->gpr[X86_RDX] & mask, a3 = s->gpr[X86_RSI] & mask;
 	s64 ret = -KVM_ENOSYS;
 
+	if (unlikely(xen_hypercalls(v->vm)))
+		return xen_hypercall(v);
 	if (unlikely(hyperv_hypercalls(v)))
 		return hyperv_hypercall(v);
 	if (s->cpl) {

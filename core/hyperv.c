@@ -284,11 +284,13 @@ static int write_os_id(struct vcpu *v, u64 val)
 /* The page of guest memory through which it calls. */
 static int write_hypercall(struct vcpu *v, u64 val)
 {
-	const u8 vmcall[] = { 0x0f, 0x01, 0xc1, 0xc3 }, vmmcall[] = { 0x0f, 0x01, 0xd9, 0xc3 };
+	/* or eax, 0x80000000, which tells them from Xen's where both are there; vmcall or vmmcall; ret */
+	const u8 code[] = { 0x0d, 0, 0, 0, 0x80, 0x0f, 0x01, v->state.vendor_amd ? 0xd9 : 0xc1, 0xc3 };
+	u32 skip = xen_hypercalls(v->vm) ? 0 : 5;
 
 	if (!get(&v->vm->hv.os_id))
 		return MSR_OK;
-	if (val & HV_ENABLE && vcpu_write_guest(v, val & X86_PAGE_MASK, v->state.vendor_amd ? vmmcall : vmcall, 4))
+	if (val & HV_ENABLE && vcpu_write_guest(v, val & X86_PAGE_MASK, code + skip, sizeof(code) - skip))
 		return MSR_INVALID;
 	set(&v->vm->hv.hypercall, val);
 	vcpu_request(v, REQ_EVENT); /* new code: the engine looks anew when it is entered */

@@ -434,7 +434,8 @@ static void decode(struct call *c, const struct x86_state *s)
 		c->in = g[X86_RDX];
 		c->out = g[X86_R8];
 	} else {
-		c->control = g[X86_RDX] << 32 | (u32)g[X86_RAX];
+		/* The highest bit of EAX only tells the call from Xen's. */
+		c->control = g[X86_RDX] << 32 | ((u32)g[X86_RAX] & ~(xen_hypercalls(c->v->vm) ? 0x80000000u : 0));
 		c->in = g[X86_RBX] << 32 | (u32)g[X86_RCX];
 		c->out = g[X86_RDI] << 32 | (u32)g[X86_RSI];
 	}

@@ -104,6 +104,14 @@ static enum run_result complete_hyperv_call(struct vcpu *v)
 	return RUN_AGAIN;
 }
 
+static enum run_result complete_xen_call(struct vcpu *v)
+{
+	vcpu_get_state(v, STATE_GPR);
+	v->state.gpr[X86_RAX] = v->run->xen.u.hcall.result;
+	vcpu_write_back(v, STATE_GPR);
+	return RUN_AGAIN;
+}
+
 static enum run_result complete_access(struct vcpu *v)
 {
 	u8 pending = v->io.pending;
@@ -124,6 +132,7 @@ static enum run_result complete_access(struct vcpu *v)
 		return replay(v);
 	case IO_HYPERCALL: return complete_hypercall(v);
 	case IO_HYPERV_CALL: return complete_hyperv_call(v);
+	case IO_XEN_CALL: return complete_xen_call(v);
 	case IO_HYPERV_DEBUG: hyperv_debug_done(v); return RUN_AGAIN;
 	default:
 		/* A write, or a notice: the instruction has retired. */

@@ -161,13 +161,29 @@ static long open_stats(struct vcpu *v, struct object *made)
 	return err;
 }
 
+static long xen_attr(struct vcpu *v, unsigned long arg, bool set)
+{
+	struct kvm_xen_vcpu_attr a;
+	int r;
+
+	if (host_copy_from_user(&a, USER(arg), sizeof(a)))
+		return -EFAULT;
+	r = xen_vcpu_attr(v, &a, set);
+	return r || set ? r : host_copy_to_user(USER(arg), &a, sizeof(a));
+}
+
 /* In a srcu section where the handler reaches guest memory or what the VM publishes. */
 static long in_srcu(struct vcpu *v, u32 cmd, unsigned long arg)
 {
 	int idx = host_srcu_read_lock(&v->vm->srcu);
 	long r;
 
-	r = cmd == KVM_KVMCLOCK_CTRL ? vcpu_kvmclock_ctrl(v) : msr_ioctl(v, arg, cmd == KVM_SET_MSRS);
+	switch (cmd) {
+	case KVM_KVMCLOCK_CTRL: r = vcpu_kvmclock_ctrl(v); break;
+	case KVM_XEN_VCPU_GET_ATTR:
+	case KVM_XEN_VCPU_SET_ATTR: r = xen_attr(v, arg, cmd == KVM_XEN_VCPU_SET_ATTR); break;
+	default: r = msr_ioctl(v, arg, cmd == KVM_SET_MSRS); break;
+	}
 	host_srcu_read_unlock(&v->vm->srcu, idx);
 	return r;
 }
@@ -205,6 +221,8 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_TRANSLATE: return translate(v, arg);
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:
+	case KVM_XEN_VCPU_GET_ATTR:
+	case KVM_XEN_VCPU_SET_ATTR:
 	case KVM_KVMCLOCK_CTRL: return in_srcu(v, cmd, arg);
 	case KVM_SET_CPUID: return cpuid_set_ioctl(v, arg, true);
 	case KVM_SET_CPUID2: return cpuid_set_ioctl(v, arg, false);
@@ -232,6 +250,18 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	}
 }
 
+/* User space that saves a machine finds in guest memory what has been raised for this vCPU. */
+static void finish_events(struct vcpu *v)
+{
+	int idx;
+
+	if (likely(!(__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_XEN)))
+		return;
+	idx = host_srcu_read_lock(&v->vm->srcu);
+	xen_raise_posted(v);
+	host_srcu_read_unlock(&v->vm->srcu, idx);
+}
+
 long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made)
 {
 	long r;
@@ -241,8 +271,10 @@ long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made)
 		return -EIO;
 	if (host_mutex_lock_killable(&v->mutex))
 		return -EINTR;
-	if (cmd != KVM_RUN)
+	if (cmd != KVM_RUN) {
 		vcpu_get_state(v, STATE_ALL);
+		finish_events(v);
+	}
 	r = dispatch(v, cmd, arg, made);
 	host_mutex_unlock(&v->mutex);
 	return r;

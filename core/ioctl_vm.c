@@ -236,6 +236,17 @@ static long create_device(struct vm *vm, unsigned long arg, struct object *made)
 
 /* --- dispatch ------------------------------------------------------------------------------------------- */
 
+static long get_xen_attr(struct vm *vm, unsigned long arg)
+{
+	struct kvm_xen_hvm_attr a;
+	int r;
+
+	if (host_copy_from_user(&a, (void *)arg, sizeof(a)))
+		return -EFAULT;
+	r = xen_vm_attr(vm, &a, false);
+	return r ? r : host_copy_to_user((void *)arg, &a, sizeof(a));
+}
+
 /* The ioctls that read one structure and write nothing back. */
 static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 {
@@ -251,6 +262,9 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 		struct kvm_enc_region enc;
 		struct kvm_msr_filter filter;
 		struct kvm_hyperv_eventfd hyperv;
+		struct kvm_xen_hvm_config xen;
+		struct kvm_xen_hvm_attr xen_attr;
+		struct kvm_irq_routing_xen_evtchn xen_event;
 	} u;
 
 	if (host_copy_from_user(&u, (void *)arg, _IOC_SIZE(cmd)))
@@ -267,6 +281,9 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 	case KVM_SIGNAL_MSI: return signal_msi(vm, &u.msi);
 	case KVM_ENABLE_CAP: return cap_enable_vm(vm, &u.cap);
 	case KVM_HYPERV_EVENTFD: return hyperv_eventfd(vm, &u.hyperv);
+	case KVM_XEN_HVM_CONFIG: return xen_config(vm, &u.xen);
+	case KVM_XEN_HVM_SET_ATTR: return xen_vm_attr(vm, &u.xen_attr, true);
+	case KVM_XEN_HVM_EVTCHN_SEND: return xen_event_ioctl(vm, &u.xen_event);
 	default: /* KVM_MEMORY_ENCRYPT_REG_REGION, KVM_MEMORY_ENCRYPT_UNREG_REGION */ return -ENOTTY;
 	}
 }
@@ -288,6 +305,9 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_SIGNAL_MSI:
 	case KVM_ENABLE_CAP:
 	case KVM_HYPERV_EVENTFD:
+	case KVM_XEN_HVM_CONFIG:
+	case KVM_XEN_HVM_SET_ATTR:
+	case KVM_XEN_HVM_EVTCHN_SEND:
 	case KVM_MEMORY_ENCRYPT_REG_REGION:
 	case KVM_MEMORY_ENCRYPT_UNREG_REGION: return ioctl_with_struct(vm, cmd, arg);
 	case KVM_CREATE_VCPU: return create_vcpu(vm, arg, made);
@@ -317,6 +337,7 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_GET_CLOCK: return clock_get_ioctl(vm, arg);
 	case KVM_SET_CLOCK: return clock_set_ioctl(vm, arg);
 	case KVM_SET_PMU_EVENT_FILTER: return set_pmu_filter(arg);
+	case KVM_XEN_HVM_GET_ATTR: return get_xen_attr(vm, arg);
 	case KVM_RESET_DIRTY_RINGS: return vm_reset_dirty_rings(vm);
 	default: /* among them KVM_MEMORY_ENCRYPT_OP */ return -ENOTTY;
 	}

@@ -98,8 +98,12 @@ static int store(struct vcpu *v, const struct msr_desc *d, u64 val)
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host)
 {
 	int r;
-	const struct msr_desc *d = accessible(v, index, host, &r);
+	const struct msr_desc *d;
 
+	/* User space has chosen the number, which may be that of another MSR. */
+	if (unlikely(index && index == __atomic_load_n(&v->vm->xen.msr, __ATOMIC_ACQUIRE)))
+		return xen_write_hypercall_page(v, val);
+	d = accessible(v, index, host, &r);
 	if (!d)
 		return r;
 	if (d->flags & MSR_WRITE_IGNORED || (!host && d->flags & MSR_GUEST_IGNORED))

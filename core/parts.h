@@ -61,6 +61,12 @@ int pv_write_apf(struct vcpu *v, u64 val, bool host);
 int pv_write_apf_vector(struct vcpu *v, u64 val, bool host);
 int pv_write_apf_ack(struct vcpu *v, u64 val);
 
+int xen_create(struct vcpu *v);
+void xen_destroy(struct vcpu *v);
+/* xen_time.c: where in guest memory Xen's clock pages are; how many. */
+u32 xen_clock_pages(const struct vcpu *v, u64 gpa[2]);
+/* xen.c: the guest (or the host) writes the MSR of the hypercall page; enum msr_result. */
+int xen_write_hypercall_page(struct vcpu *v, u64 val);
 int hyperv_create(struct vcpu *v);
 void hyperv_destroy(struct vcpu *v);
 /* hyperv.c: CPUID has changed; MSRs 0x40000000-0x40000108, enum msr_result; the clock has changed; hypercalls. */
@@ -80,6 +86,8 @@ void clock_write_tsc(struct vcpu *v, u64 val, bool host);
 void clock_write_tsc_adjust(struct vcpu *v, u64 val, bool host);
 /* pv.c */
 void pv_write_wall_clock(struct vcpu *v, u64 gpa);
+/* The page itself, in a srcu section: 0, -EFAULT. Its seconds have more bits than fit. */
+int pv_write_wall_page(struct vcpu *v, u64 gpa, u32 *seconds_high);
 void pv_write_system_time(struct vcpu *v, u64 val, bool old_msr, bool host);
 /* clock.c: nanoseconds of cycles at khz, and the shift and multiplier of a pvclock page for them. */
 void clock_scale(u32 khz, s8 *shift, u32 *mul);

@@ -45,25 +45,34 @@ static void write_versioned(struct vcpu *v, u64 gpa, u32 old, void *data, u32 si
 	vcpu_write_guest(v, gpa, version, sizeof(*version));
 }
 
-void pv_write_wall_clock(struct vcpu *v, u64 gpa)
+int pv_write_wall_page(struct vcpu *v, u64 gpa, u32 *seconds_high)
 {
-	struct vm *vm = v->vm;
 	struct pv_wall w;
 	u64 boot;
 	u32 old;
+
+	if (vm_read_guest(v->vm, gpa, &old, sizeof(old)))
+		return -EFAULT;
+	/* The guest adds its kvmclock to this. */
+	boot = host_realtime_ns() - kvmclock_now(v->vm);
+	w.sec = (u32)(boot / 1000000000u);
+	w.nsec = (u32)(boot % 1000000000u);
+	*seconds_high = (u32)(boot / 1000000000u >> 32);
+	write_versioned(v, gpa, old, &w, sizeof(w));
+	return 0;
+}
+
+void pv_write_wall_clock(struct vcpu *v, u64 gpa)
+{
+	struct vm *vm = v->vm;
+	u32 high;
 	int idx;
 
 	__atomic_store_n(&vm->wall_clock_gpa, gpa, __ATOMIC_RELAXED);
 	if (!gpa)
 		return;
 	idx = host_srcu_read_lock(&vm->srcu);
-	if (!vm_read_guest(vm, gpa, &old, sizeof(old))) {
-		/* The guest adds its kvmclock to this. */
-		boot = host_realtime_ns() - kvmclock_now(vm);
-		w.sec = (u32)(boot / 1000000000u);
-		w.nsec = (u32)(boot % 1000000000u);
-		write_versioned(v, gpa, old, &w, sizeof(w));
-	}
+	pv_write_wall_page(v, gpa, &high);
 	host_srcu_read_unlock(&vm->srcu, idx);
 }
 
@@ -90,17 +99,15 @@ int vcpu_kvmclock_ctrl(struct vcpu *v)
 	return 0;
 }
 
-void vcpu_clock_update(struct vcpu *v)
+static void write_time_page(struct vcpu *v, u64 gpa)
 {
 	struct clock_state *c = v->clock;
 	struct vm *vm = v->vm;
-	u64 gpa = c->system_time_msr & ~PV_ENABLE;
 	struct pv_time t, old;
 	u64 base_tsc;
 	bool stable;
 
-	hyperv_clock_update(v);
-	if (!(c->system_time_msr & PV_ENABLE) || vm_read_guest(vm, gpa, &old, sizeof(old)))
+	if (vm_read_guest(vm, gpa, &old, sizeof(old)))
 		return;
 	memset(&t, 0, sizeof(t));
 	/* The same instant for all vCPUs: their clocks must not differ by a rounding. */
@@ -109,8 +116,20 @@ void vcpu_clock_update(struct vcpu *v)
 		clock_scale_tsc(base_tsc, v->tsc_ratio) + (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
 	clock_scale((u32)clock_scale_tsc(host_tsc_khz(), v->tsc_ratio), &t.tsc_shift, &t.tsc_to_system_mul);
 	t.flags = (stable ? STABLE_BIT : 0) | (old.flags & STOPPED_BIT) | (c->guest_paused ? STOPPED_BIT : 0);
-	c->guest_paused = false;
 	write_versioned(v, gpa, old.version, &t, sizeof(t));
+}
+
+void vcpu_clock_update(struct vcpu *v)
+{
+	u64 msr = v->clock->system_time_msr, gpa[2];
+	u32 i;
+
+	hyperv_clock_update(v);
+	if (msr & PV_ENABLE)
+		write_time_page(v, msr & ~PV_ENABLE);
+	for (i = 0; i < xen_clock_pages(v, gpa); i++)
+		write_time_page(v, gpa[i]);
+	v->clock->guest_paused = false;
 }
 
 /* --- steal time, asynchronous page faults, EOI without exit ------------------------------------------------- */

@@ -88,7 +88,7 @@ static bool wait_is_over(void *arg)
 	struct vcpu *v = arg;
 	u32 requests = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
 
-	if (requests & (REQ_DEAD | REQ_SIGNAL | REQ_HV_TIMER))
+	if (requests & (REQ_DEAD | REQ_SIGNAL | REQ_HV_TIMER | REQ_XEN))
 		return true;
 	if (v->lapic && !v->state.in_smm && lapic_has_events(v))
 		return true;
@@ -145,6 +145,8 @@ static enum run_result wait_turn(struct vcpu *v)
 	v->srcu_idx = host_srcu_read_lock(&v->vm->srcu);
 	if (vcpu_take_request(v, REQ_HV_TIMER))
 		hyperv_serve_timers(v);
+	if (vcpu_take_request(v, REQ_XEN))
+		xen_serve(v);
 	woken = mp_state(v) != KVM_MP_STATE_INIT_RECEIVED && vcpu_runnable(v);
 	vcpu_accept_apic_events(v);
 	host_srcu_read_unlock(&v->vm->srcu, v->srcu_idx);
@@ -154,6 +156,7 @@ static enum run_result wait_turn(struct vcpu *v)
 		v->ev.smi_from_halt = v->ev.smi_pending;
 		set_mp_state(v, KVM_MP_STATE_RUNNABLE);
 		v->stat->halt_wakeup++;
+		xen_poll_over(v);
 	}
 	return RUN_AGAIN;
 }
@@ -223,6 +226,8 @@ static enum run_result serve_requests(struct vcpu *v)
 		wait_for_flush(v);
 	if (vcpu_take_request(v, REQ_HV_TIMER))
 		hyperv_serve_timers(v);
+	if (vcpu_take_request(v, REQ_XEN))
+		xen_serve(v);
 	if (vcpu_take_request(v, REQ_CLOCK_UPDATE))
 		vcpu_clock_update(v);
 	if (vcpu_take_request(v, REQ_STEAL_UPDATE))
@@ -514,6 +519,7 @@ int vcpu_run(struct vcpu *v)
 	/* As with Linux the page is written anew by each KVM_RUN. */
 	if (v->steal_next != ~0ull)
 		vcpu_request(v, REQ_STEAL_UPDATE);
+	xen_run_begins(v);
 	if (v->vm->engine->load)
 		v->vm->engine->load(v);
 	if (unlikely(mp_state(v) == KVM_MP_STATE_UNINITIALIZED)) {

@@ -42,6 +42,7 @@ int vm_create(const struct engine_ops *engine, unsigned long type, struct vm **o
 	host_mutex_init(&vm->slots_lock);
 	host_mutex_init(&vm->irq_lock);
 	clock_vm_init(vm);
+	xen_vm_init(vm);
 	r = slots_init(vm);
 	if (r)
 		goto no_slots;
@@ -82,6 +83,7 @@ static void vm_destroy(struct vm *vm)
 	vm_free_memslots(vm);
 	msr_filter_free(vm->msr_filter);
 	hyperv_vm_destroy(vm);
+	xen_vm_destroy(vm);
 	if (vm->engine->vm_destroy)
 		vm->engine->vm_destroy(vm);
 	clock_vm_destroy(vm);
@@ -126,6 +128,8 @@ int vcpu_parts_create(struct vcpu *v)
 	if (!r)
 		r = hyperv_create(v);
 	if (!r)
+		r = xen_create(v);
+	if (!r)
 		vcpu_cpuid_changed(v);
 	return r;
 }
@@ -139,6 +143,7 @@ void vcpu_parts_reset(struct vcpu *v, bool init)
 void vcpu_parts_destroy(struct vcpu *v)
 {
 	hyperv_destroy(v);
+	xen_destroy(v);
 	clock_destroy(v);
 	mce_destroy(v);
 	msrs_destroy(v);

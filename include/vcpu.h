@@ -38,6 +38,7 @@ enum vcpu_request {
 	REQ_HV_TIMER = 1 << 16,    /* synthetic timers have to be looked at */
 	REQ_GUEST_FLUSH = 1 << 17, /* forget translations of the guest's own tables */
 	REQ_FLUSH_WAIT = 1 << 18,  /* of itself: go on when no other vCPU has REQ_GUEST_FLUSH before it */
+	REQ_XEN = 1 << 19,         /* run state of a guest of Xen, ports to raise */
 	REQ_DIRTY_RING = 1 << 15,  /* the dirty ring was about to be full: stays until there is room again */
 };
 
@@ -70,6 +71,7 @@ enum io_pending {
 	IO_HYPERCALL,
 	IO_HYPERV_CALL,
 	IO_HYPERV_DEBUG,
+	IO_XEN_CALL,
 	IO_NOTICE /* user space is only told; nothing to complete */
 };
 struct io_piece {
@@ -217,7 +219,8 @@ struct vcpu {
 		/* a  vectors of synthetic interrupt sources; of those, which need no EOI */
 		u64 sint_vectors[4], auto_eoi[4];
 	} hv;
-	u64 xcr0_supported; /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
+	struct xen_vcpu *xen; /* I  core/xen.h */
+	u64 xcr0_supported;   /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
 	/* What others may see of it (monitor.h), the counters in it, and what the times in it are computed from. */
 	struct monitor_vcpu *mon;
@@ -312,6 +315,19 @@ int hyperv_synic_enable(struct vcpu *v, bool keep_pages); /* KVM_CAP_HYPERV_SYNI
 void hyperv_serve_timers(struct vcpu *v);                 /* REQ_HV_TIMER; in a srcu section */
 void hyperv_debug_done(struct vcpu *v);                   /* user space has served a command of the debugger */
 void hyperv_call_result(struct vcpu *v, u64 result);      /* of a hypercall that user space has done */
+
+/*
+ * xen*.c, on the vCPU's thread and in a srcu section unless noted. Do hypercalls go to Xen; one of them; is the upcall wanted (also without
+ * srcu section); REQ_XEN; ports that were raised elsewhere; KVM_RUN begins; a poll has ended.
+ */
+bool xen_hypercalls(const struct vm *vm);
+enum x86_result xen_hypercall(struct vcpu *v);
+bool xen_interrupt_waits(struct vcpu *v);
+void xen_serve(struct vcpu *v);
+void xen_raise_posted(struct vcpu *v);
+void xen_run_begins(struct vcpu *v);
+void xen_poll_over(struct vcpu *v);
+int xen_vcpu_attr(struct vcpu *v, struct kvm_xen_vcpu_attr *a, bool set); /* 0, -EINVAL, -ENOENT */
 
 /* hypercall.c: KVM's hypercalls. X86_OK with the result in rax, X86_EXIT: user space has to do it. */
 enum x86_result vcpu_hypercall(struct vcpu *v);

@@ -193,6 +193,18 @@ struct vm {
 		struct hyperv_connections *connections; /* L to change, readers in a srcu section: KVM_HYPERV_EVENTFD */
 	} hv;
 
+	/* Guests of Xen (core/xen*.c). L to change; a, but blobs: L. */
+	struct {
+		u32 flags, msr,
+			version; /* KVM_XEN_HVM_CONFIG_*, the MSR of the hypercall page (0: none), XENVER_version */
+		u64 blob[2];     /* the page in user memory, for 32- and 64-bit guests, and how many there are */
+		u8 blob_pages[2];
+		bool long_mode;          /* layout of shared structures */
+		u8 vector;               /* upcall; 0: none */
+		u64 shared_info;         /* guest-physical address, ~0: none */
+		struct xen_ports *ports; /* readers in a srcu section */
+	} xen;
+
 	struct monitor *monitor; /* I  of the process */
 	u32 number;              /* I  of the VM in it, from 1 */
 	struct vm_stat {
@@ -296,6 +308,16 @@ int msr_list_ioctl(unsigned long arg, bool features);
 int hyperv_cpuid_ioctl(const struct vcpu *v, unsigned long arg);
 int hyperv_eventfd(struct vm *vm, const struct kvm_hyperv_eventfd *args);
 void hyperv_vm_destroy(struct vm *vm);
+/*
+ * xen*.c: KVM_XEN_HVM_CONFIG (0, -EINVAL); KVM_XEN_HVM_SET_ATTR and _GET_ATTR (0, -EINVAL, -ENOENT, -EEXIST, -EFAULT, -ENOMEM, -EBADF);
+ * KVM_XEN_HVM_EVTCHN_SEND (0, -EINVAL, -EFAULT). An event by a route, any context: > 0, or -1.
+ */
+int xen_config(struct vm *vm, const struct kvm_xen_hvm_config *c);
+int xen_vm_attr(struct vm *vm, struct kvm_xen_hvm_attr *a, bool set);
+int xen_event_ioctl(struct vm *vm, const struct kvm_irq_routing_xen_evtchn *e);
+int xen_raise(struct vm *vm, u32 vcpu_id, u32 port);
+void xen_vm_init(struct vm *vm);
+void xen_vm_destroy(struct vm *vm);
 int msr_set_filter(struct vm *vm, const struct kvm_msr_filter *in); /* its bitmaps are in user memory */
 void msr_filter_free(struct msr_filter *f);
 int device_create(struct vm *vm, struct kvm_create_device *cd, struct object *made);

@@ -8,7 +8,7 @@
 #define NO_ROUTE 0xffffu
 
 struct route {
-	u32 type;     /* KVM_IRQ_ROUTING_IRQCHIP, _MSI or _HV_SINT */
+	u32 type;     /* KVM_IRQ_ROUTING_IRQCHIP, _MSI, _HV_SINT or _XEN_EVTCHN */
 	u16 next;     /* index of the next one of the same GSI, or NO_ROUTE */
 	u8 chip, pin; /* pin within the chip; 0..15 for the PIC pair */
 	union {
@@ -17,6 +17,9 @@ struct route {
 		};
 		struct {
 			u32 vp_index, sint;
+		};
+		struct {
+			u32 vcpu_id, port;
 		};
 	};
 };
@@ -79,6 +82,8 @@ static int set_route(struct vm *vm, const struct route *r, unsigned source, int 
 		return level ? send_msi(vm, r->address_lo, r->address_hi, r->data) : -1;
 	if (r->type == KVM_IRQ_ROUTING_HV_SINT)
 		return level ? hyperv_set_sint(vm, r->vp_index, r->sint) : -1;
+	if (r->type == KVM_IRQ_ROUTING_XEN_EVTCHN)
+		return level ? xen_raise(vm, r->vcpu_id, r->port) : -1;
 	if (r->chip == KVM_IRQCHIP_IOAPIC)
 		return ioapic_set_irq(vm, source, r->pin, level);
 	return pic_set_irq(vm, source, r->pin, level);
@@ -226,7 +231,14 @@ static int fill_sint(struct irq_routes *t, struct route *r, const struct kvm_irq
 	return 0;
 }
 
-/* A GSI may go to one pin of each chip, or to one message, or to one synthetic source. */
+static int fill_event(struct route *r, const struct kvm_irq_routing_entry *e)
+{
+	r->vcpu_id = e->u.xen_evtchn.vcpu;
+	r->port = e->u.xen_evtchn.port;
+	return e->u.xen_evtchn.priority == KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL ? 0 : -EINVAL;
+}
+
+/* A GSI may go to one pin of each chip, or to one message, to one synthetic source, or event channel. */
 static bool conflicts(const struct irq_routes *t, const struct kvm_irq_routing_entry *e)
 {
 	u16 i;
@@ -249,6 +261,7 @@ static int add_route(struct vm *vm, struct irq_routes *t, const struct kvm_irq_r
 	switch (e->type) {
 	case KVM_IRQ_ROUTING_IRQCHIP: ret = e->flags ? -EINVAL : fill_irqchip(vm, t, r, e); break;
 	case KVM_IRQ_ROUTING_MSI: ret = e->flags & ~KVM_MSI_VALID_DEVID ? -EINVAL : fill_msi(vm, r, e); break;
+	case KVM_IRQ_ROUTING_XEN_EVTCHN: ret = e->flags ? -EINVAL : fill_event(r, e); break;
 	case KVM_IRQ_ROUTING_HV_SINT: ret = e->flags ? -EINVAL : fill_sint(t, r, e); break;
 	default: return -EINVAL;
 	}

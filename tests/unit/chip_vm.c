@@ -73,6 +73,11 @@ int hyperv_set_sint(struct vm *vm, u32 vp_index, u32 sint)
 	return -1;
 }
 
+int xen_raise(struct vm *vm, u32 vcpu_id, u32 port)
+{
+	return -1;
+}
+
 void hyperv_eoi(struct vcpu *v, unsigned vector)
 {
 }

@@ -56,7 +56,7 @@ static void capabilities(void **state)
 
 	assert_int_equal(vm_call_int(KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY), 1);
 	assert_int_equal(sys_call(KVM_CHECK_EXTENSION, (void *)KVM_CAP_COALESCED_MMIO), 2);
-	assert_int_equal(sys_call(KVM_CHECK_EXTENSION, (void *)KVM_CAP_XEN_HVM), 0);
+	assert_int_equal(sys_call(KVM_CHECK_EXTENSION, (void *)KVM_CAP_NESTED_STATE), 0);
 	assert_int_equal(sys_call(KVM_CHECK_EXTENSION, (void *)0xffffffff00000003), 0);
 	assert_true(sys_call(KVM_CHECK_EXTENSION, (void *)KVM_CAP_XSAVE2) >= 4096);
 	assert_int_equal(vm_call(KVM_ENABLE_CAP, &cap), 0);
