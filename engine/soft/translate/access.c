@@ -145,6 +145,35 @@ static struct emit_mem look_up(struct front *f, struct slow_part *p, bool write)
 	return (struct emit_mem){ .base = p->ea, .index = X86_R12, .disp = 1 }; /* flat.c */
 }
 
+bool tr_constant(const struct front *f, s64 offset, s32 *lin)
+{
+	s64 at = (s64)(f->lin + (u64)offset);
+
+	*lin = (s32)at;
+	return f->fixed && !f->m32 && at == *lin && *lin < 0x7fffffff;
+}
+
+/* [table + the page's entry]: the index is in the displacement. */
+struct emit_mem tr_access_constant(struct front *f, s32 lin, bool write, bool group)
+{
+	struct emit *e = &f->e;
+	struct slow_part *p = &f->slow[f->nr_slow++];
+	struct emit_mem table = { .base = X86_R15, .index = NOREG, .scale = 3, .disp = (lin >> 12) * 8 - 12 };
+
+	*p = (struct slow_part){ .constant = true, .lin = lin, .group = group, .site = tr_new_site(f, SITE_INSN) };
+	f->sv->tr.site[p->site].write = write;
+	f->sv->tr.site[p->site].group = group;
+	p->retry = emit_here(e);
+	if (write) {
+		emit_load(e, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
+		table.index = X86_R12;
+	}
+	emit_load(e, X86_R12, table);
+	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
+	p->to_miss = emit_jcc(e, 4, emit_here(e));
+	return (struct emit_mem){ .base = X86_R12, .index = NOREG, .disp = lin + 1 }; /* flat.c */
+}
+
 static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size, bool write, bool inside)
 {
 	struct slow_part *p = &f->slow[f->nr_slow++];
@@ -200,10 +229,16 @@ struct emit_mem tr_access(struct front *f, unsigned size, bool write)
 	const struct x86_insn *i = f->i;
 	unsigned ea = X86_R13;
 	struct emit_mem m;
+	s32 lin;
 
 	if (tr_group_access(f, OPERAND, &m))
 		return m;
 	tr_free_flags(f);
+	if (i->base == X86_REG_RIP && i->adsize == 8 && known_inside_page(f, size) &&
+	    tr_constant(f, (s64)f->offset + i->len + i->disp, &lin)) {
+		f->held = 0;
+		return tr_access_constant(f, lin, write, false);
+	}
 	if (!plain_register(f, &ea)) {
 		tr_address(f, X86_R13);
 		if (i->seg == SEG_FS || i->seg == SEG_GS)
@@ -238,7 +273,9 @@ static void miss_part(struct front *f, const struct slow_part *p)
 	struct emit *e = &f->e;
 
 	emit_patch(e, p->to_miss, emit_here(e));
-	if (p->ea != X86_R13)
+	if (p->constant)
+		emit_mov_imm(e, X86_R13, (u64)(s64)p->lin);
+	else if (p->ea != X86_R13)
 		emit_mov_rr(e, X86_R13, p->ea);
 	emit_mov_imm(e, X86_R12, p->site);
 	emit_call(e, f->sv->tr.thunk_miss);

@@ -29,6 +29,8 @@ struct slow_part {
 	bool aligned_only; /* unaligned is #GP: the interpreter raises it */
 	bool page_checked; /* what comes by to_cross does cross */
 	bool group;        /* what comes by to_cross crosses: a group of accesses */
+	bool constant;     /* the address is lin, ea nothing */
+	s32 lin;
 };
 
 /* A place where the instruction's routine may take over, out of line; control comes back behind the instruction. */
@@ -157,6 +159,10 @@ struct emit_mem tr_access_at(struct front *f, unsigned ea, unsigned size, bool w
  * page.
  */
 struct emit_mem tr_access_span(struct front *f, unsigned ea, unsigned span, bool write);
+/* Likewise at a linear address that is known now (tr_constant), in one page; group: as tr_access_span does it. */
+struct emit_mem tr_access_constant(struct front *f, s32 lin, bool write, bool group);
+/* Is the byte at that offset from the code page at an address that instructions can name? */
+bool tr_constant(const struct front *f, s64 offset, s32 *lin);
 void tr_emit_slow_parts(struct front *f);
 
 u32 tr_new_site(struct front *f, enum tr_site_kind kind);

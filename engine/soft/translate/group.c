@@ -452,9 +452,18 @@ static unsigned lowest(struct front *f, const struct group *g)
 	return X86_R13;
 }
 
+static struct emit_mem look_up_group(struct front *f, const struct group *g)
+{
+	s32 lin;
+
+	if (g->page && tr_constant(f, g->lo, &lin))
+		return tr_access_constant(f, lin, g->write, true);
+	return tr_access_span(f, lowest(f, g), g->page ? 0 : (unsigned)(g->hi - g->lo), g->write);
+}
+
 void tr_look_up_groups(struct front *f)
 {
-	unsigned n, ea;
+	unsigned n;
 
 	for (n = 0; n < f->nr_groups; n++) {
 		struct group *g = &f->group[n];
@@ -462,8 +471,7 @@ void tr_look_up_groups(struct front *f)
 		if (!g->use || g->at != f->k)
 			continue;
 		tr_free_flags(f);
-		ea = lowest(f, g);
-		emit_lea(&f->e, X86_R12, tr_access_span(f, ea, g->page ? 0 : (unsigned)(g->hi - g->lo), g->write));
+		emit_lea(&f->e, X86_R12, look_up_group(f, g));
 		if (g->cell != NO_CELL)
 			emit_store(&f->e, X86_R12, GS_MEM(GEN(GEN_HOST + g->cell)));
 		f->held = (u8)(n + 1);
