@@ -357,7 +357,7 @@ static bool copy_insn(struct front *f)
 	if (c.mem) {
 		o.mem = true;
 		o.m = tr_access(f, c.mem->size, c.mem->access & OPACC_W);
-		if (o.m.index == NOREG) {
+		if (o.m.base == X86_R12) {
 			place_displaced(f, &c, X86_R13, X86_R13);
 			f->keeps = true;
 		} else {

@@ -54,6 +54,7 @@ struct exit_part {
 /* What a register holds: a root, which is some value unknown now, plus a constant. */
 struct tracked {
 	u16 root;
+	u16 max; /* the whole register is no more than that, unsigned; 0: that is not known */
 	s32 adjust;
 };
 enum { TRACK_PAGE = 16, TRACKED }; /* behind the registers: the linear address of the code page */
@@ -62,6 +63,8 @@ enum { TRACK_PAGE = 16, TRACKED }; /* behind the registers: the linear address o
 enum access_slot { OPERAND, STACK, SLOTS };
 struct member {
 	u8 group; /* number + 1; 0: none */
+	u8 index; /* host register that comes to it, << scale, or NOREG */
+	u8 scale;
 	s32 from; /* from the root */
 };
 
@@ -71,6 +74,7 @@ struct group {
 	u16 root, index_root; /* index_root: of an index register times 1 << scale, or NO_ROOT */
 	u8 scale;
 	bool page, write, use; /* page: off the code page, all in one page */
+	bool table;            /* something in it is reached by an index of few values */
 	s32 lo, hi;            /* from the root(s): the bytes that are accessed */
 	u8 nr;                 /* accesses */
 	u8 first, last, at;    /* instructions: of the first and last access, and of the look-up */

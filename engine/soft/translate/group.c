@@ -16,6 +16,8 @@
 #include "front.h"
 
 #define SPAN_MAX 256
+#define SPAN_TABLE 1100 /* of a table, which the index of an access can reach: 256 elements of 4 bytes and some */
+#define INDEX_MAX 1023
 #define ADJUST_MAX (1 << 20)
 
 /* --- what registers are ------------------------------------------------------------------------------------------ */
@@ -40,7 +42,24 @@ static void becomes(struct front *f, struct tracked *regs, unsigned reg, struct 
 	if (adjust > ADJUST_MAX || adjust < -ADJUST_MAX)
 		new_root(f, regs, reg);
 	else
-		regs[reg] = (struct tracked){ .root = value.root, .adjust = (s32)adjust };
+		regs[reg] = (struct tracked){ .root = value.root, .max = plus ? 0 : value.max, .adjust = (s32)adjust };
+}
+
+/* The largest value of the general register that the instruction writes as a whole, if that is small; or 0. */
+static u64 largest(const struct x86_insn *i, const struct tracked *regs)
+{
+	const struct x86_operand *dst = &i->opnd[0], *src = &i->opnd[1];
+	u64 all = dst->size == 8 ? ~0ull : 0xffffffff;
+
+	if (i->nr_operands < 2 || dst->kind != OPND_GPR || dst->reg >= 16 || dst->size < 4)
+		return 0;
+	switch (i->op) {
+	case X86_OP_MOVZX: return src->size == 1 ? 0xff : 0;
+	case X86_OP_AND: return src->kind == OPND_IMM ? (u64)i->imm & all : 0;
+	case X86_OP_SHR: return src->kind == OPND_IMM ? all >> (i->imm & (dst->size * 8 - 1)) : 0;
+	case X86_OP_MOV: return src->kind == OPND_GPR && src->reg < 16 ? regs[src->reg].max : 0;
+	default: return 0;
+	}
 }
 
 /* Registers that are written without being operands; and, of instructions that are not known here, all that could be. */
@@ -171,10 +190,14 @@ static bool understood(struct front *f)
 /* Regs, in front of an instruction that is understood, become what they are behind it. */
 static void track(struct front *f, struct tracked *regs)
 {
+	u64 max = largest(f->i, regs);
+
 	if (stack_op(f->i))
 		track_stack_op(f, regs);
 	else if (!track_sum(f, regs))
 		forget_written(f, regs);
+	if (max && max <= INDEX_MAX)
+		regs[f->i->opnd[0].reg].max = (u16)max;
 }
 
 /* --- groups ---------------------------------------------------------------------------------------------------------- */
@@ -197,7 +220,8 @@ static struct group *group_for(struct front *f, const struct group *base, s32 fr
 		g = &f->group[n];
 		lo = from < g->lo ? from : g->lo;
 		hi = from + (s32)size > g->hi ? from + (s32)size : g->hi;
-		if (same_base(g, base) && (page ? lo >> 12 == (hi - 1) >> 12 : hi - lo <= SPAN_MAX))
+		if (same_base(g, base) &&
+		    (page ? lo >> 12 == (hi - 1) >> 12 : hi - lo <= (g->table || base->table ? SPAN_TABLE : SPAN_MAX)))
 			return g;
 	}
 	if (f->nr_groups == ARRAY_SIZE(f->group) || (page && from >> 12 != (from + (s32)size - 1) >> 12))
@@ -210,21 +234,55 @@ static struct group *group_for(struct front *f, const struct group *base, s32 fr
 	return g;
 }
 
-static void join(struct front *f, enum access_slot slot, const struct group *base, s64 from, unsigned size, bool write)
+/* NULL: the access stays alone. */
+static struct member *join(struct front *f, enum access_slot slot, const struct group *base, s64 from, unsigned size,
+			   bool write)
 {
 	struct group *g;
 
 	if (from > ADJUST_MAX || from < -ADJUST_MAX)
-		return;
+		return NULL;
 	g = group_for(f, base, (s32)from, size);
 	if (!g)
-		return;
+		return NULL;
 	g->lo = (s32)from < g->lo ? (s32)from : g->lo;
 	g->hi = (s32)from + (s32)size > g->hi ? (s32)from + (s32)size : g->hi;
 	g->write |= write;
+	g->table |= base->table;
 	g->nr++;
 	g->last = (u8)f->k;
-	f->member[f->k][slot] = (struct member){ .group = (u8)(g - f->group + 1), .from = (s32)from };
+	f->member[f->k][slot] = (struct member){ .group = (u8)(g - f->group + 1), .index = NOREG, .from = (s32)from };
+	return &f->member[f->k][slot];
+}
+
+/*
+ * An access by an index of few values, as to a table of 256 elements: the whole table is looked up, by the other register. That
+ * does not wait for the index, which often comes from memory itself.
+ */
+static bool join_table(struct front *f, const struct tracked *regs, const struct x86_operand *o)
+{
+	const struct x86_insn *i = f->i;
+	u8 base = i->base, index = i->index, scale = i->scale;
+	struct group g = { .index_root = NO_ROOT, .table = true };
+	struct member *m;
+
+	if (index >= 16)
+		return false;
+	if (!regs[index].max && !scale && regs[base].max) {
+		base = i->index;
+		index = i->base;
+	}
+	if (!regs[index].max || tr_host_reg(index) == NOREG || ((u32)regs[index].max << scale) + o->size > SPAN_TABLE)
+		return false;
+	g.root = regs[base].root;
+	g.page = g.root == regs[TRACK_PAGE].root;
+	m = join(f, OPERAND, &g, (s64)regs[base].adjust + i->disp, ((u32)regs[index].max << scale) + o->size,
+		 o->access & OPACC_W);
+	if (m) {
+		m->index = tr_host_reg(index);
+		m->scale = scale;
+	}
+	return m;
 }
 
 static void join_registers(struct front *f, const struct tracked *regs, const struct x86_operand *o)
@@ -259,7 +317,7 @@ static void join_operand(struct front *f, const struct tracked *regs)
 	if (i->base == X86_REG_RIP)
 		join(f, OPERAND, &(struct group){ .root = regs[TRACK_PAGE].root, .page = true, .index_root = NO_ROOT },
 		     (s64)f->offset + i->len + i->disp, o->size, o->access & OPACC_W);
-	else if (i->base < 16)
+	else if (i->base < 16 && !join_table(f, regs, o))
 		join_registers(f, regs, o);
 }
 
@@ -339,7 +397,7 @@ static bool pays(const struct front *f, const struct group *g)
 {
 	if (g->at != g->first && !saves_at_end(f))
 		return true;
-	return g->nr >= 2;
+	return g->nr >= 2 || g->table;
 }
 
 /* Does the instruction leave r12 alone, the accesses of groups apart? */
@@ -494,6 +552,8 @@ bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m)
 		emit_load(&f->e, X86_R12, GS_MEM(GEN(GEN_HOST + g->cell)));
 		f->held = member->group;
 	}
-	*m = (struct emit_mem){ .base = X86_R12, .index = NOREG, .disp = member->from - g->lo };
+	*m = (struct emit_mem){
+		.base = X86_R12, .index = member->index, .scale = member->scale, .disp = member->from - g->lo
+	};
 	return true;
 }

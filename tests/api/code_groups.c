@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Accesses that lie close together, in one page and across two: what a translator may look up together must stay what it is. */
+#include <string.h>
+
+#include "../lib/guest.h"
+
+#define TURNS 5000
+#define IN_PAGE 0x30000
+#define ACROSS 0x31e00
+#define COUNTS 0x33f80
+#define SLOTS 0x35ff8
+#define SUM 0x37000
+
+/* Tables by an index that can only be small: by MOVZX, SHR and AND, read and written. */
+GUEST(tables, 64,
+      "mov ecx, 5000\n xor eax, eax\n mov rsi, 0x30000\n mov rdi, 0x31e00\n mov rbx, 0x33f80\n mov rbp, 0x35ff8\n"
+      "1: movzx edx, cl\n add eax, [rsi + rdx*4]\n add eax, [rdi + rdx*4]\n"
+      "imul edx, ecx, 0x9e3779b1\n shr edx, 24\n inc byte ptr [rbx + rdx]\n"
+      "mov r8d, ecx\n mov edx, r8d\n and edx, 15\n mov [rbp + rdx*8], rcx\n xor eax, [rdx + rsi + 1]\n"
+      "dec ecx\n jnz 1b\n mov [0x37000], eax\n" DONE);
+
+static uint32_t load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static uint32_t table_work(uint8_t *mem)
+{
+	uint32_t sum = 0;
+
+	for (uint64_t n = TURNS; n; n--) {
+		sum += load32(mem + IN_PAGE + 4 * (n & 0xff));
+		sum += load32(mem + ACROSS + 4 * (n & 0xff));
+		mem[COUNTS + ((uint32_t)n * 0x9e3779b1u >> 24)]++;
+		memcpy(mem + SLOTS + 8 * (n & 15), &n, sizeof(n));
+		sum ^= load32(mem + IN_PAGE + (n & 15) + 1);
+	}
+	return sum;
+}
+
+static void fill_tables(uint8_t *mem)
+{
+	for (uint32_t n = 0; n < 0x400; n++) {
+		mem[IN_PAGE + n] = (uint8_t)(n * 7 + n / 256);
+		mem[ACROSS + n] = (uint8_t)(n * 11 + n / 256);
+	}
+}
+
+TEST(code_tables_by_small_indices)
+{
+	static uint8_t expected[SUM];
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint32_t sum;
+
+	fill_tables(expected);
+	fill_tables(machine->mem);
+	sum = table_work(expected);
+	guest_start(cpu, GUEST_LONG, tables);
+	cpu_run_to_done(cpu);
+	check_eq(load32(machine->mem + SUM), sum);
+	check(!memcmp(machine->mem + COUNTS, expected + COUNTS, 256));
+	check(!memcmp(machine->mem + SLOTS, expected + SLOTS, 128));
+}
+
+/* The same function with its frame in one page, and half in the next: 2000 turns each, and then both in turn. */
+GUEST(frames, 64,
+      "mov ecx, 2000\n xor eax, eax\n"
+      "1: mov rsp, 0x40800\n call 3f\n dec ecx\n jnz 1b\n mov ecx, 2000\n"
+      "2: mov rsp, 0x42020\n call 3f\n mov rsp, 0x40800\n call 3f\n dec ecx\n jnz 2b\n mov [0x37000], eax\n jmp 4f\n"
+      "3: push rcx\n push rax\n push rsi\n sub rsp, 0x20\n mov [rsp + 8], ecx\n mov dword ptr [rsp + 0x18], 5\n"
+      "add eax, [rsp + 8]\n jz 5f\n add eax, [rsp + 0x18]\n inc dword ptr [rsp + 8]\n add eax, [rsp + 8]\n"
+      "5: add rsp, 0x20\n pop rsi\n pop rdx\n add eax, edx\n pop rcx\n ret\n"
+      "4: mov rsp, 0x8000\n" DONE);
+
+static uint32_t frame_work(uint32_t sum, uint32_t n)
+{
+	uint32_t was = sum;
+
+	sum += n;
+	if (sum)
+		sum += 5 + n + 1;
+	return sum + was;
+}
+
+TEST(code_frames_on_two_pages)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint32_t sum = 0;
+
+	for (uint32_t n = 2000; n; n--)
+		sum = frame_work(sum, n);
+	for (uint32_t n = 2000; n; n--)
+		sum = frame_work(frame_work(sum, n), n);
+	guest_start(cpu, GUEST_LONG, frames);
+	cpu_run_to_done(cpu);
+	check_eq(load32(machine->mem + SUM), sum);
+}
