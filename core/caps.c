@@ -89,6 +89,7 @@ static const struct {
 	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1, NULL },
 	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, NULL },
+	{ KVM_CAP_HALT_POLL, 1, NULL },
 	{ KVM_CAP_MP_STATE, 1, NULL },
 	{ KVM_CAP_VCPU_EVENTS, 1, NULL },
 	{ KVM_CAP_EXCEPTION_PAYLOAD, 1, NULL },
@@ -265,6 +266,12 @@ static int enable_dirty_protect(struct vm *vm, const u64 *args)
 	return 0;
 }
 
+static int enable_halt_poll(struct vm *vm, const u64 *args)
+{
+	__atomic_store_n(&vm->max_halt_poll_ns, (u32)args[0], __ATOMIC_RELAXED);
+	return 0;
+}
+
 static int enable_dirty_ring(struct vm *vm, const u64 *args)
 {
 	return vm_enable_dirty_ring(vm, (u32)args[0]); /* as Linux */
@@ -295,6 +302,7 @@ static const struct {
 	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, enable_emulation_exit },
 	{ KVM_CAP_MAX_VCPU_ID, ~0ull, enable_max_vcpu_id },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_FLAGS, enable_dirty_protect },
+	{ KVM_CAP_HALT_POLL, ~0u, enable_halt_poll },
 	{ KVM_CAP_DIRTY_LOG_RING, ~0ull, enable_dirty_ring },
 	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, ~0ull, enable_dirty_ring },
 };

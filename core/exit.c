@@ -349,7 +349,14 @@ static enum run_result exit_io(struct vcpu *v, struct vm_exit *exit)
 
 static enum run_result exit_cpuid(struct vcpu *v, struct vm_exit *exit)
 {
+	struct x86_state *s = &v->state;
+
 	vcpu_get_state(v, STATE_GPR);
+	if (unlikely(s->cpuid_faults)) {
+		vcpu_get_state(v, STATE_SEG | STATE_CR);
+		if (s->cpl && !s->in_smm)
+			return not_retired(v, x86_raise_error(s, X86_EXC_GP, 0));
+	}
 	cpuid_execute(v);
 	return vcpu_retire(v, exit->insn_len);
 }

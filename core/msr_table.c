@@ -97,6 +97,28 @@ static int read_platform_info(struct vcpu *v, const struct msr_desc *d, u32 inde
 	return MSR_OK;
 }
 
+/* PLATFORM_INFO; MISC_FEATURES_ENABLES. */
+#define HAS_CPUID_FAULTING (1ull << 31)
+#define CPUID_FAULTING 1ull
+
+/* What is in use is not taken away. */
+static int write_platform_info(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
+{
+	if (!(val & HAS_CPUID_FAULTING) && v->msrs->misc_features & CPUID_FAULTING)
+		return MSR_INVALID;
+	v->msrs->platform_info = val;
+	return MSR_OK;
+}
+
+static int write_misc_features(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
+{
+	if (val & ~CPUID_FAULTING || (val && !(v->msrs->platform_info & HAS_CPUID_FAULTING)))
+		return MSR_INVALID;
+	v->msrs->misc_features = val;
+	v->state.cpuid_faults = val & CPUID_FAULTING;
+	return MSR_OK;
+}
+
 #define MISC_ENABLE_EMON (1ull << 7)
 #define MISC_ENABLE_BTS_UNAVAILABLE (1ull << 11)
 #define MISC_ENABLE_PEBS_UNAVAILABLE (1ull << 12)
@@ -462,15 +484,15 @@ const struct msr_desc msr_table[] = {
 	  .read = read_smbase },
 	FIXED_IGNORED(0xc1, 0xc2, 0),					/* P6 performance counters */
 	FIXED(0xcd, 3),							/* FSB_FREQ */
-	{ ONE(0xce), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(platform_info), .writable = ANY,
-	  .read = read_platform_info },
+	{ ONE(0xce), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(platform_info), .value = HAS_CPUID_FAULTING,
+	  .writable = ANY, .read = read_platform_info, .write = write_platform_info },
 	FIXED(0xfe, 0x500 | MTRR_VARIABLE),	/* MTRRCAP: write-combining, fixed ranges */
 	{ ONE(0x10a), .flags = MSR_EMULATED | MSR_INTEL | MSR_GUEST_RO, KEPT(arch_capabilities),
 	  .writable = ANY,
 	  .read = read_capabilities, .feature = arch_capabilities_feature },
 	FIXED_IGNORED(0x11e, 0x11e, 0xbe702111),	/* BBL_CR_CTL3: an L2 cache is there */
-	/* MISC_FEATURES_ENABLES: no CPUID faulting */
-	{ ONE(0x140), .flags = MSR_EMULATED, KEPT(misc_features) },
+	{ ONE(0x140), .flags = MSR_EMULATED, KEPT(misc_features), .writable = CPUID_FAULTING,
+	  .write = write_misc_features },
 	{ REG(X86_MSR_SYSENTER_CS, sysenter_cs) },
 	{ REG(X86_MSR_SYSENTER_ESP, sysenter_esp), .write = write_sysenter },
 	{ REG(X86_MSR_SYSENTER_EIP, sysenter_eip), .write = write_sysenter },

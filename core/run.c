@@ -7,7 +7,6 @@
 #include "irqchip.h"
 
 #define HALT_POLL_START_NS 10000
-#define HALT_POLL_MAX_NS 100000
 /* A sleep that ended that soon would have been better spent spinning. */
 #define HALT_SHORT_NS 60000
 /* Turns in a row without a look at signals and the scheduler; engines in the kernel look at both themselves. */
@@ -100,9 +99,10 @@ static bool wait_is_over(void *arg)
 /* Spinning costs a tenth of a microsecond where waking a sleeper costs fifty; grow it while it pays. */
 static bool poll_for_wakeup(struct vcpu *v)
 {
-	u64 end = host_now_ns() + v->halt_poll_ns;
+	u32 max = __atomic_load_n(&v->vm->max_halt_poll_ns, __ATOMIC_RELAXED);
+	u64 end = host_now_ns() + (v->halt_poll_ns < max ? v->halt_poll_ns : max);
 
-	if (!v->halt_poll_ns)
+	if (!v->halt_poll_ns || !max)
 		return wait_is_over(v);
 	do {
 		if (wait_is_over(v))
@@ -115,11 +115,12 @@ static bool poll_for_wakeup(struct vcpu *v)
 static void adapt_polling(struct vcpu *v, u64 slept_ns)
 {
 	u64 grown = v->halt_poll_ns ? 2ull * v->halt_poll_ns : HALT_POLL_START_NS;
+	u32 max = __atomic_load_n(&v->vm->max_halt_poll_ns, __ATOMIC_RELAXED);
 
-	if (slept_ns > HALT_POLL_MAX_NS * 4)
+	if (slept_ns > max * 4ull)
 		v->halt_poll_ns = 0;
 	else if (slept_ns < HALT_SHORT_NS)
-		v->halt_poll_ns = grown < HALT_POLL_MAX_NS ? (u32)grown : HALT_POLL_MAX_NS;
+		v->halt_poll_ns = grown < max ? (u32)grown : max;
 }
 
 static void wait_for_event(struct vcpu *v)

@@ -33,6 +33,7 @@ int vm_create(const struct engine_ops *engine, unsigned long type, struct vm **o
 		return -ENOMEM;
 	vm->engine = engine;
 	vm->refs = 1;
+	vm->max_halt_poll_ns = VM_HALT_POLL_NS;
 	vm->monitor = host_monitor();
 	vm->number = __atomic_add_fetch(&vm->monitor->vms, 1, __ATOMIC_RELAXED);
 	if (host_srcu_init(&vm->srcu))

@@ -20,6 +20,7 @@
 #define VM_MAX_VCPUS 1024       /* KVM_CAP_MAX_VCPUS */
 #define VM_RECOMMENDED_VCPUS 64 /* KVM_CAP_NR_VCPUS: set from the host's CPUs at start */
 #define VM_MAX_VCPU_ID 4096
+#define VM_HALT_POLL_NS 100000 /* unless KVM_CAP_HALT_POLL says otherwise */
 #define VM_USER_MEM_SLOTS 32764
 #define VM_ADDRESS_SPACES 2 /* normal, SMM */
 
@@ -161,6 +162,7 @@ struct vm {
 	u64 disabled_quirks;
 	bool exit_hypercall, triple_fault_event, exception_payload, platform_info_off, exit_on_emulation_error;
 	u32 exit_hypercall_mask;
+	u32 max_halt_poll_ns;    /* KVM_CAP_HALT_POLL: how long a vCPU may spin in HLT before it sleeps */
 	u32 notify_window, notify_flags;
 	struct msr_filter *msr_filter; /* S */
 

@@ -410,6 +410,8 @@ enum x86_result x86_exec_rdpid(struct x86_state *s, const struct x86_insn *i)
 
 enum x86_result x86_exec_cpuid(struct x86_state *s, const struct x86_insn *i)
 {
+	if (unlikely(s->cpuid_faults && s->cpl && !s->in_smm))
+		return x86_raise_error(s, X86_EXC_GP, 0);
 	s->ops->cpuid(s);
 	return X86_OK;
 }

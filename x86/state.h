@@ -133,8 +133,9 @@ struct x86_state {
 	 * KVM_SET_CPUID2 changes it; the decoder's #UD and the CR4/EFER/XCR0 checks read it.
 	 */
 	u64 features[2];
-	u8 maxphyaddr;   /* physical address bits of the guest */
-	bool vendor_amd; /* SYSENTER/SYSCALL and near-branch operand-size rules differ */
+	u8 maxphyaddr;     /* physical address bits of the guest */
+	bool cpuid_faults; /* CPUID is #GP(0) but at CPL 0 and in system management mode (MSR_MISC_FEATURES_ENABLES) */
+	bool vendor_amd;   /* SYSENTER/SYSCALL and near-branch operand-size rules differ */
 
 	/* Cells of generated code (engine/soft/translate/translate.h, enum gen_cell). */
 	u64 gen[24];

@@ -270,3 +270,37 @@ TEST(efer_has_automatic_ibrs_only_by_cpuid)
 	check_eq(guest_log(machine)->event[0].vector, 13);
 	check(!(cpu_sregs(cpu).efer & 1u << 21));
 }
+
+/* --- CPUID faulting ------------------------------------------------------------------------------------------- */
+
+GUEST(cpuid_at_any_level, 64, "xor eax, eax\n cpuid\n mov esi, ebx\n" DONE "hlt\n");
+
+TEST(cpuid_faulting)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	uint64_t info = 0;
+
+	check_eq(cpu_get_msr(cpu, 0xce, &info), 1);
+	if (!(info & 1ull << 31))
+		skip("the target has no CPUID faulting");
+	check_eq(cpu_set_msr(cpu, 0x140, 2), 0);
+	check_eq(cpu_set_msr(cpu, 0x140, 1), 1);
+	/* Not taken away while it is used. */
+	check_eq(cpu_set_msr(cpu, 0xce, 0), 0);
+	guest_start(cpu, GUEST_LONG, cpuid_at_any_level);
+	cpu_run_to_done(cpu);
+	check(cpu_regs(cpu).rsi);
+	guest_start(cpu, GUEST_LONG, cpuid_at_any_level);
+	guest_enter_user(cpu);
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
+	check_eq(guest_log(cpu->machine)->event[0].rip, GUEST_CODE + 2);
+	check_eq(guest_log(cpu->machine)->event[0].error, 0);
+	check_eq(cpu_set_msr(cpu, 0x140, 0), 1);
+	check_eq(cpu_set_msr(cpu, 0xce, 0), 1);
+	check_eq(cpu_set_msr(cpu, 0x140, 1), 0);
+	/* Turned off: only the OUT faults. */
+	guest_start(cpu, GUEST_LONG, cpuid_at_any_level);
+	guest_enter_user(cpu);
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 13);
+	check(guest_log(cpu->machine)->event[1].rip > GUEST_CODE + 4);
+}

@@ -61,6 +61,13 @@ const struct ioctl_info ioctl_table[] = {
 	OUT(VM, KVM_GET_CLOCK, struct kvm_clock_data),
 	IN(VM, KVM_ENABLE_CAP, struct kvm_enable_cap, ALSO(VCPU)),
 	IN(VM, KVM_X86_SET_MSR_FILTER, struct kvm_msr_filter),
+	VALUE(VM, KVM_RESET_DIRTY_RINGS),
+	IN(VM, KVM_HYPERV_EVENTFD, struct kvm_hyperv_eventfd),
+	/* Linux may be built without them. */
+	IN(VM, KVM_XEN_HVM_CONFIG, struct kvm_xen_hvm_config, .skip_pointer_test = true),
+	IN(VM, KVM_XEN_HVM_GET_ATTR, struct kvm_xen_hvm_attr, .skip_pointer_test = true),
+	IN(VM, KVM_XEN_HVM_SET_ATTR, struct kvm_xen_hvm_attr, .skip_pointer_test = true),
+	IN(VM, KVM_XEN_HVM_EVTCHN_SEND, struct kvm_irq_routing_xen_evtchn, .skip_pointer_test = true),
 	VALUE(VM, KVM_GET_STATS_FD, ALSO(VCPU), .makes_object = true),
 
 	VALUE(VCPU, KVM_RUN),
@@ -100,6 +107,8 @@ const struct ioctl_info ioctl_table[] = {
 	VALUE(VCPU, KVM_KVMCLOCK_CTRL),
 	IN(VCPU, KVM_TPR_ACCESS_REPORTING, struct kvm_tpr_access_ctl),
 	IN(VCPU, KVM_SET_VAPIC_ADDR, struct kvm_vapic_addr),
+	IN(VCPU, KVM_XEN_VCPU_GET_ATTR, struct kvm_xen_vcpu_attr, .skip_pointer_test = true),
+	IN(VCPU, KVM_XEN_VCPU_SET_ATTR, struct kvm_xen_vcpu_attr, .skip_pointer_test = true),
 	IN(VCPU, KVM_X86_SETUP_MCE, __u64),
 	IN(VCPU, KVM_X86_SET_MCE, struct kvm_x86_mce),
 };
