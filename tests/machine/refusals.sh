@@ -41,7 +41,7 @@ rmmod anykvm || fail "not unloaded"
 
 [ "$MACHINE" = svm ] && other=kvm-amd || other=kvm-intel
 for module in irqbypass kvm $other; do
-	insmod /reference/$module.ko || fail "insmod $module"
+	insmod "/reference/$module.ko" || fail "insmod $module"
 done
 dmesg -c >/dev/null
 insmod /anykvm.ko device=kvm 2>/tmp/err && fail "loaded as the /dev/kvm that another has"
@@ -71,5 +71,5 @@ for pair in "/dev/kvm /dev/anykvm" "/dev/anykvm /dev/kvm"; do
 	/counter "$second" 1 /tmp/on >/tmp/counter 2>&1 &
 	alive $! "$second"
 done
-rmmod $other kvm irqbypass || fail "Debian's KVM does not go"
+rmmod "$other" kvm irqbypass || fail "Debian's KVM does not go"
 echo "1 passed, 0 failed, 0 skipped"
