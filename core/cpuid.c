@@ -111,6 +111,10 @@ static bool bit_offered(const struct cpuid_bit *b, const struct engine_ops *engi
 		if (!cpuid_supported_xcr0())
 			return false;
 		break;
+	case OFFER_SPECULATION:
+		if (!engine->caps.speculation)
+			return false;
+		break;
 	case OFFER_HOST: break;
 	}
 	if (!host_has_leaf(b->leaf))
@@ -480,6 +484,58 @@ static void update_features(struct vcpu *v)
 	}
 }
 
+/* Bits of IA32_SPEC_CTRL, and by which CPUID bits they are there; 0: IA32_PRED_CMD (APM volume 3, "CPUID"; SDM volume 4). */
+static const struct speculation {
+	u32 leaf;
+	u8 reg, bit, spec_ctrl;
+} speculation[] = {
+	{ 7, OUT_EDX, 26, BIT(0) },          { 7, OUT_EDX, 26, 0 },
+	{ 7, OUT_EDX, 27, BIT(1) },          { 7, OUT_EDX, 31, BIT(2) },
+	{ 0x80000008, OUT_EBX, 14, BIT(0) }, { 0x80000008, OUT_EBX, 12, 0 },
+	{ 0x80000008, OUT_EBX, 15, BIT(1) }, { 0x80000008, OUT_EBX, 24, BIT(2) },
+	{ 0x80000008, OUT_EBX, 28, BIT(7) },
+};
+
+static bool speculation_offered(const struct vcpu *v, const struct speculation *c)
+{
+	u32 i;
+
+	for (i = 0; i < cpuid_nr_bits; i++) {
+		const struct cpuid_bit *b = &cpuid_bits[i];
+
+		if (b->leaf == c->leaf && b->reg == c->reg && b->bit == c->bit && !b->subleaf)
+			return bit_offered(b, v->vm->engine);
+	}
+	return false;
+}
+
+u64 cpuid_spec_ctrl_offered(const struct vcpu *v)
+{
+	u64 bits = 0;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(speculation); i++)
+		if (speculation_offered(v, &speculation[i]))
+			bits |= speculation[i].spec_ctrl;
+	return bits;
+}
+
+static void update_speculation(struct vcpu *v)
+{
+	u32 i;
+
+	v->spec_ctrl_bits = 0;
+	v->has_pred_cmd = false;
+	for (i = 0; i < ARRAY_SIZE(speculation); i++) {
+		const struct speculation *c = &speculation[i];
+
+		if (!cpuid_guest_bit(v, c->leaf, 0, c->reg, c->bit) || !speculation_offered(v, c))
+			continue;
+		v->spec_ctrl_bits |= c->spec_ctrl;
+		v->has_pred_cmd |= !c->spec_ctrl;
+	}
+}
+
 static u8 guest_maxphyaddr(const struct vcpu *v)
 {
 	const struct kvm_cpuid_entry2 *e = find(v, 0x80000000, 0);
@@ -523,6 +579,7 @@ void vcpu_cpuid_changed(struct vcpu *v)
 	unsigned n;
 
 	update_features(v);
+	update_speculation(v);
 	s->maxphyaddr = guest_maxphyaddr(v);
 	e = find(v, 0, 0);
 	s->vendor_amd = e ? vendor_is_amd(e->ebx, e->ecx, e->edx) : cpuid_host_is_amd();

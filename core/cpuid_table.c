@@ -2,7 +2,7 @@
 /*
  * The one table of CPUID feature bits: what guests are offered, and which feature of the instruction
  * library each stands for. A bit without a row is never offered (AVX-512, PKU, MPX, SGX, TSX, LA57,
- * VMX, SVM, PMU, speculation controls). Sources: SDM volume 2, "CPUID - CPU Identification"; AMD APM volume
+ * VMX, SVM, PMU). Sources: SDM volume 2, "CPUID - CPU Identification"; AMD APM volume
  * 3, appendix E.
  */
 #include "cpuid_table.h"
@@ -12,6 +12,7 @@
 #define AVX(reg, bit, name) ROW(LEAF, SUB, reg, bit, HOST_AVX, X86F_##name)
 #define XS(reg, bit, name) ROW(LEAF, SUB, reg, bit, HOST_XSAVE, X86F_##name)
 #define PLAIN(reg, bit) ROW(LEAF, SUB, reg, bit, HOST, NO_X86F)
+#define SPECULATION(reg, bit) ROW(LEAF, SUB, reg, bit, SPECULATION, NO_X86F)
 
 const struct cpuid_bit cpuid_bits[] = {
 #define LEAF 1
@@ -52,6 +53,7 @@ const struct cpuid_bit cpuid_bits[] = {
 	F(ECX, 27, MOVDIRI), F(ECX, 28, MOVDIR64B),
 	PLAIN(EDX, 4),				/* fast short REP MOV */
 	F(EDX, 14, SERIALIZE),
+	SPECULATION(EDX, 26), SPECULATION(EDX, 27), SPECULATION(EDX, 31),	/* IBRS and IBPB, STIBP, SSBD */
 	ROW(LEAF, SUB, EDX, 29, INTEL, NO_X86F),	/* IA32_ARCH_CAPABILITIES */
 #undef SUB
 #define SUB 1
@@ -86,6 +88,9 @@ const struct cpuid_bit cpuid_bits[] = {
 	F(EBX, 0, CLZERO),
 	PLAIN(EBX, 2),				/* XRSTOR restores error pointers */
 	F(EBX, 9, WBNOINVD),
+	SPECULATION(EBX, 12), SPECULATION(EBX, 14), SPECULATION(EBX, 15),	/* IBPB, IBRS, STIBP */
+	SPECULATION(EBX, 17), SPECULATION(EBX, 24), SPECULATION(EBX, 26),	/* STIBP always on, SSBD, SSB_NO */
+	SPECULATION(EBX, 28),			/* PSFD */
 #undef LEAF
 #define LEAF 0x80000021
 	PLAIN(EAX, 0),				/* no nested data breakpoints */

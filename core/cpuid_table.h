@@ -14,6 +14,7 @@ enum cpuid_offer {
 	OFFER_ALWAYS,		/* done in software: on every host */
 	OFFER_INTEL,		/* likewise, but only where the vendor is not AMD */
 	OFFER_SOFT,		/* where guests run in software, whatever the host is */
+	OFFER_SPECULATION,	/* if the host has it and the engine lets guests control speculation */
 	OFFER_NEVER,		/* not offered; works if user space sets it all the same */
 };
 

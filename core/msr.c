@@ -136,6 +136,7 @@ void msrs_reset(struct vcpu *v, bool init)
 	/* INIT leaves MSRs alone (SDM, "Processor State After Reset"). */
 	if (init)
 		return;
+	v->spec_ctrl = 0;
 	memset(v->msrs, 0, sizeof(*v->msrs));
 	for (i = 0; i < msr_table_size; i++) {
 		const struct msr_desc *d = &msr_table[i];

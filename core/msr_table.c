@@ -344,6 +344,34 @@ static int write_de_cfg(struct vcpu *v, const struct msr_desc *d, u32 index, u64
 	return plain_write(v, d, val);
 }
 
+/* User space may restore it before it sets CPUID. */
+static int read_spec_ctrl(struct vcpu *v, const struct msr_desc *d, u32 index, u64 *val, bool host)
+{
+	*val = v->spec_ctrl;
+	return host || v->spec_ctrl_bits ? MSR_OK : MSR_INVALID;
+}
+
+static int write_spec_ctrl(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
+{
+	if (!host && !v->spec_ctrl_bits)
+		return MSR_INVALID;
+	if (val & ~(host ? cpuid_spec_ctrl_offered(v) : v->spec_ctrl_bits))
+		return MSR_INVALID;
+	return plain_write(v, d, val);
+}
+
+/* A command, which nothing is left of: IBPB. */
+static int write_pred_cmd(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
+{
+	if (!v->has_pred_cmd || val & ~1ull)
+		return MSR_INVALID;
+	if (val) {
+		v->predictor_barrier = true;
+		vcpu_request(v, REQ_SETTINGS);
+	}
+	return MSR_OK;
+}
+
 /* No supervisor component is offered to XSAVES, so only 0 may be written. */
 static int write_xss(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
 {
@@ -477,6 +505,9 @@ const struct msr_desc msr_table[] = {
 	{ ONE(0x34), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(smi_count), .writable = ANY },
 	{ ONE(0x3a), .flags = MSR_SAVED | MSR_INTEL, KEPT(feature_control), .write = write_feature_control },
 	{ ONE(0x3b), .flags = MSR_EMULATED, FN(tsc_adjust) },
+	{ ONE(X86_MSR_SPEC_CTRL), .flags = MSR_SAVED, .where = AT_VCPU, .offset = offsetof(struct vcpu, spec_ctrl), .state = STATE_MSR,
+	  FN(spec_ctrl) },
+	{ ONE(X86_MSR_PRED_CMD), .write = write_pred_cmd },
 	{ ONE(0x79), .flags = MSR_WRITE_IGNORED },			/* microcode update trigger */
 	{ ONE(0x8b), .flags = MSR_EMULATED | MSR_GUEST_IGNORED, KEPT(ucode_rev), .writable = ANY,
 	  .feature = ucode_feature },

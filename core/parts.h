@@ -78,6 +78,8 @@ bool hyperv_hypercalls(const struct vcpu *v); /* are hypercalls Hyper-V's? */
 enum x86_result hyperv_hypercall(struct vcpu *v);
 
 bool cpuid_host_is_amd(void);
+/* Bits of IA32_SPEC_CTRL that a guest may have here. */
+u64 cpuid_spec_ctrl_offered(const struct vcpu *v);
 /* Is this bit of a leaf's register set in the guest's table? For rules of MSRs that belong to a feature. */
 bool cpuid_guest_bit(struct vcpu *v, u32 leaf, u32 subleaf, unsigned reg, unsigned bit);
 

@@ -42,6 +42,7 @@ enum {
 struct engine_caps {
 	bool soft;                 /* the engine is software: no hardware assists to report */
 	bool needs_guarded_memory; /* enter() touches guest memory through host pointers */
+	bool speculation;          /* the guest's IA32_SPEC_CTRL and IA32_PRED_CMD reach the processor */
 	u64 xcr0;                  /* XCR0 bits a guest may set */
 };
 

@@ -78,6 +78,7 @@ void hw_enter_end(void);
  * spectre_v2_user= setting).
  */
 void hw_predictor_barrier(void);
+u64 hw_spec_ctrl(void);              /* entry: IA32_SPEC_CTRL as the host has it on this CPU */
 void hw_debug_load(const u64 db[4]); /* DR0-3; entry */
 /* The bracket alone, whatever the host wants: the CPU's number. */
 int hw_pin(void);

@@ -220,7 +220,13 @@ struct vcpu {
 		u64 sint_vectors[4], auto_eoi[4];
 	} hv;
 	struct xen_vcpu *xen; /* I  core/xen.h */
-	u64 xcr0_supported;   /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
+	/*
+	 * Speculation controls of engines that have them (caps.speculation): IA32_SPEC_CTRL; its bits that the guest's CPUID has, 0: it
+	 * has not got the MSR; has it IA32_PRED_CMD; a barrier is due before it runs on (with REQ_SETTINGS). M
+	 */
+	u64 spec_ctrl, spec_ctrl_bits;
+	bool has_pred_cmd, predictor_barrier;
+	u64 xcr0_supported; /* M  XCR0 bits that the guest's CPUID leaf 0xd offers */
 
 	/* What others may see of it (monitor.h), the counters in it, and what the times in it are computed from. */
 	struct monitor_vcpu *mon;

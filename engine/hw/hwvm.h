@@ -130,7 +130,7 @@ void hwvm_put(struct vcpu *v);
 #define HWVM_HOOKS                                                                                                     \
 	.vm_destroy = hwvm_vm_destroy, .put_state = hwvm_put_state, .kick = hwvm_kick, .tlb_flush = hwvm_tlb_flush,   \
 	.write_flush = hwvm_write_flush, .slots_change = nested_slots_change, .unmap_hva = nested_unmap_hva,          \
-	.unmap_hva_done = nested_unmap_hva_done, .settings_changed = hwvm_settings_changed, .put = hwvm_put
+	.unmap_hva_done = nested_unmap_hva_done, .put = hwvm_put
 
 /*
  * Begin an entry: interrupts are off, and requests from now on kick this CPU. HW_NO_CPU: there is a request, or the host wants

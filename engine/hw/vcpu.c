@@ -126,6 +126,11 @@ void hwvm_vm_destroy(struct vm *vm)
 	nested_destroy(vm);
 }
 
+static u64 new_serial(void)
+{
+	return __atomic_add_fetch(&next_serial, 1, __ATOMIC_RELAXED);
+}
+
 int hwvm_vcpu_create(struct vcpu *v, size_t size)
 {
 	struct hwvm_vcpu *hv = host_alloc(size);
@@ -139,7 +144,7 @@ int hwvm_vcpu_create(struct vcpu *v, size_t size)
 	}
 	hv->guest_cpu = HW_NO_CPU;
 	hv->lookup_hva = NESTED_NO_HVA;
-	hv->serial = __atomic_add_fetch(&next_serial, 1, __ATOMIC_RELAXED);
+	hv->serial = new_serial();
 	hv->fpu_in_area = true;
 	hv->dirty = STATE_ALL;
 	hv->settings = true;
@@ -188,6 +193,11 @@ void hwvm_settings_changed(struct vcpu *v)
 	const struct x86_state *s = &v->state;
 
 	hv->settings = true;
+	/* To the predictors it is another one then. */
+	if (v->predictor_barrier) {
+		v->predictor_barrier = false;
+		hv->serial = new_serial();
+	}
 	if (hv->features[0] == s->features[0] && hv->features[1] == s->features[1] && hv->maxphyaddr == s->maxphyaddr &&
 	    hv->vendor_amd == s->vendor_amd)
 		return;

@@ -7,7 +7,7 @@
 #define MSRPM_ORDER 1 /* 8 KiB */
 
 struct svm_caps svm_caps;
-void *svm_iopm, *svm_msrpm_open, *svm_msrpm_all;
+void *svm_iopm, *svm_msrpm_open[MAPS], *svm_msrpm_all;
 static struct svm_cpu *cpus;
 
 struct svm_cpu *svm_cpu(int cpu)
@@ -40,6 +40,7 @@ static int look_for_svm(void)
 	svm_caps.asids = r[1];
 	svm_caps.nrip = r[3] & BIT(3);
 	svm_caps.tsc_ratio = r[3] & BIT(4);
+	svm_caps.v_spec_ctrl = r[3] & BIT(20);
 	svm_caps.decode = r[3] & BIT(7);
 	return svm_caps.asids > 1 ? 0 : -ENODEV;
 }
@@ -60,13 +61,19 @@ static void fill_maps(void)
 		X86_MSR_FS_BASE,      X86_MSR_GS_BASE,      X86_MSR_KERNEL_GS_BASE, X86_MSR_SYSENTER_CS,
 		X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_EIP,
 	};
-	unsigned i;
+	unsigned i, map;
 
 	memset(svm_iopm, 0xff, 4096 << IOPM_ORDER);
 	memset(svm_msrpm_all, 0xff, 4096 << MSRPM_ORDER);
-	memset(svm_msrpm_open, 0xff, 4096 << MSRPM_ORDER);
-	for (i = 0; i < ARRAY_SIZE(open); i++)
-		let_through(svm_msrpm_open, open[i]);
+	for (map = 0; map < MAPS; map++) {
+		memset(svm_msrpm_open[map], 0xff, 4096 << MSRPM_ORDER);
+		for (i = 0; i < ARRAY_SIZE(open); i++)
+			let_through(svm_msrpm_open[map], open[i]);
+		if (map & MAP_SPEC_CTRL)
+			let_through(svm_msrpm_open[map], X86_MSR_SPEC_CTRL);
+		if (map & MAP_PRED_CMD)
+			let_through(svm_msrpm_open[map], X86_MSR_PRED_CMD);
+	}
 }
 
 void svm_cpus_exit(void)
@@ -80,9 +87,26 @@ void svm_cpus_exit(void)
 	host_free(cpus);
 	cpus = NULL;
 	hw_pages_free(svm_iopm, IOPM_ORDER);
-	hw_pages_free(svm_msrpm_open, MSRPM_ORDER);
 	hw_pages_free(svm_msrpm_all, MSRPM_ORDER);
-	svm_iopm = svm_msrpm_open = svm_msrpm_all = NULL;
+	svm_iopm = svm_msrpm_all = NULL;
+	for (i = 0; i < MAPS; i++) {
+		hw_pages_free(svm_msrpm_open[i], MSRPM_ORDER);
+		svm_msrpm_open[i] = NULL;
+	}
+}
+
+static bool alloc_maps(void)
+{
+	unsigned i;
+
+	svm_iopm = hw_pages_alloc(IOPM_ORDER);
+	svm_msrpm_all = hw_pages_alloc(MSRPM_ORDER);
+	for (i = 0; i < MAPS; i++) {
+		svm_msrpm_open[i] = hw_pages_alloc(MSRPM_ORDER);
+		if (!svm_msrpm_open[i])
+			return false;
+	}
+	return svm_iopm && svm_msrpm_all;
 }
 
 int svm_cpus_init(void)
@@ -92,11 +116,8 @@ int svm_cpus_init(void)
 
 	if (err)
 		return err;
-	svm_iopm = hw_pages_alloc(IOPM_ORDER);
-	svm_msrpm_open = hw_pages_alloc(MSRPM_ORDER);
-	svm_msrpm_all = hw_pages_alloc(MSRPM_ORDER);
 	cpus = host_alloc(hw_nr_cpus() * sizeof(*cpus));
-	if (!svm_iopm || !svm_msrpm_open || !svm_msrpm_all || !cpus)
+	if (!cpus || !alloc_maps())
 		goto no_memory;
 	for (i = 0; i < hw_nr_cpus(); i++) {
 		cpus[i].hsave = hw_page_alloc();

@@ -34,18 +34,31 @@ static int svm_vcpu_create(struct vcpu *v)
 		return -ENOMEM;
 	}
 	sv->vmcb_pa = hw_pa(sv->vmcb);
+	sv->msrpm = svm_msrpm_open[0];
 	svm_vmcb_init(v);
 	return 0;
 }
 
+static void svm_settings_changed(struct vcpu *v)
+{
+	struct svm_vcpu *sv = svm_of(v);
+	bool has_spec_ctrl = v->spec_ctrl_bits;
+
+	hwvm_settings_changed(v);
+	sv->msrpm = svm_msrpm_open[(has_spec_ctrl && svm_caps.v_spec_ctrl ? MAP_SPEC_CTRL : 0) |
+				   (v->has_pred_cmd ? MAP_PRED_CMD : 0)];
+	sv->switches_spec_ctrl = has_spec_ctrl && !svm_caps.v_spec_ctrl;
+}
+
 const struct engine_ops svm_engine = {
 	.name = "svm",
-	.caps = { .xcr0 = 7 },
+	.caps = { .xcr0 = 7, .speculation = true },
 	.vm_create = svm_vm_create,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
 	.enter = svm_enter,
 	.get_state = svm_get_state,
+	.settings_changed = svm_settings_changed,
 	.load = hwvm_load,
 	HWVM_HOOKS,
 };

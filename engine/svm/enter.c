@@ -112,7 +112,7 @@ static void prepare_intercepts(struct vcpu *v, struct vmcb *c)
 static void prepare_controls(struct vcpu *v, struct vmcb *c)
 {
 	u64 tsc_offset = (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED), vint = VINT_MASKING;
-	void *msrpm = __atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE) ? svm_msrpm_all : svm_msrpm_open;
+	void *msrpm = __atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE) ? svm_msrpm_all : svm_of(v)->msrpm;
 
 	prepare_intercepts(v, c);
 	/* An interrupt that is never delivered: its intercept says that one could be. */
@@ -126,10 +126,21 @@ static void prepare_controls(struct vcpu *v, struct vmcb *c)
 
 /* --- the entry ------------------------------------------------------------------------------------------- */
 
+/* A guest that has the MSR has its own value, any other the host's. */
+static const struct svm_spec_ctrl *spec_ctrl(const struct vcpu *v, struct svm_spec_ctrl *s)
+{
+	if (!svm_of(v)->switches_spec_ctrl)
+		return NULL;
+	s->guest = v->spec_ctrl;
+	s->host = hw_spec_ctrl();
+	return s->guest != s->host ? s : NULL;
+}
+
 static void run_guest(struct vcpu *v, int cpu)
 {
 	struct svm_vcpu *sv = svm_of(v);
 	struct vmcb *c = sv->vmcb;
+	struct svm_spec_ctrl spec;
 	u32 differs;
 
 	svm_state_to_vmcb(v);
@@ -139,7 +150,7 @@ static void run_guest(struct vcpu *v, int cpu)
 	if (svm_caps.tsc_ratio)
 		svm_set_tsc_ratio(svm_cpu(cpu), v->tsc_ratio);
 	differs = hwvm_load_guest(v, cpu);
-	svm_world_switch(v->state.gpr, sv->vmcb_pa, svm_cpu(cpu)->host_pa);
+	svm_world_switch(v->state.gpr, sv->vmcb_pa, svm_cpu(cpu)->host_pa, spec_ctrl(v, &spec));
 	hwvm_load_host(differs, cpu);
 	hwvm_left(v);
 	if (c->exit_code == X_EXC0 + X86_EXC_MC)

@@ -108,8 +108,10 @@ static void get_control(struct x86_state *s, const struct vmcb *c)
 	s->efer = c->efer & ~(u64)X86_EFER_SVME;
 }
 
-static void put_msrs(struct vmcb *c, const struct x86_state *s)
+static void put_msrs(struct vmcb *c, struct vcpu *v)
 {
+	const struct x86_state *s = &v->state;
+
 	c->star = s->star;
 	c->lstar = s->lstar;
 	c->cstar = s->cstar;
@@ -119,10 +121,15 @@ static void put_msrs(struct vmcb *c, const struct x86_state *s)
 	c->sysenter_esp = s->sysenter_esp;
 	c->sysenter_eip = s->sysenter_eip;
 	svm_set(c, pat, s->pat, CLEAN_NESTED);
+	c->spec_ctrl = svm_caps.v_spec_ctrl ? v->spec_ctrl : 0;
 }
 
-static void get_msrs(struct x86_state *s, const struct vmcb *c)
+static void get_msrs(struct vcpu *v, const struct vmcb *c)
 {
+	struct x86_state *s = &v->state;
+
+	if (svm_caps.v_spec_ctrl)
+		v->spec_ctrl = c->spec_ctrl;
 	s->star = c->star;
 	s->lstar = c->lstar;
 	s->cstar = c->cstar;
@@ -158,7 +165,7 @@ void svm_state_to_vmcb(struct vcpu *v)
 	if (sv->hw.dirty & STATE_CR && put_control(c, s))
 		sv->hw.flush = true;
 	if (sv->hw.dirty & STATE_MSR)
-		put_msrs(c, s);
+		put_msrs(c, v);
 	svm_set(c, dr7, v->eff_dr7 | DR7_FIXED1, CLEAN_DR);
 	svm_put_dr6(v);
 	sv->hw.dirty = 0;
@@ -195,7 +202,7 @@ void svm_get_state(struct vcpu *v, u32 mask)
 	if (want & STATE_CR)
 		get_control(s, sv->vmcb);
 	if (want & STATE_MSR)
-		get_msrs(s, sv->vmcb);
+		get_msrs(v, sv->vmcb);
 	hwvm_got(v, want);
 }
 

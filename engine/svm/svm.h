@@ -8,10 +8,11 @@
 
 /* What the processor has (cpu.c). */
 struct svm_caps {
-	u32 asids;      /* address space identifiers, 0 is the host's */
-	bool nrip;      /* the next instruction's address comes with an intercept */
-	bool decode;    /* so do operands of CR and DR accesses */
-	bool tsc_ratio; /* guests' TSC can be scaled */
+	u32 asids;        /* address space identifiers, 0 is the host's */
+	bool nrip;        /* the next instruction's address comes with an intercept */
+	bool decode;      /* so do operands of CR and DR accesses */
+	bool v_spec_ctrl; /* the VMCB has the guest's IA32_SPEC_CTRL, which is joined with the host's */
+	bool tsc_ratio;   /* guests' TSC can be scaled */
 	bool rdtscp;
 };
 extern struct svm_caps svm_caps;
@@ -32,7 +33,9 @@ struct svm_vcpu {
 	u64 vmcb_pa;
 	int asid_cpu; /* where the ASID belongs */
 	u64 asid_generation;
-	u64 soft_rip; /* rip before a software event whose length was added for its delivery */
+	void *msrpm;             /* where no filter is set */
+	bool switches_spec_ctrl; /* by hand */
+	u64 soft_rip;            /* rip before a software event whose length was added for its delivery */
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v)
@@ -55,7 +58,12 @@ void svm_cpus_exit(void);
 int svm_cpu_on(void);
 void svm_cpu_off(void);
 void svm_set_tsc_ratio(struct svm_cpu *c, u64 ratio); /* entry; this CPU; needs svm_caps.tsc_ratio unless it is 1 */
-extern void *svm_iopm, *svm_msrpm_open, *svm_msrpm_all;
+/*
+ * MSR maps of all guests: svm_msrpm_all intercepts each, for guests with a filter; svm_msrpm_open[] lets through what VMRUN, VMLOAD and
+ * VMSAVE switch, and those of MAP_* in the index.
+ */
+enum { MAP_SPEC_CTRL = 1, MAP_PRED_CMD = 2, MAPS = 4 };
+extern void *svm_iopm, *svm_msrpm_open[MAPS], *svm_msrpm_all;
 
 /* state.c */
 void svm_vmcb_init(struct vcpu *v);
@@ -70,7 +78,12 @@ void svm_decode_exit(struct vcpu *v, struct vm_exit *exit);
 /* enter.c */
 void svm_enter(struct vcpu *v, struct vm_exit *exit);
 
-/* world.S: gpr is vcpu->state.gpr; RAX and RSP of the guest are in the VMCB. Interrupts are off. */
-void svm_world_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa);
+/* IA32_SPEC_CTRL of both sides. world.S knows the layout. */
+struct svm_spec_ctrl {
+	u64 guest, host;
+};
+
+/* world.S: gpr is vcpu->state.gpr; RAX and RSP of the guest are in the VMCB. Interrupts are off. spec: to be switched; NULL: not. */
+void svm_world_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa, const struct svm_spec_ctrl *spec);
 
 #endif /* SVM_SVM_H */

@@ -60,13 +60,15 @@ struct vmcb {
 	u8 reserved11[0x668 - 0x648];
 	u64 pat;                                        /* 668 */
 	u64 dbgctl, br_from, br_to, excp_from, excp_to; /* 670 */
-	u8 reserved12[0x1000 - 0x698];
+	u8 reserved12[0x6e0 - 0x698];
+	u64 spec_ctrl; /* 6e0 */
+	u8 reserved13[0x1000 - 0x6e8];
 };
 _Static_assert(offsetof(struct vmcb, tlb_control) == 0x5c && offsetof(struct vmcb, event_inj) == 0xa8 &&
 		       offsetof(struct vmcb, next_rip) == 0xc8 && offsetof(struct vmcb, es) == 0x400 &&
 		       offsetof(struct vmcb, cpl) == 0x4cb && offsetof(struct vmcb, cr4) == 0x548 &&
 		       offsetof(struct vmcb, rax) == 0x5f8 && offsetof(struct vmcb, pat) == 0x668 &&
-		       sizeof(struct vmcb) == 0x1000,
+		       offsetof(struct vmcb, spec_ctrl) == 0x6e0 && sizeof(struct vmcb) == 0x1000,
 	       "VMCB layout");
 
 /* intercept3 */

@@ -7,12 +7,15 @@
 #include <linux/linkage.h>
 #include "world.h"
 
+#define SPEC_CTRL 0x48
+
 	.text
 	.code64
 
-/* void svm_world_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa) */
+/* void svm_world_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa, const struct svm_spec_ctrl *spec) */
 SYM_FUNC_START(svm_world_switch)
 	PUSH_HOST_REGISTERS
+	push	%rcx
 	push	%rdi
 	push	%rdx
 	push	%rsi
@@ -20,6 +23,13 @@ SYM_FUNC_START(svm_world_switch)
 	sti
 	mov	%rdx, %rax
 	vmsave	%rax
+	test	%rcx, %rcx
+	jz	1f
+	mov	4(%rcx), %edx
+	mov	(%rcx), %eax
+	mov	$SPEC_CTRL, %ecx
+	wrmsr
+1:
 	mov	%rdi, %rax
 	LOAD_GUEST_REGISTERS %rax
 	mov	GPR(7, %rax), %rdi
@@ -34,7 +44,14 @@ SYM_FUNC_START(svm_world_switch)
 	STORE_GUEST_REGISTERS %rax
 	mov	%rdi, GPR(7, %rax)
 	FILL_RETURNS X86_FEATURE_RETPOLINE
-	UNTRAIN_RET
+	pop	%rax
+	test	%rax, %rax
+	jz	2f
+	mov	12(%rax), %edx
+	mov	8(%rax), %eax
+	mov	$SPEC_CTRL, %ecx
+	wrmsr
+2:	UNTRAIN_RET
 	CLEAR_GUEST_REGISTERS
 	POP_HOST_REGISTERS
 	cli

@@ -65,6 +65,7 @@ const struct engine_ops vmx_engine = {
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.enter = vmx_enter,
 	.get_state = vmx_get_state,
+	.settings_changed = hwvm_settings_changed,
 	.load = vmx_load,
 	HWVM_HOOKS,
 };

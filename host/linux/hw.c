@@ -446,6 +446,11 @@ void hw_predictor_barrier(void)
 	indirect_branch_prediction_barrier();
 }
 
+u64 hw_spec_ctrl(void)
+{
+	return this_cpu_read(x86_spec_ctrl_current);
+}
+
 void hw_debug_load(const u64 db[4])
 {
 	set_debugreg(db[0], 0);

@@ -471,6 +471,128 @@ static void without_a_ratio_reading_the_tsc_is_intercepted(void **state)
 	expect_eq(cpu0.tsc_ratio[0], 0);
 }
 
+/* --- speculation controls -------------------------------------------------------------------------------------------------- */
+
+/* As the guest's CPUID would have it, on a processor that has everything. */
+static void offer(u64 spec_ctrl_bits, bool pred_cmd)
+{
+	svmt.v->spec_ctrl_bits = spec_ctrl_bits;
+	svmt.v->has_pred_cmd = pred_cmd;
+	vcpu_request(svmt.v, REQ_SETTINGS);
+}
+
+static bool intercepted(const struct vmcb *c, u32 msr)
+{
+	const u8 *map = hw_va(c->msrpm_pa);
+
+	return map[msr / 4] >> (msr % 4 * 2) & 3;
+}
+
+static bool spec_ctrl_intercepted, pred_cmd_intercepted, lstar_intercepted;
+static u64 spec_ctrl_in_vmcb;
+
+static void step_look_at_maps(struct vmcb *c, u64 *gpr)
+{
+	spec_ctrl_intercepted = intercepted(c, X86_MSR_SPEC_CTRL);
+	pred_cmd_intercepted = intercepted(c, X86_MSR_PRED_CMD);
+	/* 0xc0000000 begins at 2 KiB. */
+	lstar_intercepted = intercepted(c, (X86_MSR_LSTAR & 0x1fff) + 0x2000);
+	spec_ctrl_in_vmcb = c->spec_ctrl;
+	step_hlt(c, gpr);
+}
+
+static void look_at_maps(void)
+{
+	struct kvm_regs r = { .rip = CODE, .rflags = 2 };
+
+	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	svm_script(step_look_at_maps, NULL);
+	svm_run_exits(KVM_EXIT_HLT);
+}
+
+static void a_guest_without_the_bits_has_the_hosts_value(void **state)
+{
+	u64 val = 0;
+
+	svm_test_begin(0);
+	cpu0.spec_ctrl = 2;
+	offer(0, false);
+	look_at_maps();
+	expect_true(spec_ctrl_intercepted && pred_cmd_intercepted && !lstar_intercepted);
+	expect_eq(cpu0.spec_ctrl_in_guest, 2);
+	expect_eq(vcpu_get_msr(svmt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 0, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_PRED_CMD, 1, false), MSR_INVALID);
+}
+
+static void spec_ctrl_is_switched_by_hand(void **state)
+{
+	u64 val = 0;
+
+	svm_test_begin(0);
+	cpu0.spec_ctrl = 2;
+	offer(5, false);
+	look_at_maps();
+	expect_true(spec_ctrl_intercepted);
+	expect_eq(cpu0.spec_ctrl_in_guest, 0);
+	expect_eq(cpu0.spec_ctrl, 2);
+	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 8, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 5, false), MSR_OK);
+	look_at_maps();
+	expect_eq(cpu0.spec_ctrl_in_guest, 5);
+	expect_eq(cpu0.spec_ctrl, 2);
+	expect_eq(vcpu_get_msr(svmt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_OK);
+	expect_eq(val, 5);
+}
+
+static void step_guest_writes_spec_ctrl(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(c->spec_ctrl, 1);
+	c->spec_ctrl = 4;
+	step_hlt(c, gpr);
+}
+
+static void spec_ctrl_is_switched_by_the_processor(void **state)
+{
+	u64 val = 0;
+
+	svm_test_begin(HAS_V_SPEC_CTRL);
+	cpu0.spec_ctrl = 2;
+	offer(5, false);
+	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 1, false), MSR_OK);
+	svm_engine.put_state(svmt.v, STATE_MSR);
+	look_at_maps();
+	expect_true(!spec_ctrl_intercepted && pred_cmd_intercepted);
+	expect_eq(spec_ctrl_in_vmcb, 1);
+	/* The processor joins it with the guest's. */
+	expect_eq(cpu0.spec_ctrl_in_guest, 2);
+	svm_script(step_guest_writes_spec_ctrl, NULL);
+	svm_run_exits(KVM_EXIT_HLT);
+	svm_engine.get_state(svmt.v, STATE_MSR);
+	expect_eq(vcpu_get_msr(svmt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_OK);
+	expect_eq(val, 4);
+}
+
+static void barriers_are_the_guests_own(void **state)
+{
+	unsigned before;
+
+	svm_test_begin(0);
+	offer(0, true);
+	look_at_maps();
+	expect_true(!pred_cmd_intercepted && spec_ctrl_intercepted);
+	before = cpu0.barriers;
+	look_at_maps();
+	expect_eq(cpu0.barriers, before);
+	/* Where a filter has looked at it. */
+	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_PRED_CMD, 2, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_PRED_CMD, 1, false), MSR_OK);
+	look_at_maps();
+	expect_eq(cpu0.barriers, before + 1);
+	look_at_maps();
+	expect_eq(cpu0.barriers, before + 1);
+}
+
 int svm_enter_tests(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -491,6 +613,10 @@ int svm_enter_tests(void)
 		cmocka_unit_test_teardown(a_cpu_that_was_off_knows_nothing, svm_test_end),
 		cmocka_unit_test_teardown(guests_do_not_steer_each_others_branches, svm_test_end),
 		cmocka_unit_test_teardown(the_processor_scales_the_tsc, svm_test_end),
+		cmocka_unit_test_teardown(a_guest_without_the_bits_has_the_hosts_value, svm_test_end),
+		cmocka_unit_test_teardown(spec_ctrl_is_switched_by_hand, svm_test_end),
+		cmocka_unit_test_teardown(spec_ctrl_is_switched_by_the_processor, svm_test_end),
+		cmocka_unit_test_teardown(barriers_are_the_guests_own, svm_test_end),
 		cmocka_unit_test_teardown(without_a_ratio_reading_the_tsc_is_intercepted, svm_test_end),
 	};
 

@@ -166,9 +166,6 @@ bool hw_virt_is_on(void)
 	return virt_users;
 }
 
-#define MSR_SPEC_CTRL 0x48u
-#define MSR_TSC_RATIO 0xc0000104u
-
 static u64 *msr_of(u32 msr)
 {
 	static u64 tsc_aux;
@@ -177,9 +174,9 @@ static u64 *msr_of(u32 msr)
 	case X86_MSR_EFER: return &cpu0.efer[cpu0.cpu];
 	case SVM_MSR_HSAVE_PA: return &cpu0.hsave[cpu0.cpu];
 	case SVM_MSR_VM_CR: return &cpu0.vm_cr;
-	case MSR_SPEC_CTRL: return &cpu0.spec_ctrl;
+	case X86_MSR_SPEC_CTRL: return &cpu0.spec_ctrl;
 	case X86_MSR_TSC_AUX: return &tsc_aux;
-	case MSR_TSC_RATIO: return cpu0.features & HAS_TSC_RATIO ? &cpu0.tsc_ratio[cpu0.cpu] : NULL;
+	case SVM_MSR_TSC_RATIO: return cpu0.features & HAS_TSC_RATIO ? &cpu0.tsc_ratio[cpu0.cpu] : NULL;
 	default: return NULL;
 	}
 }
@@ -236,6 +233,11 @@ void hw_unpin(void)
 void hw_predictor_barrier(void)
 {
 	cpu0.barriers++;
+}
+
+u64 hw_spec_ctrl(void)
+{
+	return cpu0.spec_ctrl;
 }
 
 void hw_debug_load(const u64 db[4])
@@ -323,7 +325,7 @@ void fake_log(enum host_log_level level, const char *fmt, ...)
 
 /* --- VMRUN ------------------------------------------------------------------------------------------------------------- */
 
-void svm_world_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa)
+void svm_world_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa, const struct svm_spec_ctrl *spec)
 {
 	struct vmcb *c = hw_va(vmcb_pa);
 
@@ -333,8 +335,12 @@ void svm_world_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa)
 	svmt.next_rip = c->next_rip;
 	c->exit_code = X_INTR;
 	c->exit_int_info = c->info1 = c->info2 = c->next_rip = 0;
+	if (spec)
+		cpu0.spec_ctrl = spec->guest;
 	cpu0.spec_ctrl_in_guest = cpu0.spec_ctrl;
 	svmt.steps[svmt.next++](c, gpr);
+	if (spec)
+		cpu0.spec_ctrl = spec->host;
 	/* It clears what it was told once. */
 	c->tlb_control = 0;
 }
