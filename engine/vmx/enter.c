@@ -2,7 +2,6 @@
 /* One entry: everything the processor must know, the world switch, and the host's own state again. */
 #include "vmx.h"
 
-#define TSC_NOT_SCALED (1ull << 32)
 #define APIC_PAGE_TPR 0x80
 
 /* --- events -------------------------------------------------------------------------------------------- */
@@ -54,7 +53,7 @@ static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 		proc |= PROC_INTR_WINDOW;
 	if (v->want_nmi_window)
 		proc |= PROC_NMI_WINDOW;
-	if (v->tsc_ratio != TSC_NOT_SCALED)
+	if (v->tsc_ratio != TSC_RATIO_ONE)
 		proc |= PROC_RDTSC;
 	if (vv->apic_page)
 		proc = (proc | PROC_TPR_SHADOW) & ~(PROC_CR8_LOAD | PROC_CR8_STORE);
