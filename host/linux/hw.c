@@ -412,11 +412,14 @@ static void fpu_ready(void)
 		switch_fpu_return();
 }
 
+/* What host_resched() and host_signal_pending() see to. */
+#define WANTED_OUTSIDE (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
+
 int hw_enter_begin(void)
 {
 	preempt_disable();
 	local_irq_disable();
-	if (need_resched() || signal_pending(current) || !__this_cpu_read(virt_is_on)) {
+	if (read_thread_flags() & WANTED_OUTSIDE || !__this_cpu_read(virt_is_on)) {
 		hw_unpin();
 		return HW_NO_CPU;
 	}

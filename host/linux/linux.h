@@ -15,6 +15,9 @@ struct dentry;
 struct file;
 struct page;
 
+/* work.c: what the kernel has for the calling thread to do before it returns to user space. May sleep. */
+void thread_work(void);
+
 /* mem.c: page number index of the area, NULL: nothing there. Are pages of the ring among count pages from first on? */
 struct page *host_shared_page(struct host_shared *m, unsigned long index);
 bool host_shared_has_ring(const struct host_shared *m, unsigned long first, unsigned long count);

@@ -42,6 +42,8 @@ void host_yield(void)
 void host_resched(void)
 {
 	cond_resched();
+	if (unlikely(test_thread_flag(TIF_NOTIFY_RESUME)))
+		thread_work();
 }
 
 bool host_cpu_is_ours(void)

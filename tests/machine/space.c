@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -449,7 +450,8 @@ static int writes_are_seen_by_soft_dirty(void)
 	off_t at = (off_t)((uintptr_t)mem / PAGE * 8);
 	uint64_t entry;
 
-	must(clear >= 0 && map >= 0, "/proc/self");
+	if (clear < 0 || map < 0)
+		return -1;
 	*(volatile uint32_t *)mem = 1;
 	must(pread(map, &entry, 8, at) == 8, "pagemap");
 	if (!(entry >> 55 & 1))
@@ -497,6 +499,50 @@ static int files_outlive_the_process(void)
 	close(done[0]);
 	close(done[1]);
 	EXPECT(result == 0);
+	return 1;
+}
+
+/* /proc/keys has a line with this name. */
+static int key_seen(const char *name)
+{
+	char line[256];
+	FILE *f = fopen("/proc/keys", "r");
+	int seen = 0;
+
+	must(f != NULL, "/proc/keys");
+	while (fgets(line, sizeof(line), f))
+		seen |= strstr(line, name) != NULL;
+	fclose(f);
+	return seen;
+}
+
+/*
+ * What the kernel has for a thread to do before it returns to user space is not put off for as long as its guest runs: a child gives
+ * its parent, which is in KVM_RUN all the time, another session keyring, and the one that the parent had goes.
+ */
+static int work_of_the_thread_is_done(void)
+{
+	double end = now() + WAIT_SECONDS;
+	int status, seen;
+	pid_t pid;
+
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "space-old") < 0)
+		return -1;
+	EXPECT(key_seen("space-old"));
+	aim(0x1000, GPA);
+	pid = fork();
+	must(pid >= 0, "fork");
+	if (!pid) {
+		must(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "space-new") >= 0, "keyctl");
+		must(syscall(SYS_keyctl, KEYCTL_SESSION_TO_PARENT) == 0, "keyctl");
+		while ((seen = key_seen("space-old")) && now() < end)
+			usleep(10000);
+		kill(getppid(), SIGUSR1);
+		_exit(seen);
+	}
+	EXPECT(ioctl(vcpu, KVM_RUN, 0) == -1 && errno == EINTR);
+	must(waitpid(pid, &status, 0) == pid, "waitpid");
+	EXPECT(status == 0);
 	return 1;
 }
 
@@ -563,6 +609,7 @@ static const struct test {
 	TEST(pages_by_userfaultfd),
 	TEST(writes_are_seen_by_soft_dirty),
 	TEST(files_outlive_the_process),
+	TEST(work_of_the_thread_is_done),
 	TEST(out_of_memory),
 	TEST(shared_memory_punched_and_truncated),
 };
