@@ -70,7 +70,7 @@ check-vmx-reference: $(MACHINE_NEEDS)
 
 # The guests' kernel stays Debian's; zram comes from the debug kernel itself.
 DEBUG_KERNEL ?= $(BUILD)/debug-kernel
-check-svm-debug: MACHINE_PARTS := api compat observe leaks life
+check-svm-debug: MACHINE_PARTS := api compat space observe leaks life
 check-svm-debug: MACHINE_ARGS := -m 2048
 check-svm-debug: $(MACHINE_NEEDS)
 	sh scripts/debug-kernel.sh $(DEBUG_KERNEL)
