@@ -35,7 +35,27 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_BLSI:
 	case X86_OP_BLSR:
 	case X86_OP_BLSMSK:
-	case X86_OP_BZHI: return FE_KILL;
+	case X86_OP_BZHI:
+	case X86_OP_UCOMISS:
+	case X86_OP_VUCOMISS:
+	case X86_OP_UCOMISD:
+	case X86_OP_VUCOMISD:
+	case X86_OP_COMISS:
+	case X86_OP_VCOMISS:
+	case X86_OP_COMISD:
+	case X86_OP_VCOMISD:
+	case X86_OP_PTEST:
+	case X86_OP_VPTEST:
+	case X86_OP_PCMPESTRM:
+	case X86_OP_VPCMPESTRM:
+	case X86_OP_PCMPESTRI:
+	case X86_OP_VPCMPESTRI:
+	case X86_OP_PCMPISTRM:
+	case X86_OP_VPCMPISTRM:
+	case X86_OP_PCMPISTRI:
+	case X86_OP_VPCMPISTRI:
+	case X86_OP_VTESTPS:
+	case X86_OP_VTESTPD: return FE_KILL;
 	case X86_OP_ADC:
 	case X86_OP_SBB: return FE_READ | FE_KILL;
 	case X86_OP_SHL:

@@ -128,6 +128,15 @@ static bool overwrites(const struct x86_insn *i, const struct x86_operand *o)
 	return (o->access & (OPACC_R | OPACC_W)) == OPACC_W && o->size >= 4 && !conditional;
 }
 
+/* XOR and SUB of a register with itself. */
+static bool zeroes(const struct x86_insn *i)
+{
+	const struct x86_operand *a = &i->opnd[0], *b = &i->opnd[1];
+
+	return (i->op == X86_OP_XOR || i->op == X86_OP_SUB) && a->kind == OPND_GPR && b->kind == OPND_GPR &&
+	       a->reg == b->reg && a->size >= 4;
+}
+
 static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_insn *i, const struct x86_operand *o)
 {
 	if (o->reg >= 16) /* AH..BH: the field stays as it is */
@@ -136,7 +145,7 @@ static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_insn *i
 	u->host = tr_host_reg(o->reg);
 	if (u->host != NOREG)
 		return;
-	u->load = !overwrites(i, o);
+	u->load = !overwrites(i, o) && !zeroes(i);
 	u->store = o->access & OPACC_W;
 	c->displaced++;
 }
