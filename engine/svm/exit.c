@@ -1,6 +1,27 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Exit codes of the hardware as neutral exits (APM volume 2, "SVM Intercept Exit Codes"). */
 #include "svm.h"
+#include "optable.h"
+
+/*
+ * INT n, INT3 or INTO, whose delivery adds the instruction's length: the processor does not tell it, and prefixes count. RIP is
+ * still the instruction's. Where there is none (user space has injected the event) the usual form is meant.
+ */
+static void software_event(struct vcpu *v, struct x86_event *ev)
+{
+	struct x86_insn i;
+
+	if (ev->type == X86_EVENT_EXC)
+		ev->type = X86_EVENT_SOFT_EXC;
+	ev->insn_len = ev->type == X86_EVENT_SOFT_INT ? 2 : 1;
+	svm_get_state(v, STATE_ALL);
+	if (x86_fetch_decode(&v->state, &i) != X86_OK)
+		return;
+	if (i.op != X86_OP_INT && i.op != X86_OP_INT3 && i.op != X86_OP_INTO)
+		return;
+	ev->insn_len = i.len;
+	ev->type = i.op == X86_OP_INT ? X86_EVENT_SOFT_INT : X86_EVENT_SOFT_EXC;
+}
 
 static void interrupted_event(struct vcpu *v, struct vm_exit *exit)
 {
@@ -16,19 +37,18 @@ static void interrupted_event(struct vcpu *v, struct vm_exit *exit)
 		ev->has_error = true;
 		ev->error = info >> 32;
 	}
-	if (ev->type == X86_EVENT_SOFT_INT)
-		ev->insn_len = 2;
+	/* INT3 and INTO are told from exceptions by their vector only. */
+	if (ev->type == X86_EVENT_SOFT_INT ||
+	    (ev->type == X86_EVENT_EXC && (ev->vector == X86_EXC_BP || ev->vector == X86_EXC_OF))) {
+		software_event(v, ev);
+		return;
+	}
 	if (ev->type != X86_EVENT_EXC)
 		return;
 	if (ev->vector == X86_EXC_PF)
 		ev->cr2 = c->cr2;
 	else if (ev->vector == X86_EXC_DB)
 		ev->cr2 = c->dr6 & (0xf | DR6_BD | DR6_BS | DR6_BT);
-	/* INT3 and INTO are told from exceptions by their vector only; rip is still theirs. */
-	if (ev->vector == X86_EXC_BP || ev->vector == X86_EXC_OF) {
-		ev->type = X86_EVENT_SOFT_EXC;
-		ev->insn_len = 1;
-	}
 }
 
 /* The library decodes where the processor does not tell. */

@@ -136,6 +136,35 @@ static void int3_is_told_from_an_exception(void **state)
 	svm_run_exits(KVM_EXIT_HLT);
 }
 
+static void step_int3_as_software_interrupt(struct vmcb *c, u64 *gpr)
+{
+	c->exit_int_info = SOFT(X86_EXC_BP);
+}
+
+/* QEMU's processor calls INT3 a software interrupt; what counts is the instruction. */
+static void int3_is_told_from_int_n(void **state)
+{
+	svm_test_begin(HAS_NRIP);
+	CODE_BYTES(0xcc, 0xf4);
+	svm_script(step_int3_as_software_interrupt, step_expects_int3, NULL);
+	svm_run_exits(KVM_EXIT_HLT);
+}
+
+static void step_expects_prefixed_int_80(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(c->event_inj, SOFT(0x80));
+	expect_eq(svmt.next_rip, CODE + 4);
+	step_hlt(c, gpr);
+}
+
+static void prefixes_of_int_n_count(void **state)
+{
+	svm_test_begin(HAS_NRIP);
+	CODE_BYTES(0x2e, 0x2e, 0xcd, 0x80, 0xf4);
+	svm_script(step_int_80_interrupted, step_expects_prefixed_int_80, NULL);
+	svm_run_exits(KVM_EXIT_HLT);
+}
+
 /* --- interrupts and their window ----------------------------------------------------------------------------------- */
 
 static void step_window_wanted(struct vmcb *c, u64 *gpr)
@@ -602,6 +631,8 @@ int svm_enter_tests(void)
 		cmocka_unit_test_teardown(in_real_mode_no_error_is_pushed, svm_test_end),
 		cmocka_unit_test_teardown(a_fault_in_a_double_fault_is_a_shutdown, svm_test_end),
 		cmocka_unit_test_teardown(int3_is_told_from_an_exception, svm_test_end),
+		cmocka_unit_test_teardown(int3_is_told_from_int_n, svm_test_end),
+		cmocka_unit_test_teardown(prefixes_of_int_n_count, svm_test_end),
 		cmocka_unit_test_teardown(an_interrupt_waits_for_its_window, svm_test_end),
 		cmocka_unit_test_teardown(the_next_nmi_comes_after_iret, svm_test_end),
 		cmocka_unit_test_teardown(an_nmi_waits_for_the_end_of_a_shadow, svm_test_end),
