@@ -304,12 +304,15 @@ TEST(code_flags_where_a_signal_stops_it)
 	signal_kicker_stop(&kicker);
 }
 
-/* A lock that is never free: a loop of two blocks whose head is behind the other one, as compilers lay out spin locks. */
+/*
+ * A lock that is never free: a loop of two blocks whose head is behind the other one, as compilers lay out spin locks. Interrupts are
+ * enabled for Bochs, which does not leave guests that spin without.
+ */
 GUEST(spins, 64,
-      "mov edi, 1\n mov [0x9000], edi\n mov [0x9100], edi\n 0: cmp dword ptr [0x9004], 0\n je 0b\n"
+      "sti\n mov edi, 1\n mov [0x9000], edi\n mov [0x9100], edi\n 0: cmp dword ptr [0x9004], 0\n je 0b\n"
       "mov ecx, 1\n 1: mov eax, edi\n lock cmpxchg [0x9000], edi\n sub eax, 2\n jz 2f\n pause\n jmp 1b\n 2: " DONE);
 GUEST(spins_forward, 64,
-      "mov edi, 1\n mov [0x9100], edi\n 0: cmp dword ptr [0x9004], 0\n je 0b\n jmp 2f\n"
+      "sti\n mov edi, 1\n mov [0x9100], edi\n 0: cmp dword ptr [0x9004], 0\n je 0b\n jmp 2f\n"
       "1: mov eax, 1\n jmp 3f\n 2: mov edi, 1\n jmp 1b\n 3: mov edx, 2\n jmp 2b\n");
 
 static void leaves_a_loop(struct guest_code code)
