@@ -85,6 +85,7 @@ static u64 ept_pointer(const struct vcpu *v)
 static bool controls_change(const struct vcpu *v, const struct vmx_vcpu *vv)
 {
 	return vv->hw.settings || vv->irq_window != v->want_irq_window || vv->nmi_window != v->want_nmi_window ||
+	       vv->in_smm != v->state.in_smm ||
 	       vv->w.tsc_offset != (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
 }
 
@@ -96,6 +97,7 @@ static void prepare_controls(struct vcpu *v)
 	vv->hw.settings = false;
 	vv->irq_window = v->want_irq_window;
 	vv->nmi_window = v->want_nmi_window;
+	vv->in_smm = v->state.in_smm;
 	vv->notes = vv->noted && nested_noted(v->vm);
 	vmwrite_new(PROC2_CONTROLS, &vv->w.proc2, secondary_controls(v, vv));
 	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
@@ -234,7 +236,10 @@ static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 		take_notes(v, vv);
 }
 
-/* Would this instruction or event show the guest the TF that is a debugger's: PUSHF, POPF, INT n, IRET, a frame? */
+/*
+ * Would this instruction or event show the guest the TF that is a debugger's, or lose it: PUSHF, POPF, INT n, IRET, SYSCALL, SYSRET,
+ * a frame?
+ */
 static bool shows_step(struct vcpu *v)
 {
 	struct x86_insn i;
@@ -242,8 +247,10 @@ static bool shows_step(struct vcpu *v)
 	if (v->inject_valid)
 		return true;
 	vmx_get_state(v, STATE_ALL);
-	if (x86_fetch_decode(&v->state, &i) != X86_OK || i.map)
+	if (x86_fetch_decode(&v->state, &i) != X86_OK || i.map > 1)
 		return false;
+	if (i.map)
+		return i.opcode == 0x05 || i.opcode == 0x07;
 	return i.opcode == 0x9c || i.opcode == 0x9d || i.opcode == 0xcd || i.opcode == 0xcf;
 }
 

@@ -43,17 +43,16 @@ static void read_pending_debug(struct vcpu *v, u32 reason)
 
 /* --- exits ----------------------------------------------------------------------------------------------- */
 
-static void instruction(struct vcpu *v, struct vm_exit *exit, enum vm_exit_code code)
+static void instruction(struct vm_exit *exit, enum vm_exit_code code)
 {
 	exit->code = code;
 	exit->insn_len = (u32)vmread(EXIT_INSN_LEN);
 }
 
-static void port(struct vcpu *v, struct vm_exit *exit)
+static void port(struct vm_exit *exit)
 {
 	u64 q = vmread(EXIT_QUALIFICATION);
 
-	instruction(v, exit, VM_EXIT_IO);
 	exit->u.io.port = IO_PORT(q);
 	exit->u.io.size = IO_SIZE(q);
 	exit->u.io.in = q & IO_IN;
@@ -61,11 +60,10 @@ static void port(struct vcpu *v, struct vm_exit *exit)
 	exit->u.io.rep = q & IO_REP;
 }
 
-static void control_register(struct vcpu *v, struct vm_exit *exit)
+static void control_register(struct vm_exit *exit)
 {
 	u64 q = vmread(EXIT_QUALIFICATION);
 
-	instruction(v, exit, VM_EXIT_CR);
 	exit->u.cr.nr = CR_NR(q);
 	exit->u.cr.gpr = CR_GPR(q);
 	exit->u.cr.write = CR_TYPE(q) == CR_WRITE;
@@ -74,11 +72,10 @@ static void control_register(struct vcpu *v, struct vm_exit *exit)
 	exit->u.cr.lmsw_val = CR_LMSW(q);
 }
 
-static void debug_register(struct vcpu *v, struct vm_exit *exit)
+static void debug_register(struct vm_exit *exit)
 {
 	u64 q = vmread(EXIT_QUALIFICATION);
 
-	instruction(v, exit, VM_EXIT_DR);
 	exit->u.cr.nr = DR_NR(q);
 	exit->u.cr.gpr = CR_GPR(q);
 	exit->u.cr.write = !(q & DR_READ);
@@ -127,7 +124,7 @@ static void task_switch(struct vcpu *v, struct vm_exit *exit)
 {
 	u64 q = vmread(EXIT_QUALIFICATION);
 
-	instruction(v, exit, VM_EXIT_TASK_SWITCH);
+	instruction(exit, VM_EXIT_TASK_SWITCH);
 	exit->u.task.sel = TASK_SEL(q);
 	exit->u.task.why = (enum x86_task_reason)TASK_WHY(q);
 	exit->u.task.has_error = exit->vectoring && exit->vectoring_event.has_error;
@@ -145,13 +142,27 @@ static void ept_violation(struct vcpu *v, struct vm_exit *exit)
 	exit->u.mem.present = q & EPT_PRESENT;
 }
 
-/* Instructions that the reason and their length say everything about. They interrupt no event's delivery. */
+/* Instructions: they interrupt no event's delivery. Beside the reason there is their length and, for some, what they access. */
 static const u8 plain[] = {
-	[X_CPUID] = VM_EXIT_CPUID,      [X_INVD] = VM_EXIT_WBINVD,     [X_RDTSC] = VM_EXIT_RDTSC,
-	[X_VMCALL] = VM_EXIT_HYPERCALL, [X_RDMSR] = VM_EXIT_RDMSR,     [X_WRMSR] = VM_EXIT_WRMSR,
-	[X_MWAIT] = VM_EXIT_MWAIT,      [X_MONITOR] = VM_EXIT_MONITOR, [X_PAUSE] = VM_EXIT_PAUSE,
-	[X_WBINVD] = VM_EXIT_WBINVD,    [X_XSETBV] = VM_EXIT_XSETBV,
+	[X_CPUID] = VM_EXIT_CPUID,     [X_INVD] = VM_EXIT_WBINVD,
+	[X_RDTSC] = VM_EXIT_RDTSC,     [X_VMCALL] = VM_EXIT_HYPERCALL,
+	[X_CR] = VM_EXIT_CR,           [X_DR] = VM_EXIT_DR,
+	[X_IO] = VM_EXIT_IO,           [X_RDMSR] = VM_EXIT_RDMSR,
+	[X_WRMSR] = VM_EXIT_WRMSR,     [X_MWAIT] = VM_EXIT_MWAIT,
+	[X_MONITOR] = VM_EXIT_MONITOR, [X_PAUSE] = VM_EXIT_PAUSE,
+	[X_WBINVD] = VM_EXIT_WBINVD,   [X_XSETBV] = VM_EXIT_XSETBV,
 };
+
+static void plain_instruction(struct vm_exit *exit, enum vm_exit_code code)
+{
+	instruction(exit, code);
+	if (code == VM_EXIT_IO)
+		port(exit);
+	else if (code == VM_EXIT_CR)
+		control_register(exit);
+	else if (code == VM_EXIT_DR)
+		debug_register(exit);
+}
 
 static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 {
@@ -165,10 +176,7 @@ static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 	case X_INTR_WINDOW: exit->code = VM_EXIT_IRQ_WINDOW; break;
 	case X_NMI_WINDOW: exit->code = VM_EXIT_NMI_WINDOW; break;
 	case X_TASK_SWITCH: task_switch(v, exit); break;
-	case X_HLT: instruction(v, exit, VM_EXIT_HLT); break;
-	case X_CR: control_register(v, exit); break;
-	case X_DR: debug_register(v, exit); break;
-	case X_IO: port(v, exit); break;
+	case X_HLT: instruction(exit, VM_EXIT_HLT); break;
 	case X_EPT_VIOLATION: ept_violation(v, exit); break;
 	case X_PML_FULL: block_nmis_again(v, exit, vmread(EXIT_QUALIFICATION) & EPT_NMI_UNBLOCKED); break;
 	case X_INVLPG:
@@ -199,7 +207,7 @@ void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit)
 	exit->hw_reason = reason;
 	read_pending_debug(v, reason);
 	if (likely(reason < ARRAY_SIZE(plain) && plain[reason])) {
-		instruction(v, exit, plain[reason]);
+		plain_instruction(exit, plain[reason]);
 	} else if (unlikely(reason & X_ENTRY_FAILED)) {
 		failed_entry(exit);
 	} else {

@@ -127,6 +127,9 @@ static void put_control(struct vmx_vcpu *vv, const struct x86_state *s)
 		vmwrite(CR4_MASK, ~owned);
 	vv->w.cr4_owned = owned;
 	vmwrite_new(GUEST_CR3, &vv->w.cr3, s->cr3);
+	/* LMA is among the entry's controls. */
+	if (s->efer != vv->w.efer)
+		vv->hw.settings = true;
 	vmwrite_new(GUEST_EFER, &vv->w.efer, s->efer);
 	for (i = 0; pae_paging(s) && i < 4; i++)
 		vmwrite(GUEST_PDPTE0 + 2 * i, s->pdpte[i]);
@@ -206,11 +209,8 @@ static void put_dirty(struct vmx_vcpu *vv, const struct x86_state *s)
 {
 	if (vv->hw.dirty & STATE_SEG)
 		put_segments(s);
-	if (vv->hw.dirty & STATE_CR) {
+	if (vv->hw.dirty & STATE_CR)
 		put_control(vv, s);
-		/* EFER.LMA and system management mode are among the entry's controls. */
-		vv->hw.settings = true;
-	}
 	if (vv->hw.dirty & STATE_MSR)
 		put_msrs(vv, s);
 	vv->hw.dirty = 0;

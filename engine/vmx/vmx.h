@@ -58,6 +58,7 @@ struct vmx_vcpu {
 	u64 pending_debug;           /* traps that the last exit has interrupted */
 	struct vmx_written w;
 	bool irq_window, nmi_window;            /* in w.proc */
+	bool in_smm;                            /* in w.ept_pointer */
 	u8 tpr;                                 /* of the TPR shadow at the entry */
 	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
 	u8 *apic_page;                          /* of the TPR shadow; NULL: CR8 is intercepted */

@@ -402,6 +402,42 @@ TEST(debug_steps_by_the_flags_after_syscall)
 	check_eq(event->cs, SELECTOR_CODE3);
 }
 
+GUEST(step_syscall, 64,
+      "mov ecx, 0xc0000080\n rdmsr\n or eax, 1\n wrmsr\n"                       /* EFER.SCE */
+      "inc ecx\n xor eax, eax\n mov edx, 0x180008\n wrmsr\n"                    /* STAR */
+      "inc ecx\n lea rax, [rip + step_syscall_kernel]\n xor edx, edx\n wrmsr\n" /* LSTAR */
+      "add ecx, 2\n mov eax, 0x100\n wrmsr\n"                                   /* SFMASK: TF */
+      "step_syscall_here: syscall\n ud2\n step_syscall_kernel: mov rbx, r11\n"
+      "lea rcx, [rip + step_syscall_user]\n sysretq\n step_syscall_user: nop\n" DONE);
+GUEST_LABEL(step_syscall_here);
+GUEST_LABEL(step_syscall_kernel);
+GUEST_LABEL(step_syscall_user);
+
+static void step(struct cpu *cpu)
+{
+	cpu_run_to(cpu, KVM_EXIT_DEBUG);
+}
+
+/* The debugger's steps go through SYSCALL and SYSRET, and R11 does not show their TF. */
+TEST(debug_steps_through_syscall)
+{
+	struct cpu *cpu = start(step_syscall);
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL));
+	do
+		step(cpu);
+	while (cpu_regs(cpu).rip < GUEST_ADDRESS(step_syscall, step_syscall_here));
+	step(cpu);
+	check_eq(cpu_regs(cpu).rip, GUEST_ADDRESS(step_syscall, step_syscall_kernel));
+	check(!(cpu_regs(cpu).r11 & FLAG_TF));
+	step(cpu);
+	step(cpu);
+	step(cpu);
+	check_eq(cpu_regs(cpu).rip, GUEST_ADDRESS(step_syscall, step_syscall_user));
+	check(!(cpu_regs(cpu).rflags & FLAG_TF));
+	check(!(cpu_regs(cpu).rbx & FLAG_TF));
+}
+
 GUEST(blocked, 64, "nop\n nop\n nop\n nop\n nop\n cli\n" DONE);
 
 /* KVM_GUESTDBG_BLOCKIRQ: a pending interrupt waits while the debugger steps. */
