@@ -19,6 +19,13 @@ void hwvm_exit_hlt(struct vcpu *v, struct vm_exit *exit)
 	v->state.shadow = 0;
 }
 
+bool hwvm_next_is_syscall(struct vcpu *v)
+{
+	struct x86_insn i;
+
+	return x86_fetch_decode(&v->state, &i) == X86_OK && i.map == 1 && (i.opcode == 0x05 || i.opcode == 0x07);
+}
+
 bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm)
 {
 	struct x86_insn i;

@@ -128,8 +128,8 @@ void hwvm_put(struct vcpu *v);
 
 /* In both vtables: */
 #define HWVM_HOOKS                                                                                                     \
-	.vm_destroy = hwvm_vm_destroy, .put_state = hwvm_put_state, .kick = hwvm_kick, .tlb_flush = hwvm_tlb_flush,   \
-	.write_flush = hwvm_write_flush, .slots_change = nested_slots_change, .unmap_hva = nested_unmap_hva,          \
+	.vm_destroy = hwvm_vm_destroy, .put_state = hwvm_put_state, .kick = hwvm_kick, .tlb_flush = hwvm_tlb_flush,    \
+	.write_flush = hwvm_write_flush, .slots_change = nested_slots_change, .unmap_hva = nested_unmap_hva,           \
 	.unmap_hva_done = nested_unmap_hva_done, .put = hwvm_put
 
 /*
@@ -177,6 +177,8 @@ static inline bool hwvm_is_soft(const struct x86_event *ev)
 void hwvm_exit_ud(struct vm_exit *exit);
 /* HLT of insn_len bytes (0: not known). */
 void hwvm_exit_hlt(struct vcpu *v, struct vm_exit *exit);
+/* SYSCALL or SYSRET: a debugger's TF would be seen in R11, or lost. Hardware does not intercept them. All state is current. */
+bool hwvm_next_is_syscall(struct vcpu *v);
 /* #UD of the other vendor's hypercall instruction, 0f 01 with this ModRM byte, which core may replace. All state is current. */
 bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm);
 /* Second-level fault at exit->u.mem: map the page, or say why not. */

@@ -157,12 +157,25 @@ static void run_guest(struct vcpu *v, int cpu)
 		hw_machine_check();
 }
 
+/* Does the library execute the next instruction? */
+static bool is_the_librarys(struct vcpu *v)
+{
+	if (v->inject_valid)
+		return false;
+	/* Only the shadow of one instruction is in the way of the NMI. */
+	if (v->want_nmi_window && !v->state.nmi_blocked && v->state.shadow)
+		return true;
+	if (likely(!v->single_step))
+		return false;
+	svm_get_state(v, STATE_ALL);
+	return hwvm_next_is_syscall(v);
+}
+
 void svm_enter(struct vcpu *v, struct vm_exit *exit)
 {
 	int cpu;
 
-	/* Only the shadow of one instruction is in the way of the NMI: the library executes that one. */
-	if (v->want_nmi_window && !v->inject_valid && !v->state.nmi_blocked && v->state.shadow) {
+	if (is_the_librarys(v)) {
 		exit->code = VM_EXIT_EMULATE;
 		return;
 	}

@@ -247,10 +247,10 @@ static bool shows_step(struct vcpu *v)
 	if (v->inject_valid)
 		return true;
 	vmx_get_state(v, STATE_ALL);
-	if (x86_fetch_decode(&v->state, &i) != X86_OK || i.map > 1)
+	if (hwvm_next_is_syscall(v))
+		return true;
+	if (x86_fetch_decode(&v->state, &i) != X86_OK || i.map)
 		return false;
-	if (i.map)
-		return i.opcode == 0x05 || i.opcode == 0x07;
 	return i.opcode == 0x9c || i.opcode == 0x9d || i.opcode == 0xcd || i.opcode == 0xcf;
 }
 
