@@ -50,6 +50,7 @@ TEST(pv_steal_time)
 	} page;
 	uint64_t value, last = 0;
 
+	check_eq(kt_ioctl_int(cpu->machine->sys, KVM_CHECK_EXTENSION, KVM_CAP_STEAL_TIME), 1);
 	guest_start(cpu, GUEST_LONG, steal_guest);
 	memset(cpu->machine->mem + GUEST_DATA, 0, 64);
 	for (int i = 0; i < 5; i++) {

@@ -52,6 +52,29 @@ virtio()
 	[ "$(head -c 100000 /dev/hwrng | wc -c)" = 100000 ] && complaints
 }
 
+# CPUS KILOBYTES: until the machine has grown to so many CPUs and so much memory; then all of it works.
+grown()
+{
+	echo online >/sys/devices/system/memory/auto_online_blocks
+	echo ready
+	until [ "$(nproc)" -ge "$1" ] && [ "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -ge "$2" ]; do
+		for cpu in /sys/devices/system/cpu/cpu[0-9]*/online; do
+			[ ! -e "$cpu" ] || [ "$(cat "$cpu")" = 1 ] || echo 1 >"$cpu"
+		done
+		sleep 0.1
+	done
+	echo "cpus $(nproc)"
+	cpu=0
+	while [ $cpu -lt "$1" ]; do
+		[ "$(taskset $((1 << cpu)) seq 1 1000 | awk '{ s += $1 } END { print s }')" = 500500 ] || return 1
+		cpu=$((cpu + 1))
+	done
+	mkdir -p /grown
+	mount -t tmpfs -o size=100% none /grown
+	head -c 60000000 /dev/zero | tr '\000' x >/grown/x
+	[ "$(sha256sum </grown/x | cut -c 1-16)" = "$3" ] && complaints
+}
+
 # Twelve rounds of checks of memory and of arithmetic, in two processes. "symbols": say first where the kernel's are.
 busy()
 {

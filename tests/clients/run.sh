@@ -223,6 +223,72 @@ move()
 	[ "$before" = abcde ] || fail "from $1 to $2: it was not moved in its fifth round, but after '$before'"
 }
 
+# The guest goes on there before its memory has come; what it misses is fetched (userfaultfd).
+test_postcopy()
+{
+	machine="-m 256 -accel kvm,kernel-irqchip=split -smp 4 -cpu max"
+	rm -f "$work/post.sock"
+	monitor_make post_to
+	vm_start post_to $machine -kernel "$kernel" -initrd "$initrd" -append unused -incoming "unix:$work/post.sock" $monitor_arguments
+	if ! monitor_do migrate_set_capability postcopy-ram on || grep -a -q 'Postcopy is not supported' "$monitor.log" "$work/post_to.err"; then
+		monitor_quit
+		vm_finish
+		reason=
+		skip "no userfaultfd for QEMU"
+		return
+	fi
+	monitor_close
+	monitor_make post_from
+	vm_start post_from $machine -kernel "$kernel" -initrd "$initrd" -append "$(linux busy)" $monitor_arguments
+	monitor_do migrate_set_capability postcopy-ram on || return
+	monitor_do migrate_set_parameter max-bandwidth 20M || return
+	vm_wait '^round 3 ok' || return
+	monitor_do migrate -d "unix:$work/post.sock" || return
+	monitor_do migrate_start_postcopy || return
+	until grep -a -q 'Migration status: \(completed\|failed\)' "$monitor.log"; do
+		monitor_do info migrate || return
+		sleep 0.2
+	done
+	grep -a -q 'Migration status: completed' "$monitor.log" || fail "the migration did not complete"
+	grep -a -q 'postcopy request count: [1-9]' "$monitor.log" || fail "nothing was fetched"
+	monitor_quit
+	vm_finish
+	vm=post_to
+	vm_finish
+	tr -d '\r' <"$work/post_to.out" | grep -a -q '^round 12 ok' || fail "the guest did not go on"
+	tr -d '\r' <"$work/post_to.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+}
+
+# A CPU and memory are added while the guest runs.
+test_hotplug()
+{
+	monitor_make hotplug
+	sum=$(head -c 60000000 /dev/zero | tr '\000' x | sha256sum | cut -c 1-16)
+	vm_start hotplug -M q35 -accel kvm -cpu qemu64 -smp 1,sockets=2,maxcpus=2 -m 256M,slots=2,maxmem=1G -kernel "$kernel" -initrd "$initrd" \
+		-append "$(linux grown:2:400000:$sum)" $monitor_arguments
+	vm_wait '^ready' || return
+	monitor_do device_add qemu64-x86_64-cpu,id=c,socket-id=1,core-id=0,thread-id=0 || return
+	monitor_do object_add memory-backend-ram,id=m,size=256M || return
+	monitor_do device_add pc-dimm,id=d,memdev=m || return
+	if grep -a -q '^Error' "$monitor.log"; then
+		fail "$(tr -d '\r' <"$monitor.log" | grep -a -m 1 '^Error')"
+		monitor_quit
+	fi
+	monitor_close
+	vm_finish
+	tr -d '\r' <"$work/hotplug.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+}
+
+# All of QEMU's memory is locked; the translator's tables must not be filled by it.
+test_locked()
+{
+	direct locked cpus:1 -accel kvm -overcommit mem-lock=on
+	if grep -q 'mlockall\|lock.* memory' "$work/locked.err"; then
+		reason=
+		skip "no right to lock memory: $(tail -n 1 "$work/locked.err")"
+	fi
+}
+
 # Between the machine's own KVM and ours, both ways. The guest is one that a weak KVM can run, too.
 test_move()
 {
