@@ -32,6 +32,7 @@ hyperv()
 	ticks=$(awk '/^ *HVS:/ { print $2 }' /proc/interrupts)
 	dmesg | grep -E 'Hyper-V: (Using|priv)'
 	echo "clock $clock, timer interrupts $ticks"
+	# shellcheck disable=SC2119
 	[ "$clock" = hyperv_clocksource_tsc_page ] && [ "${ticks:-0}" -gt 0 ] && dmesg | grep -q 'Using hypercall for remote TLB flush' &&
 		dmesg | grep -q 'Using IPI hypercalls' && busy
 }
@@ -76,6 +77,7 @@ grown()
 }
 
 # Twelve rounds of checks of memory and of arithmetic, in two processes. "symbols": say first where the kernel's are.
+# shellcheck disable=SC2120 # its argument is optional
 busy()
 {
 	[ "${1:-}" != symbols ] || grep -E ' (vfs_write|jiffies_64|asm_sysvec_apic_timer_interrupt)$' /proc/kallsyms
