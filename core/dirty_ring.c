@@ -61,7 +61,7 @@ static bool put(struct dirty_ring *ring, const struct memslot *slot, u64 page)
 	e->slot = (u32)slot->as_id << 16 | slot->id;
 	e->offset = page;
 	__atomic_store_n(&e->flags, KVM_DIRTY_GFN_F_DIRTY, __ATOMIC_RELEASE);
-	__atomic_store_n(&ring->pushed, ring->pushed + 1, __ATOMIC_RELEASE);
+	ring->pushed++;
 	return true;
 }
 
@@ -157,10 +157,20 @@ static struct memslot *slot_of_entry(struct vm *vm, u32 id, u64 offset)
 	return slot && slot->dirty && offset < slot->npages ? slot : NULL;
 }
 
+/* User space may have harvested an entry before put() has counted it: what it has seen when it calls, counts. */
+static u32 pushed(struct dirty_ring *ring)
+{
+	unsigned long state = host_lock_acquire(&ring->lock);
+	u32 n = ring->pushed;
+
+	host_lock_release(&ring->lock, state);
+	return n;
+}
+
 /* How many entries were harvested. Under slots_lock. */
 static u32 reset(struct vm *vm, struct dirty_ring *ring)
 {
-	u32 end = __atomic_load_n(&ring->pushed, __ATOMIC_ACQUIRE), begin = ring->reset, n;
+	u32 end = pushed(ring), begin = ring->reset, n;
 
 	for (n = begin; n != end; n++) {
 		struct kvm_dirty_gfn *e = &ring->entry[n & (ring->size - 1)];

@@ -294,3 +294,16 @@ int vcpu_write_guest(struct vcpu *v, u64 gpa, const void *buf, u32 len)
 {
 	return guest_access(v->vm, v, gpa, (void *)(unsigned long)buf, len);
 }
+
+int vcpu_cmpxchg_guest(struct vcpu *v, u64 gpa, u64 old, u64 val, unsigned size)
+{
+	struct memslot *slot = memslots_find(vm_slots(v->vm, 0), gpa);
+	int r;
+
+	if (!slot || slot->flags & KVM_MEM_READONLY)
+		return -EFAULT;
+	r = host_cmpxchg_user((void *)(unsigned long)(slot->hva + (gpa - slot->gpa)), old, val, size);
+	if (!r)
+		memslot_mark_dirty(v, slot, gpa);
+	return r;
+}

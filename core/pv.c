@@ -137,6 +137,9 @@ void vcpu_clock_update(struct vcpu *v)
 #define STEAL_RESERVED 0x3eull
 #define STEAL_INTERVAL_MS 4 /* while the guest runs */
 #define STEAL_FRESH_US 180  /* a measurement that young is not repeated */
+#define STEAL_PREEMPTED_AT 16u
+#define STEAL_PREEMPTED 1u
+#define STEAL_FLUSH_TLB 2u
 #define APF_RESERVED 0x30ull
 #define APF_AS_PF_VMEXIT BIT(2)
 #define APF_AS_INT BIT(3)
@@ -239,11 +242,53 @@ static void wake_all_tasks(struct vcpu *v)
 		lapic_deliver(v->vm, v, &m);
 }
 
+static u64 steal_page(const struct vcpu *v)
+{
+	return v->clock->steal_msr & ~(PV_ENABLE | STEAL_RESERVED);
+}
+
+/*
+ * The vCPU is about to sleep: others need not interrupt it to flush its TLB, they leave a note (KVM_FEATURE_PV_TLB_FLUSH). The request
+ * sees to it that the note is read before the guest runs again.
+ */
+void vcpu_show_preempted(struct vcpu *v)
+{
+	const u8 preempted = STEAL_PREEMPTED;
+	int idx;
+
+	if (!(v->clock->steal_msr & PV_ENABLE))
+		return;
+	vcpu_request(v, REQ_STEAL_UPDATE);
+	idx = host_srcu_read_lock(&v->vm->srcu);
+	vcpu_write_guest(v, steal_page(v) + STEAL_PREEMPTED_AT, &preempted, sizeof(preempted));
+	host_srcu_read_unlock(&v->vm->srcu, idx);
+}
+
+/* From here on it runs. Also after a move from another host, which has left the byte set. */
+static void take_preempted(struct vcpu *v)
+{
+	u64 gpa = steal_page(v) + STEAL_PREEMPTED_AT;
+	u32 was;
+	int r;
+
+	do {
+		if (vm_read_guest(v->vm, gpa, &was, sizeof(was)) || !(was & 0xff))
+			return;
+		r = vcpu_cmpxchg_guest(v, gpa, was, was & ~0xffu, sizeof(was));
+	} while (r == -EAGAIN);
+	if (!r && was & STEAL_FLUSH_TLB) {
+		v->stat->tlb_flush++;
+		x86_flush_all(&v->state);
+	}
+}
+
 static void update_steal(struct vcpu *v)
 {
 	struct clock_state *c = v->clock;
-	u64 gpa = c->steal_msr & ~(PV_ENABLE | STEAL_RESERVED), tsc = host_tsc(), now = c->stolen;
+	u64 gpa = steal_page(v), tsc = host_tsc(), now = c->stolen;
 	struct pv_steal t;
+
+	take_preempted(v);
 
 	v->steal_next = tsc + (u64)host_tsc_khz() * STEAL_INTERVAL_MS;
 	if (c->steal_init || tsc >= c->steal_fresh) {

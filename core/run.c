@@ -129,6 +129,7 @@ static void wait_for_event(struct vcpu *v)
 
 	if (poll_for_wakeup(v))
 		return;
+	vcpu_show_preempted(v);
 	start = host_now_ns();
 	host_wait_until(&v->wait, wait_is_over, v, 0);
 	adapt_polling(v, host_now_ns() - start);

@@ -42,23 +42,16 @@ static struct vcpu *find(struct vm *vm, u32 id)
 /* Set a bit of an aligned word of guest memory: what it was, or -EFAULT. */
 static int set_bit(struct vcpu *v, u64 gpa, u32 bit, unsigned size)
 {
-	struct memslot *slot = memslots_find(vm_slots(v->vm, 0), gpa);
 	u64 val = 0;
-	void *user;
 	int r;
 
-	if (!slot || slot->flags & KVM_MEM_READONLY)
-		return -EFAULT;
-	user = (void *)(unsigned long)(slot->hva + (gpa - slot->gpa));
 	do {
-		if (host_copy_from_user(&val, user, size))
+		if (vm_read_guest(v->vm, gpa, &val, size))
 			return -EFAULT;
 		if (val >> bit & 1)
 			return 1;
-		r = host_cmpxchg_user(user, val, val | 1ull << bit, size);
+		r = vcpu_cmpxchg_guest(v, gpa, val, val | 1ull << bit, size);
 	} while (r == -EAGAIN);
-	if (!r)
-		memslot_mark_dirty(v, slot, gpa);
 	return r;
 }
 

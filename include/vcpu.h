@@ -136,7 +136,7 @@ struct dirty_ring {
 	u32 size;                    /* I  entries, a power of two */
 	u32 limit;                   /* I  KVM_RUN ends when so many are in use */
 	struct host_lock lock;       /* innermost: who pushes, any thread */
-	u32 pushed;                  /* lock to change, read anywhere */
+	u32 pushed;                  /* lock */
 	u32 reset;                   /* vm->slots_lock to change, read anywhere */
 	bool waiting;                /* a  pages found no room */
 };
@@ -447,6 +447,7 @@ long vcpu_tsc_attr(struct vcpu *v, u32 cmd, unsigned long arg); /* KVM_{HAS,GET,
 int vcpu_kvmclock_ctrl(struct vcpu *v);                         /* KVM_KVMCLOCK_CTRL: 0, -EINVAL */
 void vcpu_clock_update(struct vcpu *v);                         /* serve REQ_CLOCK_UPDATE; in a srcu section */
 void vcpu_steal_update(struct vcpu *v);                         /* serve REQ_STEAL_UPDATE; in a srcu section */
+void vcpu_show_preempted(struct vcpu *v);                       /* pv.c: it is going to sleep; outside srcu sections */
 
 /* monitor.c, each called only while somebody watches (vcpu_watched). Times, and records of the trace. */
 void monitor_run_begin(struct vcpu *v);

@@ -63,6 +63,8 @@ void vm_free_memslots(struct vm *vm);
  */
 int vm_read_guest(struct vm *vm, u64 gpa, void *buf, u32 len);
 int vcpu_write_guest(struct vcpu *v, u64 gpa, const void *buf, u32 len);
+/* Compare-exchange of 4 or 8 aligned bytes. 0, -EAGAIN (the value was another), -EFAULT. */
+int vcpu_cmpxchg_guest(struct vcpu *v, u64 gpa, u64 old, u64 val, unsigned size);
 
 /* --- which pages were written to: by bitmaps (core/dirty_log.c) or by rings (core/dirty_ring.c), one of the two for a VM ------ */
 

@@ -2,8 +2,11 @@
 /* Paravirtual pages other than the clock's, and machine checks told by interrupt. */
 #include <errno.h>
 #include <linux/kvm_para.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../lib/chips.h"
 #include "../lib/guest.h"
 
 #define VECTOR 0x52
@@ -150,4 +153,49 @@ TEST(mce_cmci)
 	check(waits(cpu, VECTOR));
 	check_eq(cpu_get_msr(cpu, 0x40a, &value), 1);
 	check_eq(value, 0xdeadbeef);
+}
+
+/* --- flushes of a vCPU that sleeps (KVM_FEATURE_PV_TLB_FLUSH) ------------------------------------------------------- */
+
+GUEST(pv_sleeper, 64,
+      "mov ecx, 0x4b564d03\n mov eax, 0x9001\n xor edx, edx\n wrmsr\n mov rsi, [0x600000]\n sti\n hlt\n cli\n"
+      "mov rbx, [0x600000]\n" DONE "hlt\n pv_sleeper_handler: iretq\n");
+GUEST_LABEL(pv_sleeper_handler);
+
+static void *sleep_and_wake(void *arg)
+{
+	cpu_run_to_done(arg);
+	return NULL;
+}
+
+TEST(pv_flush_of_a_sleeping_vcpu)
+{
+	struct machine *machine = machine_new(MACHINE_IRQCHIP);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct kvm_cpuid_entry2 *features = cpuid_find(cpuid_supported(machine), 0x40000001, 0);
+	uint8_t *high = host_memory(2 << 20), *preempted = machine->mem + GUEST_DATA + 16;
+	pthread_t thread;
+
+	if (!features || !(features->eax & 1u << 9))
+		skip("the target has no KVM_FEATURE_PV_TLB_FLUSH");
+	lapic_enable(cpu);
+	check_ok(memory_slot(machine, 1, 0, 4 << 20, 2 << 20, high));
+	*(uint64_t *)high = 0x4444;
+	*(uint64_t *)(machine->mem + (2 << 20)) = 0x2222;
+	guest_start(cpu, GUEST_LONG, pv_sleeper);
+	guest_idt(machine, GUEST_LONG, 0x60, GUEST_ADDRESS(pv_sleeper, pv_sleeper_handler));
+	*guest_pde(machine, 6 << 20) = 4 << 20 | 0xe3;
+	/* As another host would have left it. */
+	*preempted = 1;
+	check_eq(pthread_create(&thread, NULL, sleep_and_wake, cpu), 0);
+	while (!__atomic_load_n((uint32_t *)(machine->mem + GUEST_DATA + 8), __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(preempted, __ATOMIC_SEQ_CST) != 1)
+		usleep(100);
+	__atomic_store_n(guest_pde(machine, 6 << 20), 2 << 20 | 0xe3, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(preempted, 2, __ATOMIC_SEQ_CST);
+	check_eq(signal_msi(machine, 0xfee00000, 0x60), 1);
+	pthread_join(thread, NULL);
+	check_eq(cpu_regs(cpu).rsi, 0x4444);
+	check_eq(cpu_regs(cpu).rbx, 0x2222);
+	check_eq(*preempted, 0);
 }
