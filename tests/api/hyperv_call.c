@@ -216,9 +216,12 @@ TEST(hyperv_send_ipi_to_sparse_sets)
 #define FLUSH_SPACE_EX 0x13u
 #define FLUSH_LIST_EX 0x14u
 
-/* Reads what is at 6 MiB until it is told to report; then once more. It flushes nothing. */
+/*
+ * Reads what is at 6 MiB until it is told to report; then once more. It flushes nothing. Interrupts are enabled for Bochs, which does
+ * not leave guests that spin without.
+ */
 GUEST(hv_reader, 64,
-      "1: mov rbx, [0x600000]\n inc qword ptr [0x23008]\n cmp dword ptr [0x23000], 0\n je 1b\n"
+      "sti\n 1: mov rbx, [0x600000]\n inc qword ptr [0x23008]\n cmp dword ptr [0x23000], 0\n je 1b\n"
       "mov rbx, [0x600000]\n" DONE "hlt\n");
 
 static void *read_on(void *arg)
