@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* AVX-512 state, which guests have even where they have not the instructions: XCR0, the XSAVE family, KVM_GET_XSAVE. */
+#include <stdlib.h>
 #include <string.h>
 #include "../lib/guest.h"
 
@@ -70,6 +71,7 @@ TEST(avx512_state_by_xsave)
 	check_eq(header & PARTS, PARTS);
 	check(memcmp((uint8_t *)&image + 576, standard + 576, leaf->ecx - 576) == 0);
 	check(memcmp((uint8_t *)&image + 160, standard + 160, 256) == 0);
+	free(cpuid);
 }
 
 /* A vCPU whose CPUID does not have the state cannot turn it on. */
@@ -86,6 +88,7 @@ TEST(avx512_state_only_by_cpuid)
 		skip("no XSAVE");
 	cpuid_find(cpuid, 0xd, 0)->eax &= ~0xe0u;
 	check_eq(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid), 0);
+	free(cpuid);
 	guest_start(cpu, GUEST_LONG, avx512_refused);
 	sregs = cpu_sregs(cpu);
 	sregs.cr4 |= CR4_OSXSAVE;

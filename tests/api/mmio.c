@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Memory-mapped I/O exits: sizes, splits, and how KVM_RUN completes them. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../lib/guest.h"
@@ -253,6 +254,7 @@ TEST(mmio_32_bytes)
 	if (!(cpuid_find(cpuid, 1, 0)->ecx & 1u << 28))
 		test_skip("no AVX");
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
+	free(cpuid);
 	memcpy(machine->mem + GUEST_DATA, words, sizeof(words));
 	guest_start(cpu, GUEST_LONG, wide_vector);
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_XCRS, &xcrs));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* MSRs as the guest sees them: faults, user-space exits, filters. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../lib/guest.h"
@@ -246,6 +247,7 @@ static struct cpu *with_automatic_ibrs(struct machine *machine, bool on)
 		leaf->eax &= ~(1u << 8);
 	cpu = cpu_new(machine, 0);
 	check_eq(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid), 0);
+	free(cpuid);
 	guest_start(cpu, GUEST_LONG, automatic_ibrs);
 	return cpu;
 }
