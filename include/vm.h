@@ -164,7 +164,7 @@ struct vm {
 	u64 disabled_quirks;
 	bool exit_hypercall, triple_fault_event, exception_payload, platform_info_off, exit_on_emulation_error;
 	u32 exit_hypercall_mask;
-	u32 max_halt_poll_ns;    /* KVM_CAP_HALT_POLL: how long a vCPU may spin in HLT before it sleeps */
+	u32 max_halt_poll_ns; /* KVM_CAP_HALT_POLL: how long a vCPU may spin in HLT before it sleeps */
 	u32 notify_window, notify_flags;
 	struct msr_filter *msr_filter; /* S */
 

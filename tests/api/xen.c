@@ -407,7 +407,7 @@ TEST(xen_timer)
 GUEST(xen_poll, 64,
       "push 13\n mov rax, rsp\n push 0\n push 1\n push rax\n mov rsi, rsp\n mov edi, 3\n mov eax, 29\n vmmcall\n mov "
       "rbx, rax\n" DONE "mov rax, [0x23000]\n mov [rsi + 16], rax\n mov dword ptr [rsi + 24], 14\n mov eax, 29\n "
-			"vmmcall\n mov rbx, rax\n" DONE "hlt\n");
+      "vmmcall\n mov rbx, rax\n" DONE "hlt\n");
 
 TEST(xen_poll_for_a_port)
 {
