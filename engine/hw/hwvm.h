@@ -88,6 +88,7 @@ void nested_write_protect(struct vm *vm); /* pages of slots with a dirty log */
  * addresses of pages, is given to nested_mark() after each exit, in the srcu section of the entry; any context.
  */
 bool nested_noted(const struct vm *vm);
+void nested_vcpu_comes(struct vm *vm); /* dirty rings, which can be asked for until then, are not filled by notes */
 void nested_mark(struct vcpu *v, const u64 *gpa, unsigned nr);
 void nested_cache_free(struct hwvm_vcpu *hv);
 

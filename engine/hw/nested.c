@@ -249,6 +249,18 @@ static void logs_change(struct vm *vm, struct nested *n, const struct memslot *o
 	hw_unlock(n->lock);
 }
 
+void nested_vcpu_comes(struct vm *vm)
+{
+	struct nested *n = nested_of(vm);
+
+	if (!vm_dirty_ring_size(vm))
+		return;
+	hw_lock(n->lock);
+	n->noted = n->all_noted = false;
+	hw_unlock(n->lock);
+	__atomic_store_n(&vm->dirty_in_engine, false, __ATOMIC_RELEASE);
+}
+
 bool nested_noted(const struct vm *vm)
 {
 	return __atomic_load_n(&nested_of(vm)->noted, __ATOMIC_ACQUIRE);

@@ -142,6 +142,7 @@ int hwvm_vcpu_create(struct vcpu *v, size_t size)
 		host_free(hv);
 		return -ENOMEM;
 	}
+	nested_vcpu_comes(v->vm);
 	hv->guest_cpu = HW_NO_CPU;
 	hv->lookup_hva = NESTED_NO_HVA;
 	hv->serial = new_serial();
