@@ -118,5 +118,9 @@ void hw_xcr0_set(u64 val);                            /* entry */
 #define HW_VECTOR_BYTES 32
 void hw_vector_get(unsigned reg, void *val);
 void hw_vector_set(unsigned reg, const void *val);
+/* The guest's unmasked x87 exception waits for its next x87 or MMX instruction. MMX register reg (0-7); none may wait then. */
+bool hw_x87_pending(void);
+void hw_mmx_get(unsigned reg, u64 *val);
+void hw_mmx_set(unsigned reg, u64 val);
 
 #endif /* ANYKVM_HW_H */

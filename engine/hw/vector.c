@@ -86,13 +86,44 @@ static void load(const struct x86_insn *i, const struct move *m, unsigned reg, c
 	hw_vector_set(reg, val);
 }
 
+static enum x86_result move_mmx(const struct x86_insn *i, const struct x86_operand *in_mem, unsigned reg, void *mem)
+{
+	u64 val = 0;
+
+	if ((i->op != X86_OP_MOVQ && i->op != X86_OP_MOVD && i->op != X86_OP_MOVNTQ) || in_mem->size > sizeof(val))
+		return X86_UNHANDLED;
+	if (in_mem->access & OPACC_W) {
+		hw_mmx_get(reg, &val);
+		memcpy(mem, &val, in_mem->size);
+	} else {
+		memcpy(&val, mem, in_mem->size);
+		hw_mmx_set(reg, val);
+	}
+	return X86_OK;
+}
+
+/* FWAIT, which the library puts before every x87 and MMX instruction with a memory operand. */
+static bool is_wait(const struct x86_insn *i)
+{
+	return !i->map && i->opcode == 0x9b;
+}
+
 enum x86_result hwvm_native(struct x86_state *s, const struct x86_insn *i, void *mem)
 {
-	const struct x86_operand *in_mem = operand(i, OPND_MEM), *in_reg = operand(i, OPND_XMM);
+	const struct x86_operand *in_mem = operand(i, OPND_MEM), *in_reg = operand(i, OPND_XMM),
+				 *mmx = operand(i, OPND_MMX);
 	struct move m;
 	u8 val[BYTES];
 
-	if (!mem || !in_mem || !in_reg || !hwvm_of(state_vcpu(s))->fpu_loaded || !is_move(i, &m))
+	if (!hwvm_of(state_vcpu(s))->fpu_loaded)
+		return X86_UNHANDLED;
+	if (is_wait(i))
+		return hw_x87_pending() ? x86_raise(s, X86_EXC_MF) : X86_OK;
+	if (!mem || !in_mem)
+		return X86_UNHANDLED;
+	if (mmx && !in_reg)
+		return move_mmx(i, in_mem, mmx->reg, mem);
+	if (!in_reg || !is_move(i, &m))
 		return X86_UNHANDLED;
 	if (!(in_mem->access & OPACC_W)) {
 		load(i, &m, in_reg->reg, mem, in_mem->size);

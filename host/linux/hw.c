@@ -619,3 +619,42 @@ void hw_vector_set(unsigned int reg, const void *val)
 	}
 	fpregs_unlock();
 }
+
+#define EACH_MMX(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7)
+#define GET_MMX(n)                                                                                                     \
+	case n:                                                                                                        \
+		asm volatile("movq %%mm" #n ", %0" : "=m"(*val));                                                      \
+		break;
+#define SET_MMX(n)                                                                                                     \
+	case n: asm volatile("movq %0, %%mm" #n : : "m"(val)); break;
+
+bool hw_x87_pending(void)
+{
+	u16 status;
+
+	fpregs_lock();
+	fpu_ready();
+	asm volatile("fnstsw %0" : "=m"(status));
+	fpregs_unlock();
+	return status & 0x80;
+}
+
+void hw_mmx_get(unsigned int reg, u64 *val)
+{
+	fpregs_lock();
+	fpu_ready();
+	switch (reg) {
+		EACH_MMX(GET_MMX)
+	}
+	fpregs_unlock();
+}
+
+void hw_mmx_set(unsigned int reg, u64 val)
+{
+	fpregs_lock();
+	fpu_ready();
+	switch (reg) {
+		EACH_MMX(SET_MMX)
+	}
+	fpregs_unlock();
+}

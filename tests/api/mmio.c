@@ -235,6 +235,34 @@ TEST(mmio_parts_of_vectors)
 	expect_vector(cpu, 0x40, 0xdddd, 0);
 }
 
+GUEST(mmx_moves, 64,
+      "mov ebx, 0xd0000000\n fninit\n movq mm5, [0x9000]\n"
+      "movq [rbx], mm5\n movd [rbx], mm5\n movntq [rbx], mm5\n"
+      "movq mm2, [rbx]\n movq [0x9010], mm2\n movd mm2, [rbx]\n movq [0x9018], mm2\n emms\n"
+      "mov word ptr [0x9008], 0\n fldcw [0x9008]\n fldz\n fldz\n fdivp st(1), st\n" /* pending: invalid operation */
+      "mmx_moves_fault: movq [rbx], mm2\n" DONE);
+GUEST_LABEL(mmx_moves_fault);
+
+/* MMX registers and device memory; with an x87 exception pending the move faults and the device sees nothing. */
+TEST(mmio_mmx)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	uint64_t word = 0x0102030405060708;
+	struct guest_event *event = guest_log(cpu->machine)->event;
+
+	memcpy(cpu->machine->mem + GUEST_DATA, &word, sizeof(word));
+	guest_start(cpu, GUEST_LONG, mmx_moves);
+	expect_write(cpu, 0xd0000000, 8, word);
+	expect_write(cpu, 0xd0000000, 4, (uint32_t)word);
+	expect_write(cpu, 0xd0000000, 8, word);
+	expect_read(cpu, 0xd0000000, 8, 0x1111222233334444);
+	expect_read(cpu, 0xd0000000, 4, 0xcccc);
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 16);
+	check_eq(event->rip, GUEST_ADDRESS(mmx_moves, mmx_moves_fault));
+	check_eq(data_word(cpu, 2), 0x1111222233334444);
+	check_eq(data_word(cpu, 3), 0xcccc);
+}
+
 GUEST(wide_vector, 64,
       "mov eax, 0x406a0\n mov cr4, rax\n"
       "mov ebx, 0xd0000000\n vmovdqu ymm9, [0x9000]\n vmovdqu [rbx], ymm9\n"

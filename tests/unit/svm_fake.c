@@ -290,6 +290,20 @@ void hw_vector_set(unsigned reg, const void *val)
 {
 }
 
+bool hw_x87_pending(void)
+{
+	return false;
+}
+
+void hw_mmx_get(unsigned reg, u64 *val)
+{
+	*val = 0;
+}
+
+void hw_mmx_set(unsigned reg, u64 val)
+{
+}
+
 /* --- CPUID and the log, as the engines see them (svm.mk) -------------------------------------------------------------- */
 
 void fake_cpuid(u32 leaf, u32 subleaf, u32 out[4]);
