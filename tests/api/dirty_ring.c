@@ -330,7 +330,7 @@ TEST(dirty_ring_full)
 
 /* rbx: where its pages begin; r8: rounds. Each round adds to a word of every page, own ones and shared ones. */
 GUEST(ring_work, 64,
-      "1: mov rdi, rbx\n mov ecx, 256\n"
+      "sti\n 1: mov rdi, rbx\n mov ecx, 256\n"
       "2: inc dword ptr [rdi]\n add rdi, 0x1000\n dec ecx\n jnz 2b\n"
       "mov edi, 0x10000000\n mov ecx, 64\n"
       "3: lock inc dword ptr [rdi + 64]\n add rdi, 0x8000\n dec ecx\n jnz 3b\n"
