@@ -92,6 +92,12 @@ static long bind_system(int fd)
 	return err;
 }
 
+/* Nothing is to be written or mapped where the kernel's descriptors have nothing either. EPERM then: better than success. */
+static void seal(int fd)
+{
+	syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+}
+
 /* memfd_create(), with a word for those whose seccomp filter does not know what the library needs. */
 static int stand_in(const char *name, unsigned flags)
 {
@@ -119,8 +125,11 @@ long shim_open(int flags)
 		return -ENOTDIR;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
-	fd = stand_in(SYSTEM_NAME, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
-	return fd < 0 ? -errno : bind_system(fd);
+	fd = stand_in(SYSTEM_NAME, MFD_ALLOW_SEALING | (flags & O_CLOEXEC ? MFD_CLOEXEC : 0));
+	if (fd < 0)
+		return -errno;
+	seal(fd);
+	return bind_system(fd);
 }
 
 /* A memfd for an object that a KVM ioctl made. Such descriptors are always close-on-exec, as the kernel's are. */
@@ -134,7 +143,7 @@ static long object_fd(enum shim_kind kind, struct anykvm_handle *handle)
 		__atomic_store_n(&vcpu_made, true, __ATOMIC_RELAXED);
 		fd = syscall(SYS_fcntl, anykvm_map_fd(handle), F_DUPFD_CLOEXEC, 0);
 	} else {
-		fd = stand_in(names[kind], MFD_CLOEXEC);
+		fd = stand_in(names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	}
 	if (fd < 0) {
 		int err = errno;
@@ -142,6 +151,8 @@ static long object_fd(enum shim_kind kind, struct anykvm_handle *handle)
 		anykvm_close(handle);
 		return -err;
 	}
+	if (kind == SHIM_VM || kind == SHIM_DEVICE)
+		seal((int)fd);
 	return bind_new((int)fd, kind, handle);
 }
 

@@ -343,6 +343,18 @@ static void check_locked(void)
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0 && close(kvm) == 0);
 }
 
+/* Nothing can be written to the device, to a VM, or mapped from them. */
+static void check_empty(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0);
+
+	CHECK(write(kvm, "x", 1) == -1 && write(vm, "x", 1) == -1);
+	CHECK(ftruncate(kvm, 4096) == -1 && ftruncate(vm, 4096) == -1);
+	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, kvm, 0) == MAP_FAILED);
+	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, vm, 0) == MAP_FAILED);
+	CHECK(close(vm) == 0 && close(kvm) == 0);
+}
+
 static void check_statistics(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), fd = ioctl(vm, KVM_GET_STATS_FD, 0);
@@ -369,6 +381,7 @@ int main(int argc, char **argv)
 	check_arrival("/proc/self/exe");
 	check_signal();
 	check_locked();
+	check_empty();
 	check_statistics();
 	return 0;
 }

@@ -185,7 +185,7 @@ test_looks()
 	[ $? -eq 126 ] || fail 'a static program preloaded: not 126'
 }
 
-[ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded by_name environment privileged
+[ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded by_name environment privileged \
 	mixed busybox looks
 for test in "$@"; do
 	run_test "$test" "test_$test"
