@@ -30,6 +30,7 @@ static struct inject_block *slots[SLOTS]; /* a  by tid, linear probing; changed 
 static struct inject_block *spares;       /* under lock */
 static unsigned nr_spares;                /* a */
 static u32 lock;                          /* held with all signals blocked */
+static u32 owner;                         /* the process that this memory belongs to, as itself sees its number */
 static struct inject_block vacated;       /* in a slot: look-ups go on, insertions may take it */
 
 static long raw_call(long nr, u64 a, u64 b, u64 c, u64 d)
@@ -164,10 +165,17 @@ static void add_spare(struct inject_block *b)
 	drop_lock(mask);
 }
 
-/* Blocks whose threads are no more. A thread of any process may have one (vfork): tkill asks for all. */
+/*
+ * Blocks whose threads are no more. A thread of any process may have one (vfork): tkill asks for all. In a namespace of process
+ * numbers where the owner of this memory is not to be seen (a child by vfork in a new one) it would find none alive.
+ */
 static void reclaim(void)
 {
-	u64 mask = take_lock();
+	u64 mask;
+
+	if (raw_call(SYS_tkill, owner, 0, 0, 0) == -ESRCH)
+		return;
+	mask = take_lock();
 
 	for (u32 i = 0; i < SLOTS; i++) {
 		struct inject_block *b = slots[i];
@@ -204,6 +212,7 @@ bool inject_blocks_start(void)
 	u8 *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	inject_user_fs = getauxval(AT_HWCAP2) & 2; /* HWCAP2_FSGSBASE */
+	owner = (u32)getpid();
 	if (!b || stack == MAP_FAILED)
 		return false;
 	b->fs = inject_fs();
@@ -221,6 +230,7 @@ void inject_blocks_forked(struct inject_block *mine)
 	lock = 0;
 	spares = NULL;
 	nr_spares = 0;
+	owner = (u32)raw_call(SYS_getpid, 0, 0, 0, 0);
 	insert(mine, (u32)raw_call(SYS_gettid, 0, 0, 0, 0));
 	inject_blocks_refill();
 }
