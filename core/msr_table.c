@@ -515,8 +515,12 @@ const struct msr_desc msr_table[] = {
 	  .read = read_smbase },
 	FIXED_IGNORED(0xc1, 0xc2, 0),					/* P6 performance counters */
 	FIXED(0xcd, 3),							/* FSB_FREQ */
-	{ ONE(0xce), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(platform_info), .value = HAS_CPUID_FAULTING,
-	  .writable = ANY, .read = read_platform_info, .write = write_platform_info },
+	/*
+	 * PLATFORM_INFO. Linux has CPUID faulting there from the start; here user space has to put it in: gVisor uses it where it
+	 * finds it, and answers its programs by the host's CPUID, which has AVX-512.
+	 */
+	{ ONE(0xce), .flags = MSR_EMULATED | MSR_GUEST_RO, KEPT(platform_info), .writable = ANY,
+	  .read = read_platform_info, .write = write_platform_info },
 	FIXED(0xfe, 0x500 | MTRR_VARIABLE),	/* MTRRCAP: write-combining, fixed ranges */
 	{ ONE(0x10a), .flags = MSR_EMULATED | MSR_INTEL | MSR_GUEST_RO, KEPT(arch_capabilities),
 	  .writable = ANY,
