@@ -134,7 +134,6 @@ static void soft_fpu_load(struct x86_state *s)
 	s->fpu_live = false;
 }
 
-/* Core's ops, with what the engine does itself put in. */
 static u8 *soft_known(struct x86_state *s, u64 lin, bool write)
 {
 	struct soft_vcpu *sv = soft_of(s);
@@ -142,6 +141,7 @@ static u8 *soft_known(struct x86_state *s, u64 lin, bool write)
 	return sv->tr.ready && !s->watch_dr7 ? flat_known(sv, lin, write) : NULL;
 }
 
+/* Core's ops, with what the engine does itself put in. */
 static struct x86_ops make_ops(void)
 {
 	struct x86_ops ops = core_x86_ops;

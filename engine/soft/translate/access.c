@@ -124,6 +124,25 @@ static void check_crossing(struct front *f, struct slow_part *p)
 	p->to_cross = emit_jcc(e, 5, emit_here(e));
 }
 
+static struct slow_part *new_slow_part(struct front *f, struct slow_part part, bool write)
+{
+	struct slow_part *p = &f->slow[f->nr_slow++];
+
+	*p = part;
+	p->site = tr_new_site(f, SITE_INSN);
+	f->sv->tr.site[p->site].write = write;
+	f->sv->tr.site[p->site].group = part.group;
+	return p;
+}
+
+/* r12 = the page's entry; none is a miss. */
+static void load_entry(struct emit *e, struct slow_part *p, struct emit_mem table)
+{
+	emit_load(e, X86_R12, table);
+	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
+	p->to_miss = emit_jcc(e, 4, emit_here(e));
+}
+
 /* The look-up itself: the operand is at [ea + r12]. */
 static struct emit_mem look_up(struct front *f, struct slow_part *p, bool write)
 {
@@ -139,9 +158,7 @@ static struct emit_mem look_up(struct front *f, struct slow_part *p, bool write)
 	emit8(e, (u8)(0xe0 | (p->ea & 7)));
 	if (write)
 		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
-	emit_load(e, X86_R12, table);
-	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
-	p->to_miss = emit_jcc(e, 4, emit_here(e));
+	load_entry(e, p, table);
 	return (struct emit_mem){ .base = p->ea, .index = X86_R12, .disp = 1 }; /* flat.c */
 }
 
@@ -157,34 +174,30 @@ bool tr_constant(const struct front *f, s64 offset, s32 *lin)
 struct emit_mem tr_access_constant(struct front *f, s32 lin, bool write, bool group)
 {
 	struct emit *e = &f->e;
-	struct slow_part *p = &f->slow[f->nr_slow++];
+	struct slow_part *p =
+		new_slow_part(f, (struct slow_part){ .constant = true, .lin = lin, .group = group }, write);
 	struct emit_mem table = { .base = X86_R15, .index = NOREG, .scale = 3, .disp = (lin >> 12) * 8 - 12 };
 
-	*p = (struct slow_part){ .constant = true, .lin = lin, .group = group, .site = tr_new_site(f, SITE_INSN) };
-	f->sv->tr.site[p->site].write = write;
-	f->sv->tr.site[p->site].group = group;
 	p->retry = emit_here(e);
 	if (write) {
 		emit_load(e, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
 		table.index = X86_R12;
 	}
-	emit_load(e, X86_R12, table);
-	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
-	p->to_miss = emit_jcc(e, 4, emit_here(e));
+	load_entry(e, p, table);
 	return (struct emit_mem){ .base = X86_R12, .index = NOREG, .disp = lin + 1 }; /* flat.c */
 }
 
 static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size, bool write, bool inside)
 {
-	struct slow_part *p = &f->slow[f->nr_slow++];
+	/* In the last: the offset could pass the limit of 4 GiB without crossing a page. Bases are aligned (tr_context_ok). */
+	struct slow_part part = { .ea = (u8)ea,
+				  .size = (u8)size,
+				  .aligned_only = f->i->flags & INSN_ALIGNED || (f->m32 && f->i->seg >= SEG_FS) };
+	struct slow_part *p;
 
 	tr_free_flags(f);
 	f->held = 0;
-	*p = (struct slow_part){ .ea = (u8)ea, .size = (u8)size, .aligned_only = f->i->flags & INSN_ALIGNED };
-	/* The offset could pass the limit of 4 GiB without crossing a page. Bases are aligned (tr_context_ok). */
-	p->aligned_only |= f->m32 && f->i->seg >= SEG_FS;
-	p->site = tr_new_site(f, SITE_INSN);
-	f->sv->tr.site[p->site].write = write;
+	p = new_slow_part(f, part, write);
 	if (size > 1 && !inside)
 		check_crossing(f, p);
 	return look_up(f, p, write);
@@ -193,11 +206,8 @@ static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size,
 struct emit_mem tr_access_span(struct front *f, unsigned ea, unsigned span, bool write)
 {
 	struct emit *e = &f->e;
-	struct slow_part *p = &f->slow[f->nr_slow++];
+	struct slow_part *p = new_slow_part(f, (struct slow_part){ .ea = (u8)ea, .group = true }, write);
 
-	*p = (struct slow_part){ .ea = (u8)ea, .group = true, .site = tr_new_site(f, SITE_INSN) };
-	f->sv->tr.site[p->site].write = write;
-	f->sv->tr.site[p->site].group = true;
 	if (span) {
 		/* The offset in the page, at the top of 32 bits. */
 		emit_rr(e, false, 0x89, ea, X86_R12);

@@ -111,6 +111,12 @@ static bool is_global(struct x86_state *s, u64 lin, enum x86_access acc)
 	return x86_translate(s, s->mmu_index, lin, acc, 0, &t) == X86_OK && t.global;
 }
 
+/* Is there a table for the current mmu_index, and an entry for lin in it? */
+static bool has_entry(const struct x86_state *s, u64 lin)
+{
+	return s->mmu_index < MMU_USER_AC && (s->mode == X86_MODE_LONG ? x86_canonical(s, lin) : !(lin >> 32));
+}
+
 bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 {
 	struct x86_state *s = &sv->vcpu->state;
@@ -120,7 +126,7 @@ bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write)
 	struct flat_list *l;
 	u8 *host;
 
-	if (mmu >= MMU_USER_AC || (s->mode == X86_MODE_LONG ? !x86_canonical(s, lin) : lin >> 32))
+	if (!has_entry(s, lin))
 		return false;
 	host = x86_tlb_probe(s, mmu, lin, 1, acc);
 	if (!host && write && x86_tlb_noticed(s, mmu, lin))
@@ -147,7 +153,7 @@ u8 *flat_known(struct soft_vcpu *sv, u64 lin, bool write)
 	const struct x86_state *s = &sv->vcpu->state;
 	const struct flat_table *t;
 
-	if (s->mmu_index >= MMU_USER_AC || (s->mode == X86_MODE_LONG ? !x86_canonical(s, lin) : lin >> 32))
+	if (!has_entry(s, lin))
 		return NULL;
 	t = &sv->tr.flat[s->mmu_index][write ? FLAT_WRITE : FLAT_READ];
 	if (!*entry_of(t, lin) && !flat_fill(sv, lin, write))

@@ -579,6 +579,12 @@ static void emit_far_entries(struct front *f)
 
 /* --- chains -------------------------------------------------------------------------------------------------------- */
 
+/* Where the block keeps this translation. */
+static struct tr_block **place_of(const struct front *f)
+{
+	return f->plain ? &f->b->plain : &f->b->tr;
+}
+
 static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block *b, const struct emit *e, bool plain)
 {
 	struct tr_state *tr = &sv->tr;
@@ -609,10 +615,7 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	tr_make_groups(f);
 	tr->meta_used += meta;
 	tr->order[tr->nr_blocks++] = t;
-	if (plain)
-		b->plain = t;
-	else
-		b->tr = t;
+	*place_of(f) = t;
 	return true;
 }
 
@@ -658,10 +661,7 @@ static void emit_cold_parts(struct front *f)
 static void give_up(struct tr_state *tr, struct front *chain, unsigned n)
 {
 	while (n-- > 0) {
-		if (chain[n].plain)
-			chain[n].b->plain = NULL;
-		else
-			chain[n].b->tr = NULL;
+		*place_of(&chain[n]) = NULL;
 		tr->meta_used = (size_t)((u8 *)chain[n].tr - tr->meta);
 		tr->nr_blocks--;
 	}

@@ -10,8 +10,9 @@
  * That is a bet on the block as it mostly runs. Where the group does cross a page, or its page cannot be had (a fault, MMIO,
  * code), the interpreter executes the instruction at that place, and execution goes on behind it. A block that loses again and
  * again is also translated without groups (soft_block.plain), and goes on in that code from the place on: a frame that lies on two
- * pages stays there for as long as its process runs, the next process may have it elsewhere. A group that also writes is looked up for writing from the start, so
- * dirty bits (the guest's and the log's) may be set a few instructions, but never a block, before the store.
+ * pages stays there for as long as its process runs, the next process may have it elsewhere. A group that also writes is looked
+ * up for writing from the start, so dirty bits (the guest's and the log's) may be set a few instructions, but never a block,
+ * before the store.
  */
 #include "front.h"
 

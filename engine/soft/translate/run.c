@@ -546,8 +546,9 @@ static const u8 *without_group(struct soft_vcpu *sv, const struct tr_site *site)
 	}
 	to = tr_plain_code(sv, b, site->insn);
 	if (to && site->jump) {
-		*site->jump = 0xe9;
-		*(x86_mem32 *)(site->jump + 1) = (u32)(to - (site->jump + (tr->code.rx - tr->code.rw)) - 5);
+		struct emit e = { .p = site->jump, .to_rx = tr->code.rx - tr->code.rw };
+
+		emit_jmp(&e, to);
 	}
 	return to;
 }
