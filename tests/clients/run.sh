@@ -177,6 +177,17 @@ test_migrate_ring()
 	live kvm,dirty-ring-size=4096
 }
 
+# The guest has gone over to the QEMU of that name: the first one goes, and the work is done to its end in the other.
+ended_at()
+{
+	monitor_quit
+	vm_finish
+	vm=$1
+	vm_finish
+	tr -d '\r' <"$work/$1.out" | grep -a -q '^round 12 ok' || fail "the guest did not go on"
+	tr -d '\r' <"$work/$1.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+}
+
 # live ACCELERATOR
 live()
 {
@@ -189,12 +200,7 @@ live()
 	monitor_do migrate "unix:$work/live.sock" || return
 	monitor_do info migrate || return
 	grep -a -q 'Migration status: completed' "$monitor.log" || fail "the migration did not complete"
-	monitor_quit
-	vm_finish
-	vm=live_to
-	vm_finish
-	tr -d '\r' <"$work/live_to.out" | grep -a -q '^round 12 ok' || fail "the guest did not go on"
-	tr -d '\r' <"$work/live_to.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+	ended_at live_to
 }
 
 # move FROM TO: each "device" or "anykvm". A guest that checks itself goes from one KVM to the other, in a file.
@@ -251,12 +257,7 @@ test_postcopy()
 	done
 	grep -a -q 'Migration status: completed' "$monitor.log" || fail "the migration did not complete"
 	grep -a -q 'postcopy request count: [1-9]' "$monitor.log" || fail "nothing was fetched"
-	monitor_quit
-	vm_finish
-	vm=post_to
-	vm_finish
-	tr -d '\r' <"$work/post_to.out" | grep -a -q '^round 12 ok' || fail "the guest did not go on"
-	tr -d '\r' <"$work/post_to.out" | grep -a -q '^anykvm-cmd: exit status 0$' || fail "the guest's work failed"
+	ended_at post_to
 }
 
 # A CPU and memory are added while the guest runs.
