@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # make check-engine-svm: engine/svm and engine/hw on a made-up processor.
 
-SVM_TEST_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/unit/svm_*.c)))
+SVM_TEST_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/unit/hw_*.c tests/unit/svm_*.c)))
 # The engine's sources see the test's CPUID and log.
 SVM_TEST_ENGINE := $(patsubst %.c,$(BUILD)/tests/unit/svm/%.o,$(wildcard engine/hw/*.c engine/svm/*.c))
 SVM_TEST_FLAGS = $(BASE) $(HOSTINC) -Iinclude -Ix86 -Iengine/hw -Iengine/svm -Ihost/posix -Itests/unit -pthread

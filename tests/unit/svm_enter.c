@@ -51,10 +51,10 @@ static void software_interrupt_comes_back(u32 features, svm_step *again)
 
 	svm_test_begin(features);
 	svm_script(step_int_80_interrupted, again, again, step_int_80_delivered, step_nothing_injected, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_regs(&r);
+	hwt_run_exits(KVM_EXIT_HLT);
+	hwt_regs(&r);
 	expect_eq(r.rip, CODE + 0x101);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void a_software_interrupt_returns_by_the_next_rip_field(void **state)
@@ -83,9 +83,9 @@ static void step_expects_page_fault(struct vmcb *c, u64 *gpr)
 static void an_interrupted_exception_keeps_error_and_address(void **state)
 {
 	svm_test_begin(0);
-	svm_protected_mode();
+	hwt_protected_mode();
 	svm_script(step_page_fault_interrupted, step_expects_page_fault, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void step_expects_page_fault_without_error(struct vmcb *c, u64 *gpr)
@@ -98,7 +98,7 @@ static void in_real_mode_no_error_is_pushed(void **state)
 {
 	svm_test_begin(0);
 	svm_script(step_page_fault_interrupted, step_expects_page_fault_without_error, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 /* #GP while a #PF was being delivered: what the processor reports is both. */
@@ -112,9 +112,9 @@ static void step_gp_in_page_fault(struct vmcb *c, u64 *gpr)
 static void a_fault_in_a_double_fault_is_a_shutdown(void **state)
 {
 	svm_test_begin(0);
-	svm_protected_mode();
+	hwt_protected_mode();
 	svm_script(step_gp_in_page_fault, NULL);
-	svm_run_exits(KVM_EXIT_SHUTDOWN);
+	hwt_run_exits(KVM_EXIT_SHUTDOWN);
 }
 
 static void step_int3_interrupted(struct vmcb *c, u64 *gpr)
@@ -133,7 +133,7 @@ static void int3_is_told_from_an_exception(void **state)
 {
 	svm_test_begin(HAS_NRIP);
 	svm_script(step_int3_interrupted, step_expects_int3, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void step_int3_as_software_interrupt(struct vmcb *c, u64 *gpr)
@@ -147,7 +147,7 @@ static void int3_is_told_from_int_n(void **state)
 	svm_test_begin(HAS_NRIP);
 	CODE_BYTES(0xcc, 0xf4);
 	svm_script(step_int3_as_software_interrupt, step_expects_int3, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void step_expects_prefixed_int_80(struct vmcb *c, u64 *gpr)
@@ -162,7 +162,7 @@ static void prefixes_of_int_n_count(void **state)
 	svm_test_begin(HAS_NRIP);
 	CODE_BYTES(0x2e, 0x2e, 0xcd, 0x80, 0xf4);
 	svm_script(step_int_80_interrupted, step_expects_prefixed_int_80, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 /* --- interrupts and their window ----------------------------------------------------------------------------------- */
@@ -190,9 +190,9 @@ static void an_interrupt_waits_for_its_window(void **state)
 	struct kvm_interrupt irq = { .irq = 0x31 };
 
 	svm_test_begin(0);
-	expect_eq(svm_vcpu_ioctl(KVM_INTERRUPT, &irq), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_INTERRUPT, &irq), 0);
 	svm_script(step_window_wanted, step_interrupt_31, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 /* --- NMIs: the intercept of IRET tells when the next may come -------------------------------------------------------- */
@@ -229,12 +229,12 @@ static void the_next_nmi_comes_after_iret(void **state)
 	u16 frame[3] = { CODE + 0x20, 0, 2 };
 
 	svm_test_begin(0);
-	svmt.ram[CODE + 0x80] = 0xcf; /* iret */
-	__builtin_memcpy(svmt.ram + 0x8000 - 6, frame, sizeof(frame));
-	expect_eq(svm_vcpu_ioctl(KVM_NMI, NULL), 0);
-	expect_eq(svm_vcpu_ioctl(KVM_NMI, NULL), 0);
+	hwt.ram[CODE + 0x80] = 0xcf; /* iret */
+	__builtin_memcpy(hwt.ram + 0x8000 - 6, frame, sizeof(frame));
+	expect_eq(hwt_vcpu_ioctl(KVM_NMI, NULL), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_NMI, NULL), 0);
 	svm_script(step_first_nmi, step_nmi_handler_runs, step_second_nmi, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void step_no_nmi_yet(struct vmcb *c, u64 *gpr)
@@ -251,13 +251,13 @@ static void an_nmi_waits_for_the_end_of_a_shadow(void **state)
 
 	svm_test_begin(0);
 	CODE_BYTES(0x90);
-	expect_eq(svm_vcpu_ioctl(KVM_GET_VCPU_EVENTS, &e), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_VCPU_EVENTS, &e), 0);
 	e.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
 	e.nmi.pending = 1;
 	e.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
-	expect_eq(svm_vcpu_ioctl(KVM_SET_VCPU_EVENTS, &e), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_VCPU_EVENTS, &e), 0);
 	svm_script(step_no_nmi_yet, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 /* --- a debugger's steps ------------------------------------------------------------------------------------------------ */
@@ -282,14 +282,14 @@ static void single_step_is_not_seen_by_pushf(void **state)
 
 	svm_test_begin(0);
 	CODE_BYTES(0x9c);
-	expect_eq(svm_vcpu_ioctl(KVM_SET_GUEST_DEBUG, &d), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_GUEST_DEBUG, &d), 0);
 	svm_script(step_stepped_pushf, step_without_a_debugger, NULL);
-	svm_run_exits(KVM_EXIT_DEBUG);
-	expect_eq(svmt.run->debug.arch.pc, CODE + 1);
-	expect_eq(*(u16 *)(svmt.ram + 0x7ffe), 2);
+	hwt_run_exits(KVM_EXIT_DEBUG);
+	expect_eq(hwt.run->debug.arch.pc, CODE + 1);
+	expect_eq(*(u16 *)(hwt.ram + 0x7ffe), 2);
 	d.control = 0;
-	expect_eq(svm_vcpu_ioctl(KVM_SET_GUEST_DEBUG, &d), 0);
-	svm_run_exits(KVM_EXIT_HLT);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_GUEST_DEBUG, &d), 0);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void step_breakpoint_hit(struct vmcb *c, u64 *gpr)
@@ -307,11 +307,11 @@ static void a_debuggers_breakpoint_is_reported(void **state)
 	svm_test_begin(0);
 	d.arch.debugreg[0] = CODE;
 	d.arch.debugreg[7] = 2;
-	expect_eq(svm_vcpu_ioctl(KVM_SET_GUEST_DEBUG, &d), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_GUEST_DEBUG, &d), 0);
 	svm_script(step_breakpoint_hit, NULL);
-	svm_run_exits(KVM_EXIT_DEBUG);
-	expect_eq(svmt.run->debug.arch.dr6 & 0xf, 1);
-	expect_eq(svmt.run->debug.arch.pc, CODE);
+	hwt_run_exits(KVM_EXIT_DEBUG);
+	expect_eq(hwt.run->debug.arch.dr6 & 0xf, 1);
+	expect_eq(hwt.run->debug.arch.pc, CODE);
 }
 
 /* --- address spaces and what the processor may still know ----------------------------------------------------------------- */
@@ -329,9 +329,9 @@ static void look(void)
 {
 	struct kvm_regs r = { .rip = CODE, .rflags = 2 };
 
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_look, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void what_has_not_changed_is_clean(void **state)
@@ -343,10 +343,10 @@ static void what_has_not_changed_is_clean(void **state)
 	expect_eq(seen_clean, 0);
 	look();
 	expect_eq(seen_clean, CLEAN_ALL);
-	expect_eq(svm_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
 	s.idt.base = 0x3000;
 	s.cr2 = 0x1234;
-	expect_eq(svm_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
 	look();
 	expect_eq(seen_clean & (CLEAN_TABLES | CLEAN_SEGMENTS | CLEAN_CR2), 0);
 	expect_eq(svmt.c->idtr.base, 0x3000);
@@ -398,12 +398,12 @@ static void used_up_asids_flush(void **state)
 		struct kvm_regs r = { .rip = CODE, .rflags = 2 };
 
 		/* Other translations each time. */
-		expect_eq(svm_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+		expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
 		s.cr3 = (u64)i << 12;
-		expect_eq(svm_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
-		expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+		expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
+		expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 		svm_script(step_asid, NULL);
-		svm_run_exits(KVM_EXIT_HLT);
+		hwt_run_exits(KVM_EXIT_HLT);
 	}
 	/* 16 ASIDs, 0 is the host's; the first use of the CPU flushes, too. */
 	expect_eq(flushes, 4);
@@ -452,10 +452,10 @@ static u64 ratio_at(unsigned times)
 {
 	struct kvm_regs r = { .rip = CODE, .rflags = 2 };
 
-	expect_eq(svm_vcpu_ioctl_int(KVM_SET_TSC_KHZ, host_tsc_khz() * times), 0);
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl_int(KVM_SET_TSC_KHZ, host_tsc_khz() * times), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_scaled_by_the_processor, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 	return ratio_in_guest;
 }
 
@@ -477,13 +477,13 @@ static u64 tsc_before;
 static void step_rdtsc_intercepted(struct vmcb *c, u64 *gpr)
 {
 	expect_true(c->intercept3 & I3_RDTSC && c->intercept4 & I4_RDTSCP);
-	tsc_before = vcpu_read_tsc(svmt.v);
+	tsc_before = vcpu_read_tsc(hwt.v);
 	c->exit_code = X_RDTSC;
 }
 
 static void step_tsc_read(struct vmcb *c, u64 *gpr)
 {
-	u64 tsc = gpr[X86_RDX] << 32 | (u32)c->rax, after = vcpu_read_tsc(svmt.v);
+	u64 tsc = gpr[X86_RDX] << 32 | (u32)c->rax, after = vcpu_read_tsc(hwt.v);
 
 	expect_true(tsc >= tsc_before && tsc <= after);
 	expect_eq(c->rip, CODE + 2);
@@ -494,9 +494,9 @@ static void without_a_ratio_reading_the_tsc_is_intercepted(void **state)
 {
 	svm_test_begin(0);
 	CODE_BYTES(0x0f, 0x31); /* rdtsc */
-	expect_eq(svm_vcpu_ioctl_int(KVM_SET_TSC_KHZ, host_tsc_khz() * 2), 0);
+	expect_eq(hwt_vcpu_ioctl_int(KVM_SET_TSC_KHZ, host_tsc_khz() * 2), 0);
 	svm_script(step_rdtsc_intercepted, step_tsc_read, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 	expect_eq(cpu0.tsc_ratio[0], 0);
 }
 
@@ -505,9 +505,9 @@ static void without_a_ratio_reading_the_tsc_is_intercepted(void **state)
 /* As the guest's CPUID would have it, on a processor that has everything. */
 static void offer(u64 spec_ctrl_bits, bool pred_cmd)
 {
-	svmt.v->spec_ctrl_bits = spec_ctrl_bits;
-	svmt.v->has_pred_cmd = pred_cmd;
-	vcpu_request(svmt.v, REQ_SETTINGS);
+	hwt.v->spec_ctrl_bits = spec_ctrl_bits;
+	hwt.v->has_pred_cmd = pred_cmd;
+	vcpu_request(hwt.v, REQ_SETTINGS);
 }
 
 static bool intercepted(const struct vmcb *c, u32 msr)
@@ -534,9 +534,9 @@ static void look_at_maps(void)
 {
 	struct kvm_regs r = { .rip = CODE, .rflags = 2 };
 
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_look_at_maps, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void a_guest_without_the_bits_has_the_hosts_value(void **state)
@@ -549,9 +549,9 @@ static void a_guest_without_the_bits_has_the_hosts_value(void **state)
 	look_at_maps();
 	expect_true(spec_ctrl_intercepted && pred_cmd_intercepted && !lstar_intercepted);
 	expect_eq(cpu0.spec_ctrl_in_guest, 2);
-	expect_eq(vcpu_get_msr(svmt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_INVALID);
-	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 0, false), MSR_INVALID);
-	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_PRED_CMD, 1, false), MSR_INVALID);
+	expect_eq(vcpu_get_msr(hwt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(hwt.v, X86_MSR_SPEC_CTRL, 0, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(hwt.v, X86_MSR_PRED_CMD, 1, false), MSR_INVALID);
 }
 
 static void spec_ctrl_is_switched_by_hand(void **state)
@@ -565,12 +565,12 @@ static void spec_ctrl_is_switched_by_hand(void **state)
 	expect_true(spec_ctrl_intercepted);
 	expect_eq(cpu0.spec_ctrl_in_guest, 0);
 	expect_eq(cpu0.spec_ctrl, 2);
-	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 8, false), MSR_INVALID);
-	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 5, false), MSR_OK);
+	expect_eq(vcpu_set_msr(hwt.v, X86_MSR_SPEC_CTRL, 8, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(hwt.v, X86_MSR_SPEC_CTRL, 5, false), MSR_OK);
 	look_at_maps();
 	expect_eq(cpu0.spec_ctrl_in_guest, 5);
 	expect_eq(cpu0.spec_ctrl, 2);
-	expect_eq(vcpu_get_msr(svmt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_OK);
+	expect_eq(vcpu_get_msr(hwt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_OK);
 	expect_eq(val, 5);
 }
 
@@ -588,17 +588,17 @@ static void spec_ctrl_is_switched_by_the_processor(void **state)
 	svm_test_begin(HAS_V_SPEC_CTRL);
 	cpu0.spec_ctrl = 2;
 	offer(5, false);
-	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_SPEC_CTRL, 1, false), MSR_OK);
-	svm_engine.put_state(svmt.v, STATE_MSR);
+	expect_eq(vcpu_set_msr(hwt.v, X86_MSR_SPEC_CTRL, 1, false), MSR_OK);
+	svm_engine.put_state(hwt.v, STATE_MSR);
 	look_at_maps();
 	expect_true(!spec_ctrl_intercepted && pred_cmd_intercepted);
 	expect_eq(spec_ctrl_in_vmcb, 1);
 	/* The processor joins it with the guest's. */
 	expect_eq(cpu0.spec_ctrl_in_guest, 2);
 	svm_script(step_guest_writes_spec_ctrl, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_engine.get_state(svmt.v, STATE_MSR);
-	expect_eq(vcpu_get_msr(svmt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_OK);
+	hwt_run_exits(KVM_EXIT_HLT);
+	svm_engine.get_state(hwt.v, STATE_MSR);
+	expect_eq(vcpu_get_msr(hwt.v, X86_MSR_SPEC_CTRL, &val, false), MSR_OK);
 	expect_eq(val, 4);
 }
 
@@ -614,8 +614,8 @@ static void barriers_are_the_guests_own(void **state)
 	look_at_maps();
 	expect_eq(cpu0.barriers, before);
 	/* Where a filter has looked at it. */
-	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_PRED_CMD, 2, false), MSR_INVALID);
-	expect_eq(vcpu_set_msr(svmt.v, X86_MSR_PRED_CMD, 1, false), MSR_OK);
+	expect_eq(vcpu_set_msr(hwt.v, X86_MSR_PRED_CMD, 2, false), MSR_INVALID);
+	expect_eq(vcpu_set_msr(hwt.v, X86_MSR_PRED_CMD, 1, false), MSR_OK);
 	look_at_maps();
 	expect_eq(cpu0.barriers, before + 1);
 	look_at_maps();

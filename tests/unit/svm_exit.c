@@ -26,10 +26,10 @@ static u64 rip_after(svm_step *step)
 {
 	struct kvm_regs r = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
 
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_regs(&r);
+	hwt_run_exits(KVM_EXIT_HLT);
+	hwt_regs(&r);
 	return r.rip;
 }
 
@@ -61,8 +61,8 @@ static void hlt_ends_where_the_processor_says(void **state)
 
 	svm_test_begin(HAS_NRIP);
 	svm_script(step_hlt_of_2_bytes, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_regs(&r);
+	hwt_run_exits(KVM_EXIT_HLT);
+	hwt_regs(&r);
 	expect_eq(r.rip, CODE + 2);
 }
 
@@ -82,11 +82,11 @@ static u64 cr0_after(u64 rbx)
 	struct kvm_regs r = { .rip = CODE, .rflags = 2, .rsp = 0x8000, .rbx = rbx };
 	struct kvm_sregs s;
 
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_mov_cr0_rbx, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	expect_eq(svm_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
-	svm_regs(&r);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+	hwt_regs(&r);
 	expect_eq(r.rip, CODE + 4);
 	return s.cr0;
 }
@@ -101,7 +101,7 @@ static void mov_to_a_control_register_is_decoded_by_the_processor(void **state)
 static void upper_halves_do_not_count_outside_64_bit_mode(void **state)
 {
 	svm_test_begin(HAS_NRIP | HAS_DECODE);
-	svm_protected_mode();
+	hwt_protected_mode();
 	expect_eq(cr0_after(0xdead00000000ull | CR0_ET | CR0_PE | CR0_TS), CR0_ET | CR0_PE | CR0_TS);
 }
 
@@ -124,13 +124,13 @@ static void clts_is_not_taken_for_a_mov(void **state)
 	struct kvm_sregs s;
 
 	svm_test_begin(HAS_NRIP | HAS_DECODE);
-	expect_eq(svm_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
 	s.cr0 |= CR0_TS;
-	expect_eq(svm_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
 	CODE_BYTES(0x0f, 0x06); /* clts */
 	svm_script(step_not_a_mov, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	expect_eq(svm_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
 	expect_true(!(s.cr0 & CR0_TS));
 }
 
@@ -153,11 +153,11 @@ static void debug_registers_move_as_the_processor_says(void **state)
 	struct kvm_regs r = { .rip = CODE, .rflags = 2, .rsi = 0x123456789abcull };
 
 	svm_test_begin(HAS_NRIP | HAS_DECODE);
-	svm_protected_mode();
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	hwt_protected_mode();
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_mov_dr3_rsi, step_mov_rdi_dr3, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_regs(&r);
+	hwt_run_exits(KVM_EXIT_HLT);
+	hwt_regs(&r);
 	expect_eq(r.rdi, 0x56789abc);
 	expect_eq(r.rip, CODE + 7);
 }
@@ -176,15 +176,15 @@ static void a_port_access_needs_no_bytes(void **state)
 	struct kvm_regs r = { .rip = CODE, .rflags = 2, .rax = 0xabcd };
 
 	svm_test_begin(0);
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_out_2_to_1234, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_IO);
-	expect_eq(svmt.run->io.port, 0x1234);
-	expect_eq(svmt.run->io.size, 2);
-	expect_eq(svmt.run->io.direction, KVM_EXIT_IO_OUT);
-	expect_eq(*(u16 *)((u8 *)svmt.run + svmt.run->io.data_offset), 0xabcd);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_regs(&r);
+	hwt_run_exits(KVM_EXIT_IO);
+	expect_eq(hwt.run->io.port, 0x1234);
+	expect_eq(hwt.run->io.size, 2);
+	expect_eq(hwt.run->io.direction, KVM_EXIT_IO_OUT);
+	expect_eq(*(u16 *)((u8 *)hwt.run + hwt.run->io.data_offset), 0xabcd);
+	hwt_run_exits(KVM_EXIT_HLT);
+	hwt_regs(&r);
 	expect_eq(r.rip, CODE + 4);
 }
 
@@ -204,10 +204,10 @@ static void a_refused_vmcb_is_a_failed_entry(void **state)
 {
 	svm_test_begin(0);
 	svm_script(step_refused, step_refused_in_32_bits, NULL);
-	svm_run_exits(KVM_EXIT_FAIL_ENTRY);
-	expect_eq(svmt.run->fail_entry.hardware_entry_failure_reason, 0xffffffff);
+	hwt_run_exits(KVM_EXIT_FAIL_ENTRY);
+	expect_eq(hwt.run->fail_entry.hardware_entry_failure_reason, 0xffffffff);
 	expect_eq(svmt.c->clean, 0);
-	svm_run_exits(KVM_EXIT_FAIL_ENTRY);
+	hwt_run_exits(KVM_EXIT_FAIL_ENTRY);
 }
 
 static void step_unknown(struct vmcb *c, u64 *gpr)
@@ -219,8 +219,8 @@ static void an_unknown_code_is_reported(void **state)
 {
 	svm_test_begin(0);
 	svm_script(step_unknown, NULL);
-	svm_run_exits(KVM_EXIT_UNKNOWN);
-	expect_eq(svmt.run->hw.hardware_exit_reason, 0x403);
+	hwt_run_exits(KVM_EXIT_UNKNOWN);
+	expect_eq(hwt.run->hw.hardware_exit_reason, 0x403);
 }
 
 static void step_machine_check(struct vmcb *c, u64 *gpr)
@@ -232,7 +232,7 @@ static void a_machine_check_is_the_hosts(void **state)
 {
 	svm_test_begin(0);
 	svm_script(step_machine_check, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 	expect_eq(cpu0.machine_checks, 1);
 }
 
@@ -245,7 +245,7 @@ static void a_triple_fault_is_a_shutdown(void **state)
 {
 	svm_test_begin(0);
 	svm_script(step_shutdown, NULL);
-	svm_run_exits(KVM_EXIT_SHUTDOWN);
+	hwt_run_exits(KVM_EXIT_SHUTDOWN);
 }
 
 static void step_ud(struct vmcb *c, u64 *gpr)
@@ -265,17 +265,17 @@ static void the_other_vendors_hypercall_is_no_ud(void **state)
 
 	svm_test_begin(0);
 	CODE_BYTES(0x0f, 0x01, 0xc1);
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_ud, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_regs(&r);
+	hwt_run_exits(KVM_EXIT_HLT);
+	hwt_regs(&r);
 	expect_eq(r.rip, CODE + 4);
 	expect_eq(r.rax, (u32)-1000); /* KVM_ENOSYS */
 	r.rip = CODE;
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	CODE_BYTES(0x0f, 0x0b);
 	svm_script(step_ud, step_expects_ud, step_shutdown, NULL);
-	svm_run_exits(KVM_EXIT_SHUTDOWN);
+	hwt_run_exits(KVM_EXIT_SHUTDOWN);
 }
 
 static void step_vmrun(struct vmcb *c, u64 *gpr)
@@ -287,7 +287,7 @@ static void a_guest_has_no_amd_v(void **state)
 {
 	svm_test_begin(0);
 	svm_script(step_vmrun, step_expects_ud, step_shutdown, NULL);
-	svm_run_exits(KVM_EXIT_SHUTDOWN);
+	hwt_run_exits(KVM_EXIT_SHUTDOWN);
 }
 
 /* --- nested page faults ------------------------------------------------------------------------------------------------- */
@@ -315,7 +315,7 @@ static u64 npt_entry(const struct vmcb *c, u64 gpa)
 
 static void step_mapped_then_hlt(struct vmcb *c, u64 *gpr)
 {
-	expect_eq(npt_entry(c, 0x12000) & 0xffffffffff007ull, ((u64)(unsigned long)svmt.ram + 0x12000) | 7);
+	expect_eq(npt_entry(c, 0x12000) & 0xffffffffff007ull, ((u64)(unsigned long)hwt.ram + 0x12000) | 7);
 	expect_eq(npt_entry(c, 0x13000), 0);
 	step_hlt(c, gpr);
 }
@@ -333,19 +333,19 @@ static void memory_that_is_taken_back(void **state)
 	u32 asid;
 
 	svm_test_begin(0);
-	hva = (unsigned long)svmt.ram + 0x12000;
+	hva = (unsigned long)hwt.ram + 0x12000;
 	svm_script(step_npf_write, step_mapped_then_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 	asid = svmt.c->asid;
-	svm_engine.unmap_hva(svmt.vm, hva, 4096);
+	svm_engine.unmap_hva(hwt.vm, hva, 4096);
 	svm_script(step_unmapped_then_hlt, step_npf_write, step_unmapped_then_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 	/* What the TLB knows of it is void. */
 	expect_true(svmt.c->asid != asid);
-	svm_run_exits(KVM_EXIT_HLT);
-	svm_engine.unmap_hva_done(svmt.vm, hva, 4096);
+	hwt_run_exits(KVM_EXIT_HLT);
+	svm_engine.unmap_hva_done(hwt.vm, hva, 4096);
 	svm_script(step_npf_write, step_mapped_then_hlt, NULL);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 static void step_npf_device(struct vmcb *c, u64 *gpr)
@@ -363,16 +363,16 @@ static void memory_that_is_none_is_a_devices(void **state)
 
 	svm_test_begin(0);
 	CODE_BYTES(0xa2, 0xe0, 0x0f); /* mov [0xfe0], al */
-	expect_eq(svm_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
 	s.ds.base = RAM_SIZE;
-	expect_eq(svm_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
-	expect_eq(svm_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
 	svm_script(step_npf_device, step_hlt, NULL);
-	svm_run_exits(KVM_EXIT_MMIO);
-	expect_eq(svmt.run->mmio.phys_addr, RAM_SIZE + 0xfe0);
-	expect_eq(svmt.run->mmio.len, 1);
-	expect_eq(svmt.run->mmio.data[0], 0x5a);
-	svm_run_exits(KVM_EXIT_HLT);
+	hwt_run_exits(KVM_EXIT_MMIO);
+	expect_eq(hwt.run->mmio.phys_addr, RAM_SIZE + 0xfe0);
+	expect_eq(hwt.run->mmio.len, 1);
+	expect_eq(hwt.run->mmio.data[0], 0x5a);
+	hwt_run_exits(KVM_EXIT_HLT);
 }
 
 int svm_exit_tests(void)

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* What both made-up processors have: hw.h, the log; and a VM on them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "hw_fake.h"
+#include "posix.h"
+
+struct fake_processor cpu0;
+struct hw_test hwt;
+
+/* --- pages and the like: counted ---------------------------------------------------------------------------- */
+
+static void *counted(size_t size)
+{
+	void *p;
+
+	if (cpu0.fail_page && !--cpu0.fail_page)
+		return NULL;
+	p = aligned_alloc(4096, (size + 4095) & ~4095ul);
+	assert_non_null(p);
+	memset(p, 0, size);
+	cpu0.pages++;
+	return p;
+}
+
+static void uncounted(void *p)
+{
+	if (!p)
+		return;
+	assert_true(cpu0.pages > 0);
+	cpu0.pages--;
+	free(p);
+}
+
+void *hw_page_alloc(void)
+{
+	return counted(4096);
+}
+
+void *hw_pages_alloc(unsigned order)
+{
+	return counted(4096ul << order);
+}
+
+void hw_pages_free(void *p, unsigned order)
+{
+	uncounted(p);
+}
+
+u64 hw_pa(const void *p)
+{
+	return (u64)(unsigned long)p;
+}
+
+void *hw_va(u64 pa)
+{
+	return (void *)(unsigned long)pa;
+}
+
+int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
+{
+	*out = (struct hw_user_page){ .pa = hva & ~4095ull, .writable = true, .shift = 12, .ref = out };
+	return 0;
+}
+
+void hw_user_page_put(struct hw_user_page *p)
+{
+}
+
+bool hw_words_same(const struct hw_word *w, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		if (*(const volatile u64 *)(unsigned long)w[i].user != w[i].val)
+			return false;
+	return true;
+}
+
+struct hw_lock *hw_lock_create(void)
+{
+	return counted(64);
+}
+
+void hw_lock_destroy(struct hw_lock *l)
+{
+	uncounted(l);
+}
+
+void hw_lock(struct hw_lock *l)
+{
+}
+
+void hw_unlock(struct hw_lock *l)
+{
+}
+
+/* --- processors -------------------------------------------------------------------------------------------------- */
+
+int hw_cpu(void)
+{
+	return cpu0.cpu;
+}
+
+unsigned hw_nr_cpus(void)
+{
+	return NR_CPUS;
+}
+
+void hw_kick_cpu(int cpu)
+{
+}
+
+void hw_call_cpu(int cpu, void (*fn)(void *arg), void *arg)
+{
+	fn(arg);
+}
+
+void hw_wait_cpu(int cpu)
+{
+}
+
+static unsigned virt_users;
+
+static void all_off(void (*off)(void), int nr)
+{
+	int now = cpu0.cpu;
+
+	for (cpu0.cpu = 0; cpu0.cpu < nr; cpu0.cpu++)
+		off();
+	cpu0.cpu = now;
+}
+
+static void (*virt_off)(void);
+
+int hw_virt_get(int (*on)(void), void (*off)(void))
+{
+	int now = cpu0.cpu, i, err;
+
+	if (virt_users++)
+		return 0;
+	virt_off = off;
+	for (i = 0; i < NR_CPUS; i++) {
+		cpu0.cpu = i;
+		err = on();
+		cpu0.cpu = now;
+		if (!err)
+			continue;
+		all_off(off, i);
+		virt_users = 0;
+		return err;
+	}
+	return 0;
+}
+
+void hw_virt_put(void)
+{
+	if (!--virt_users)
+		all_off(virt_off, NR_CPUS);
+}
+
+bool hw_virt_is_on(void)
+{
+	return virt_users;
+}
+
+u64 hw_rdmsr(u32 msr)
+{
+	assert_non_null(fake_msr(msr));
+	return *fake_msr(msr);
+}
+
+void hw_wrmsr(u32 msr, u64 val)
+{
+	assert_non_null(fake_msr(msr));
+	*fake_msr(msr) = val;
+}
+
+bool hw_rdmsr_safe(u32 msr, u64 *val)
+{
+	if (!fake_msr(msr))
+		return false;
+	*val = *fake_msr(msr);
+	return true;
+}
+
+u64 hw_cr4(void)
+{
+	return 0;
+}
+
+void hw_cr4_change(u64 set, u64 clear)
+{
+}
+
+/* --- around an entry ------------------------------------------------------------------------------------------------ */
+
+int hw_enter_begin(void)
+{
+	return cpu0.cpu;
+}
+
+void hw_enter_end(void)
+{
+}
+
+int hw_pin(void)
+{
+	return cpu0.cpu;
+}
+
+void hw_unpin(void)
+{
+}
+
+void hw_predictor_barrier(void)
+{
+	cpu0.barriers++;
+}
+
+u64 hw_spec_ctrl(void)
+{
+	return cpu0.spec_ctrl;
+}
+
+void hw_debug_load(const u64 db[4])
+{
+}
+
+void hw_nmi(void)
+{
+	cpu0.nmis++;
+}
+
+void hw_machine_check(void)
+{
+	cpu0.machine_checks++;
+}
+
+struct hw_fpu *hw_fpu_create(void)
+{
+	return counted(64);
+}
+
+void hw_fpu_destroy(struct hw_fpu *f)
+{
+	uncounted(f);
+}
+
+void hw_fpu_swap(struct hw_fpu *f, bool guest)
+{
+}
+
+void hw_fpu_store(struct hw_fpu *f, void *xsave, u32 size)
+{
+}
+
+int hw_fpu_load(struct hw_fpu *f, const void *xsave)
+{
+	return 0;
+}
+
+void hw_xcr0_set(u64 val)
+{
+}
+
+void hw_vector_get(unsigned reg, void *val)
+{
+	memset(val, 0, HW_VECTOR_BYTES);
+}
+
+void hw_vector_set(unsigned reg, const void *val)
+{
+}
+
+bool hw_x87_pending(void)
+{
+	return false;
+}
+
+void hw_mmx_get(unsigned reg, u64 *val)
+{
+	*val = 0;
+}
+
+void hw_mmx_set(unsigned reg, u64 val)
+{
+}
+
+/* --- the log, as the engines see it --------------------------------------------------------------------------------------- */
+
+void fake_log(enum host_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void fake_log(enum host_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cpu0.log, sizeof(cpu0.log), fmt, ap);
+	va_end(ap);
+	cpu0.log_lines++;
+}
+
+/* --- a VM ---------------------------------------------------------------------------------------------------------------- */
+
+static void real_mode(void)
+{
+	struct kvm_sregs s;
+	struct kvm_regs r = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
+
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+	s.cs.base = s.cs.selector = 0;
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+}
+
+void hwt_protected_mode(void)
+{
+	struct kvm_segment flat = { .limit = ~0u, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1, .selector = 16 };
+	struct kvm_sregs s;
+
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
+	s.ds = s.es = s.ss = s.fs = s.gs = s.cs = flat;
+	s.cs.type = 11;
+	s.cs.selector = 8;
+	s.cr0 |= CR0_PE;
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
+}
+
+void hwt_begin(const struct engine_ops *engine)
+{
+	struct kvm_userspace_memory_region slot = { .memory_size = RAM_SIZE };
+
+	signal_activate();
+	hwt = (struct hw_test){ 0 };
+	hwt.ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(hwt.ram != MAP_FAILED);
+	expect_eq(vm_create(engine, 0, &hwt.vm), 0);
+	slot.userspace_addr = (unsigned long)hwt.ram;
+	expect_eq(vm_set_memory_region(hwt.vm, &slot), 0);
+	expect_eq(vcpu_create(hwt.vm, 0, &hwt.v), 0);
+	hwt.run = hwt.v->run;
+	real_mode();
+	/* HLT wherever it goes. */
+	memset(hwt.ram + CODE, 0xf4, 0x1000);
+}
+
+int hwt_end(void)
+{
+	int err;
+
+	if (!hwt.vm)
+		return 0;
+	err = hwt.next != hwt.nr_steps;
+	vcpu_put(hwt.v);
+	vm_put(hwt.vm);
+	munmap(hwt.ram, RAM_SIZE);
+	hwt = (struct hw_test){ 0 };
+	return -err;
+}
+
+long hwt_vcpu_ioctl_int(u32 cmd, unsigned long arg)
+{
+	struct object made;
+	long r;
+
+	/* As the library's edge does it. */
+	signal_enter();
+	r = vcpu_ioctl(hwt.v, cmd, arg, &made);
+	signal_leave();
+	return r;
+}
+
+long hwt_vcpu_ioctl(u32 cmd, void *arg)
+{
+	return hwt_vcpu_ioctl_int(cmd, (unsigned long)arg);
+}
+
+long hwt_run(void)
+{
+	hwt.run->exit_reason = 0xdead;
+	return hwt_vcpu_ioctl(KVM_RUN, NULL);
+}
+
+void hwt_run_exits(u32 reason)
+{
+	expect_eq(hwt_run(), 0);
+	expect_eq(hwt.run->exit_reason, reason);
+}
+
+void hwt_code(const void *bytes, size_t n)
+{
+	memcpy(hwt.ram + CODE, bytes, n);
+}
+
+void hwt_regs(struct kvm_regs *r)
+{
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_REGS, r), 0);
+}
