@@ -285,6 +285,13 @@ static int guest_access(struct vm *vm, struct vcpu *writer, u64 gpa, void *buf, 
 	return 0;
 }
 
+int vm_peek_guest(struct vm *vm, u64 gpa, u8 *val)
+{
+	struct memslot *slot = memslots_find(vm_slots(vm, 0), gpa);
+
+	return slot ? host_peek_user(val, (void *)(unsigned long)(slot->hva + (gpa - slot->gpa)), 1) : -EFAULT;
+}
+
 int vm_read_guest(struct vm *vm, u64 gpa, void *buf, u32 len)
 {
 	return guest_access(vm, NULL, gpa, buf, len);

@@ -131,7 +131,9 @@ static void wait_for_event(struct vcpu *v)
 		return;
 	vcpu_show_preempted(v);
 	start = host_now_ns();
+	v->asleep = true;
 	host_wait_until(&v->wait, wait_is_over, v, 0);
+	v->asleep = false;
 	adapt_polling(v, host_now_ns() - start);
 }
 
@@ -454,9 +456,12 @@ static enum run_result take_over(struct vcpu *v)
 	if (err)
 		return vcpu_error(v, err);
 	if (!v->lapic) {
-		if (run->cr8 > 15)
+		/* User space may change the page at any time: read once. */
+		u64 cr8 = __atomic_load_n(&run->cr8, __ATOMIC_RELAXED);
+
+		if (cr8 > 15)
 			return vcpu_error(v, -EINVAL);
-		v->state.cr8 = run->cr8;
+		v->state.cr8 = cr8;
 	}
 	/* Even with immediate_exit: afterwards the state is that of an instruction boundary. */
 	r = guarded_turns(v, true);
@@ -479,6 +484,7 @@ static enum run_result loop(struct vcpu *v)
 		r = wait_turn(v);
 		if (r == RUN_AGAIN)
 			r = between_turns(v);
+		host_resched();
 	}
 	return r;
 }

@@ -17,6 +17,7 @@
 /* M, but a where noted. */
 struct xen_vcpu {
 	u64 info;                      /* a  guest-physical address of vcpu_info */
+	bool info_lost;                /* there was no memory when the vCPU was awake */
 	u64 time_info;                 /* of another clock page */
 	u64 runstate;                  /* of vcpu_runstate_info */
 	u32 state;                     /* XEN_RUNNING .. XEN_OFFLINE, since entered (kvmclock; 0: never set) */

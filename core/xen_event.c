@@ -177,18 +177,29 @@ int xen_event_ioctl(struct vm *vm, const struct kvm_irq_routing_xen_evtchn *e)
 	return r >= 0 || r == -ENOTCONN ? 0 : r;
 }
 
+/* Asleep, a page that has gone counts as an interrupt: who is awake brings it in again, or finds that it is gone for good. */
+static bool upcall_pending(struct vcpu *v, u64 info)
+{
+	u8 upcall = 0;
+
+	if (v->asleep)
+		return vm_peek_guest(v->vm, info, &upcall) ? !v->xen->info_lost : upcall;
+	v->xen->info_lost = vm_read_guest(v->vm, info, &upcall, 1) != 0;
+	return upcall;
+}
+
 bool xen_interrupt_waits(struct vcpu *v)
 {
 	u64 info = __atomic_load_n(&v->xen->info, __ATOMIC_RELAXED);
-	u8 upcall = 0;
+	bool waits;
 	int idx;
 
 	if (likely(info == XEN_NOWHERE) || !__atomic_load_n(&v->vm->xen.vector, __ATOMIC_RELAXED))
 		return false;
 	idx = host_srcu_read_lock(&v->vm->srcu);
-	vm_read_guest(v->vm, info, &upcall, 1);
+	waits = upcall_pending(v, info);
 	host_srcu_read_unlock(&v->vm->srcu, idx);
-	return upcall;
+	return waits;
 }
 
 /* --- sending ----------------------------------------------------------------------------------------------------------- */

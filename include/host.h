@@ -44,6 +44,8 @@ void host_shared_free(struct host_shared *m);
 /* --- the caller's memory: 0 or -EFAULT. May sleep. ----------------------------------------------- */
 int host_copy_from_user(void *dst, const void *user, size_t n);
 int host_copy_to_user(void *user, const void *src, size_t n);
+/* The same as the first without sleeping, where host_wait_until() asks: -EFAULT also if the memory is not there at once. */
+int host_peek_user(void *dst, const void *user, size_t n);
 bool host_user_range_ok(u64 addr, u64 size); /* could be a user address range at all */
 /* Compare-exchange of 4 or 8 bytes, naturally aligned. 0, -EAGAIN (value differed), -EFAULT. */
 int host_cmpxchg_user(void *user, u64 old, u64 val, unsigned size);
@@ -80,7 +82,7 @@ void host_srcu_destroy(struct host_srcu *s);
 void host_wait_init(struct host_wait *w);
 /*
  * Sleep until cond(arg) is true or a signal is pending for this thread. cond is evaluated again after each
- * wake-up and must be cheap. deadline_ns: 0 for none, else host_now_ns() time. 0: cond true; -EINTR; -ETIMEDOUT.
+ * wake-up, must be cheap and must not sleep itself. deadline_ns: 0 for none, else host_now_ns() time. 0: cond true; -EINTR; -ETIMEDOUT.
  */
 int host_wait_until(struct host_wait *w, bool (*cond)(void *arg), void *arg, u64 deadline_ns);
 /* Wake the sleeper, if any. Any context. The change that cond looks at must be visible before the call. */

@@ -161,6 +161,7 @@ struct vcpu {
 	u32 mp_state;          /* a  KVM_MP_STATE_*; changed by the vCPU's thread or under mutex */
 	struct host_wait wait; /* sleeping in HLT, wait-for-SIPI */
 	u32 pv_unhalted;       /* a  KVM_HC_KICK_CPU arrived */
+	bool asleep;           /* M  in host_wait_until(): who asks whether it is over must not sleep */
 	u32 halt_poll_ns;      /* M  how long to spin before sleeping in HLT */
 	bool tpr_reporting;    /* M  KVM_TPR_ACCESS_REPORTING */
 	u64 vapic_addr;        /* M  KVM_SET_VAPIC_ADDR */

@@ -62,6 +62,8 @@ void vm_free_memslots(struct vm *vm);
  * dirty ring reports the write; any thread.
  */
 int vm_read_guest(struct vm *vm, u64 gpa, void *buf, u32 len);
+/* One byte without sleeping: -EFAULT also if the page is not there at once. */
+int vm_peek_guest(struct vm *vm, u64 gpa, u8 *val);
 int vcpu_write_guest(struct vcpu *v, u64 gpa, const void *buf, u32 len);
 /* Compare-exchange of 4 or 8 aligned bytes. 0, -EAGAIN (the value was another), -EFAULT. */
 int vcpu_cmpxchg_guest(struct vcpu *v, u64 gpa, u64 old, u64 val, unsigned size);

@@ -43,6 +43,12 @@ struct host_shared {
 	size_t size, ring_offset, ring_size;
 };
 
+/* On the caller's account, as vmalloc_user() would not have it: a ring has up to a MiB. */
+static void *shared_pages(size_t size)
+{
+	return __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+}
+
 struct host_shared *host_shared_alloc(size_t size, size_t ring_offset, size_t ring_size)
 {
 	struct host_shared *m = kzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
@@ -50,11 +56,11 @@ struct host_shared *host_shared_alloc(size_t size, size_t ring_offset, size_t ri
 	if (!m)
 		return NULL;
 	m->size = PAGE_ALIGN(size);
-	m->ptr = vmalloc_user(m->size);
+	m->ptr = shared_pages(m->size);
 	m->ring_offset = ring_offset;
 	m->ring_size = PAGE_ALIGN(ring_size);
 	if (ring_size)
-		m->ring = vmalloc_user(m->ring_size);
+		m->ring = shared_pages(m->ring_size);
 	if (!m->ptr || (ring_size && !m->ring)) {
 		host_shared_free(m);
 		return NULL;
@@ -124,6 +130,11 @@ int host_copy_from_user(void *dst, const void *user, size_t n)
 	if (n >= sizeof(u64) && n <= 2 * sizeof(u64))
 		return copy_words(dst, (const void __user *)user, n);
 	return copy_from_user(dst, (const void __user *)user, n) ? -EFAULT : 0;
+}
+
+int host_peek_user(void *dst, const void *user, size_t n)
+{
+	return copy_from_user_nofault(dst, (const void __user *)user, n);
 }
 
 int host_copy_to_user(void *user, const void *src, size_t n)

@@ -8,16 +8,18 @@
 #include "linux.h"
 
 /*
- * The old mask is kept in real_blocked, as sigtimedwait() does: a signal that only sigmask lets through is not
+ * The old mask is kept in real_blocked, as sigtimedwait() does: a signal that only mask lets through is not
  * thrown away while it is in force.
  */
-void host_run_begin(struct vcpu *v, const u64 *sigmask)
+void host_run_begin(struct vcpu *v, const u64 *mask)
 {
 	sigset_t set;
 
-	if (!sigmask)
+	if (!mask)
 		return;
-	memcpy(&set, sigmask, sizeof(set));
+	memcpy(&set, mask, sizeof(set));
+	/* The kernel's own function would block these two, too: a process that nobody can end. */
+	sigdelsetmask(&set, sigmask(SIGKILL) | sigmask(SIGSTOP));
 	sigprocmask(SIG_SETMASK, &set, &current->real_blocked);
 }
 

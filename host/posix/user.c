@@ -11,6 +11,11 @@ int host_copy_from_user(void *dst, const void *user, size_t n)
 	return anykvm_user_copy(dst, user, n) ? -EFAULT : 0;
 }
 
+int host_peek_user(void *dst, const void *user, size_t n)
+{
+	return host_copy_from_user(dst, user, n);
+}
+
 int host_copy_to_user(void *user, const void *src, size_t n)
 {
 	return anykvm_user_copy(user, src, n) ? -EFAULT : 0;

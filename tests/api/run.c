@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../lib/guest.h"
@@ -224,6 +226,42 @@ TEST(run_signal_mask_removed)
 	sigemptyset(&set);
 	pthread_sigmask(SIG_BLOCK, NULL, &set);
 	check(sigismember(&set, SIGUSR1));
+}
+
+/* In a process of its own: a guest that spins with every signal blocked that can be named. */
+static void run_with_everything_blocked(uint32_t *running)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	sigset_t all;
+
+	guest_start(cpu, GUEST_LONG, spin);
+	sigfillset(&all);
+	check_ok(signal_mask_for_run(cpu, &all));
+	*running = 1;
+	for (;;)
+		cpu_run(cpu);
+}
+
+TEST(run_killed_whatever_is_blocked)
+{
+	uint32_t *running = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status = 0, waited;
+	pid_t pid;
+
+	check(running != MAP_FAILED);
+	pid = fork();
+	check(pid >= 0);
+	if (!pid)
+		run_with_everything_blocked(running);
+	while (!*(volatile uint32_t *)running)
+		check_eq(waitpid(pid, &status, WNOHANG), 0);
+	usleep(100000);
+	check_ok(kill(pid, SIGKILL));
+	for (waited = 0; waitpid(pid, &status, WNOHANG) == 0; waited++) {
+		check(waited < 3000);
+		usleep(10000);
+	}
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 TEST(run_signal_mask_errors)
