@@ -23,9 +23,9 @@
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
 /* Only PAUSE, for which vmx alone leaves guest mode, in loops. */
 #define DISABLE_EXITS KVM_X86_DISABLE_EXITS_PAUSE
-#define XEN_FLAGS (KVM_XEN_HVM_CONFIG_HYPERCALL_MSR | KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL | \
-		   KVM_XEN_HVM_CONFIG_SHARED_INFO | KVM_XEN_HVM_CONFIG_RUNSTATE | \
-		   KVM_XEN_HVM_CONFIG_EVTCHN_2LEVEL | KVM_XEN_HVM_CONFIG_EVTCHN_SEND)
+#define XEN_FLAGS                                                                                                      \
+	(KVM_XEN_HVM_CONFIG_HYPERCALL_MSR | KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL | KVM_XEN_HVM_CONFIG_SHARED_INFO |      \
+	 KVM_XEN_HVM_CONFIG_RUNSTATE | KVM_XEN_HVM_CONFIG_EVTCHN_2LEVEL | KVM_XEN_HVM_CONFIG_EVTCHN_SEND)
 #define HYPERCALL_EXITS (1u << KVM_HC_MAP_GPA_RANGE)
 
 /* --- KVM_CHECK_EXTENSION --------------------------------------------------------------------------- */
@@ -48,6 +48,14 @@ static int check_soft(const struct engine_ops *engine)
 	return engine->caps.soft;
 }
 
+/* More of them have to share the host's processors. */
+static int check_nr_vcpus(const struct engine_ops *engine)
+{
+	u32 cpus = host_nr_cpus();
+
+	return cpus < VM_MAX_VCPUS ? (int)cpus : VM_MAX_VCPUS;
+}
+
 static const struct {
 	u32 cap;
 	int value;
@@ -65,7 +73,7 @@ static const struct {
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_FLAGS, NULL },
 	{ KVM_CAP_DIRTY_LOG_RING, DIRTY_RING_MAX_BYTES, NULL },
 	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, DIRTY_RING_MAX_BYTES, NULL },
-	{ KVM_CAP_NR_VCPUS, VM_RECOMMENDED_VCPUS, NULL },
+	{ KVM_CAP_NR_VCPUS, 0, check_nr_vcpus },
 	{ KVM_CAP_MAX_VCPUS, VM_MAX_VCPUS, NULL },
 	{ KVM_CAP_MAX_VCPU_ID, VM_MAX_VCPU_ID, NULL },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1, NULL },

@@ -188,6 +188,7 @@ u32 host_thread_id(void);
 /* --- host CPU and log ------------------------------------------------------------------------------------- */
 void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]); /* eax ebx ecx edx; cached: cheap */
 u64 host_xcr0(void);
+u32 host_nr_cpus(void); /* those online */
 enum host_log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 /*
  * Traces: files for whoever works on the engines, off unless the environment names them. User space only.

@@ -17,8 +17,7 @@
 #include "host.h"
 #include "monitor.h"
 
-#define VM_MAX_VCPUS 1024       /* KVM_CAP_MAX_VCPUS */
-#define VM_RECOMMENDED_VCPUS 64 /* KVM_CAP_NR_VCPUS: set from the host's CPUs at start */
+#define VM_MAX_VCPUS 1024 /* KVM_CAP_MAX_VCPUS */
 #define VM_MAX_VCPU_ID 4096
 #define VM_HALT_POLL_NS 100000 /* unless KVM_CAP_HALT_POLL says otherwise */
 #define VM_USER_MEM_SLOTS 32764

@@ -62,6 +62,11 @@ int host_guarded(void (*fn)(void *arg), void *arg)
 
 /* --- host CPU -------------------------------------------------------------------------------------- */
 
+u32 host_nr_cpus(void)
+{
+	return num_online_cpus();
+}
+
 void host_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 {
 	cpuid_count(leaf, subleaf, &out[0], &out[1], &out[2], &out[3]);

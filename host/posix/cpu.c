@@ -61,3 +61,10 @@ u64 host_xcr0(void)
 	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 	return lo | (u64)hi << 32;
 }
+
+u32 host_nr_cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (u32)n : 1;
+}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <asm/kvm_para.h>
 
 #include "../lib/guest.h"
@@ -145,6 +146,7 @@ TEST(system_capability_values)
 
 	check(machine_cap(machine, KVM_CAP_NR_MEMSLOTS) >= 509);
 	check(machine_cap(machine, KVM_CAP_MAX_VCPUS) >= machine_cap(machine, KVM_CAP_NR_VCPUS));
+	check_eq(machine_cap(machine, KVM_CAP_NR_VCPUS), sysconf(_SC_NPROCESSORS_ONLN));
 	check(machine_cap(machine, KVM_CAP_MAX_VCPU_ID) >= machine_cap(machine, KVM_CAP_MAX_VCPUS));
 	check(machine_cap(machine, KVM_CAP_MCE) >= 10);
 	check_eq(machine_cap(machine, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2), 3);
