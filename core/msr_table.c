@@ -470,7 +470,8 @@ static u64 ucode_feature(const struct engine_ops *engine)
  */
 static u64 arch_capabilities_feature(const struct engine_ops *engine)
 {
-	return ARCH_CAP_SKIP_L1DFL | ARCH_CAP_PSCHANGE_MC_NO | (engine->caps.soft ? ARCH_CAP_NOTHING_TO_DO : 0);
+	return ARCH_CAP_SKIP_L1DFL | ARCH_CAP_PSCHANGE_MC_NO | (engine->caps.soft ? ARCH_CAP_NOTHING_TO_DO : 0) |
+	       (engine->caps.arch_capabilities ? *engine->caps.arch_capabilities : 0);
 }
 
 static u64 perf_capabilities_feature(const struct engine_ops *engine)

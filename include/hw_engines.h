@@ -14,8 +14,13 @@ int svm_module_init(void);
 void svm_module_exit(void);
 
 extern const struct engine_ops vmx_engine;
-/* The same for Intel VT-x. unrestricted: let the processor run guests without paging where it can; else the library does. */
-int vmx_module_init(bool unrestricted);
+/* What of the processor's VT-x is to be used if it is there. */
+struct vmx_options {
+	bool unrestricted; /* the processor runs guests without paging; else the library does */
+	bool monitor_trap; /* it stops after each instruction for a debugger; else RFLAGS.TF does, which is hidden from the guest */
+};
+/* The same for Intel VT-x. */
+int vmx_module_init(const struct vmx_options *options);
 void vmx_module_exit(void);
 
 #endif /* ANYKVM_HW_ENGINES_H */

@@ -44,11 +44,12 @@ struct hwvm_vcpu {
 	bool flush_nested; /* those of guest-physical addresses are */
 	bool settings;     /* what the control block's controls follow from may have changed */
 	struct hw_fpu *fpu;
-	bool fpu_loaded;  /* KVM_RUN is active: the guest's is the thread's */
-	bool fpu_in_area; /* state.xsave is current */
-	bool step_tf;     /* TF was set for single step, the guest's own was clear */
-	u64 lookup_hva;   /* N  the page that nested_fault() looks up, or NESTED_NO_HVA */
-	bool lookup_void; /* N  it has gone meanwhile */
+	bool fpu_loaded;   /* KVM_RUN is active: the guest's is the thread's */
+	bool fpu_in_area;  /* state.xsave is current */
+	bool monitor_trap; /* the processor can stop after each instruction without TF */
+	bool step_tf;      /* TF was set for single step, the guest's own was clear */
+	u64 lookup_hva;    /* N  the page that nested_fault() looks up, or NESTED_NO_HVA */
+	bool lookup_void;  /* N  it has gone meanwhile */
 	void *cache[NESTED_CACHE];
 	u32 nr_cache;
 	struct hwvm_walks walks;

@@ -284,7 +284,7 @@ u64 hwvm_rflags(struct vcpu *v)
 
 	u64 rflags = v->state.rflags;
 
-	hv->step_tf = v->single_step && !(rflags & RFLAGS_TF);
+	hv->step_tf = v->single_step && !hv->monitor_trap && !(rflags & RFLAGS_TF);
 	/* What is injected pushes the flags that are there; RF, which a fault has in its frame, goes with the delivery. */
 	if (v->inject_valid && v->state.cr0 & CR0_PE && x86_pushes_rf(&v->inject))
 		rflags |= RFLAGS_RF;

@@ -3,8 +3,8 @@
 #include "vmx.h"
 
 struct vmx_caps vmx_caps;
-u64 vmx_msr_bitmap_open_pa, vmx_msr_bitmap_all_pa;
-static void *bitmap_open, *bitmap_all;
+u64 vmx_msr_bitmap_open_pa[MAPS], vmx_msr_bitmap_all_pa;
+static void *bitmap_open[MAPS], *bitmap_all;
 struct vmx_cpu *vmx_cpus;
 
 /* --- capabilities -------------------------------------------------------------------------------------------- */
@@ -26,7 +26,7 @@ static int choose(u32 msr, u32 required, u32 optional, const char *what, u32 *ou
 	(PROC_TSC_OFFSET | PROC_HLT | PROC_MWAIT | PROC_MONITOR | PROC_RDPMC | PROC_MOV_DR | PROC_IO |                 \
 	 PROC_MSR_BITMAP | PROC_SECONDARY | PROC_CR8_LOAD | PROC_CR8_STORE)
 
-static int choose_controls(void)
+static int choose_controls(const struct vmx_options *want)
 {
 	bool true_msrs = hw_rdmsr(MSR_VMX_BASIC) & VMX_BASIC_TRUE;
 	struct vmx_caps *c = &vmx_caps;
@@ -36,8 +36,8 @@ static int choose_controls(void)
 		     "pin-based controls", &c->pin);
 	if (!err)
 		err = choose(true_msrs ? MSR_VMX_TRUE_PROC : MSR_VMX_PROC, PROC_REQUIRED,
-			     PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC, "processor controls",
-			     &c->proc);
+			     PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC | PROC_MONITOR_TRAP,
+			     "processor controls", &c->proc);
 	if (!err)
 		err = choose(true_msrs ? MSR_VMX_TRUE_EXIT : MSR_VMX_EXIT,
 			     EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_LOAD_PAT | EXIT_LOAD_EFER, 0, "exit controls",
@@ -57,12 +57,13 @@ static int choose_controls(void)
 		return -ENODEV;
 	}
 	c->tpr_shadow = c->proc & PROC_TPR_SHADOW;
+	c->monitor_trap = c->proc & PROC_MONITOR_TRAP && want->monitor_trap;
 	/* These are for single entries. */
-	c->proc &= ~(PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC);
+	c->proc &= ~(PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC | PROC_MONITOR_TRAP);
 	return 0;
 }
 
-static int look_at_ept(bool want_unrestricted)
+static int look_at_ept(const struct vmx_options *want)
 {
 	struct vmx_caps *c = &vmx_caps;
 	u64 cap = hw_rdmsr(MSR_VMX_EPT_VPID), need = EPT_CAP_WALK_4 | EPT_CAP_WB | EPT_CAP_INVEPT;
@@ -78,13 +79,13 @@ static int look_at_ept(bool want_unrestricted)
 	c->pml = c->proc2 & PROC2_PML && cap & EPT_CAP_DIRTY;
 	/* Where they are wanted, an entry sets them. */
 	c->proc2 &= ~(PROC2_VPID | PROC2_PML);
-	c->unrestricted = c->proc2 & PROC2_UNRESTRICTED && want_unrestricted;
+	c->unrestricted = c->proc2 & PROC2_UNRESTRICTED && want->unrestricted;
 	if (!c->unrestricted)
 		c->proc2 &= ~PROC2_UNRESTRICTED;
 	return 0;
 }
 
-static int look_for_vmx(bool want_unrestricted)
+static int look_for_vmx(const struct vmx_options *want)
 {
 	struct vmx_caps *c = &vmx_caps;
 	u64 feature, basic;
@@ -103,11 +104,15 @@ static int look_for_vmx(bool want_unrestricted)
 		return -ENODEV;
 	}
 	c->revision = (u32)basic & 0x7fffffff;
-	err = choose_controls();
+	err = choose_controls(want);
 	if (!err)
-		err = look_at_ept(want_unrestricted);
+		err = look_at_ept(want);
 	if (err)
 		return err;
+	if (hw_rdmsr_safe(MSR_ARCH_CAPABILITIES, &c->arch_capabilities))
+		c->arch_capabilities &= ARCH_CAP_FOR_GUESTS;
+	else
+		c->arch_capabilities = 0;
 	c->cr0_fixed0 = hw_rdmsr(MSR_VMX_CR0_FIXED0);
 	c->cr0_fixed1 = hw_rdmsr(MSR_VMX_CR0_FIXED1);
 	c->cr4_fixed0 = hw_rdmsr(MSR_VMX_CR4_FIXED0);
@@ -120,12 +125,19 @@ static int look_for_vmx(bool want_unrestricted)
 /* --- maps --------------------------------------------------------------------------------------------------------- */
 
 /* SDM, "MSR-Bitmap Address": reads of low and high MSRs, then writes of them, 1 KiB each. */
-static void let_through(void *map, u32 msr)
+static void let_write(u8 *map, u32 msr)
 {
 	u32 bit = msr & 0x1fff, at = (msr >= 0xc0000000u ? 0x400 : 0) + bit / 8;
 
-	((u8 *)map)[at] &= (u8) ~(1u << (bit % 8));
-	((u8 *)map)[0x800 + at] &= (u8) ~(1u << (bit % 8));
+	map[0x800 + at] &= (u8) ~(1u << (bit % 8));
+}
+
+static void let_through(u8 *map, u32 msr)
+{
+	u32 bit = msr & 0x1fff, at = (msr >= 0xc0000000u ? 0x400 : 0) + bit / 8;
+
+	map[at] &= (u8) ~(1u << (bit % 8));
+	let_write(map, msr);
 }
 
 /* MSRs that the world switch loads and stores and whose values need no checks of ours. */
@@ -136,12 +148,45 @@ static void fill_maps(void)
 		X86_MSR_FS_BASE,     X86_MSR_GS_BASE,      X86_MSR_KERNEL_GS_BASE,
 		X86_MSR_SYSENTER_CS, X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_EIP,
 	};
-	unsigned i;
+	unsigned i, n;
 
 	memset(bitmap_all, 0xff, 4096);
-	memset(bitmap_open, 0xff, 4096);
-	for (i = 0; i < ARRAY_SIZE(open); i++)
-		let_through(bitmap_open, open[i]);
+	vmx_msr_bitmap_all_pa = hw_pa(bitmap_all);
+	for (n = 0; n < MAPS; n++) {
+		memset(bitmap_open[n], 0xff, 4096);
+		for (i = 0; i < ARRAY_SIZE(open); i++)
+			let_through(bitmap_open[n], open[i]);
+		if (n & MAP_SPEC_CTRL)
+			let_through(bitmap_open[n], X86_MSR_SPEC_CTRL);
+		if (n & MAP_PRED_CMD)
+			let_write(bitmap_open[n], X86_MSR_PRED_CMD);
+		vmx_msr_bitmap_open_pa[n] = hw_pa(bitmap_open[n]);
+	}
+}
+
+static bool alloc_maps(void)
+{
+	unsigned n;
+
+	bitmap_all = hw_page_alloc();
+	for (n = 0; n < MAPS; n++) {
+		bitmap_open[n] = hw_page_alloc();
+		if (!bitmap_open[n])
+			return false;
+	}
+	return bitmap_all;
+}
+
+static void free_maps(void)
+{
+	unsigned n;
+
+	for (n = 0; n < MAPS; n++) {
+		hw_pages_free(bitmap_open[n], 0);
+		bitmap_open[n] = NULL;
+	}
+	hw_pages_free(bitmap_all, 0);
+	bitmap_all = NULL;
 }
 
 /* --- virtual processor identifiers ---------------------------------------------------------------------------------- */
@@ -177,22 +222,18 @@ void vmx_cpus_exit(void)
 		hw_pages_free(vmx_cpus[i].region, 0);
 	host_free(vmx_cpus);
 	vmx_cpus = NULL;
-	hw_pages_free(bitmap_open, 0);
-	hw_pages_free(bitmap_all, 0);
-	bitmap_open = bitmap_all = NULL;
+	free_maps();
 }
 
-int vmx_cpus_init(bool want_unrestricted)
+int vmx_cpus_init(const struct vmx_options *want)
 {
-	int err = look_for_vmx(want_unrestricted);
+	int err = look_for_vmx(want);
 	unsigned i;
 
 	if (err)
 		return err;
-	bitmap_open = hw_page_alloc();
-	bitmap_all = hw_page_alloc();
 	vmx_cpus = host_alloc(hw_nr_cpus() * sizeof(*vmx_cpus));
-	if (!bitmap_open || !bitmap_all || !vmx_cpus)
+	if (!vmx_cpus || !alloc_maps())
 		goto no_memory;
 	for (i = 0; i < hw_nr_cpus(); i++) {
 		vmx_cpus[i].region = hw_page_alloc();
@@ -201,8 +242,6 @@ int vmx_cpus_init(bool want_unrestricted)
 		*(u32 *)vmx_cpus[i].region = vmx_caps.revision;
 	}
 	fill_maps();
-	vmx_msr_bitmap_open_pa = hw_pa(bitmap_open);
-	vmx_msr_bitmap_all_pa = hw_pa(bitmap_all);
 	return 0;
 
 no_memory:

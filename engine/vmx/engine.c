@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* The vmx engine's vtable. */
 #include "vmx.h"
-#include "hw_engines.h"
 
 static int vmx_vm_create(struct vm *vm)
 {
@@ -37,6 +36,7 @@ static int vmx_vcpu_create(struct vcpu *v)
 		return -ENOMEM;
 	vv = vmx_of(v);
 	vv->vcpu = v;
+	vv->hw.monitor_trap = vmx_caps.monitor_trap;
 	vv->loaded_cpu = HW_NO_CPU;
 	vv->vpid = vmx_vpid_alloc();
 	vv->vmcs = hw_page_alloc();
@@ -57,25 +57,31 @@ static int vmx_vcpu_create(struct vcpu *v)
 	return 0;
 }
 
+static void vmx_settings_changed(struct vcpu *v)
+{
+	hwvm_settings_changed(v);
+	vmx_of(v)->has_spec_ctrl = v->spec_ctrl_bits;
+}
+
 const struct engine_ops vmx_engine = {
 	.name = "vmx",
-	.caps = { .xcr0 = 7 },
+	.caps = { .xcr0 = 7, .speculation = true, .arch_capabilities = &vmx_caps.arch_capabilities },
 	.vm_create = vmx_vm_create,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.enter = vmx_enter,
 	.get_state = vmx_get_state,
-	.settings_changed = hwvm_settings_changed,
+	.settings_changed = vmx_settings_changed,
 	.load = vmx_load,
 	HWVM_HOOKS,
 };
 
-int vmx_module_init(bool want_unrestricted)
+int vmx_module_init(const struct vmx_options *options)
 {
 	int err = hwvm_init();
 
 	if (!err)
-		err = vmx_cpus_init(want_unrestricted);
+		err = vmx_cpus_init(options);
 	if (err)
 		hwvm_exit();
 	return err;

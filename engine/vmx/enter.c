@@ -53,6 +53,8 @@ static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 		proc |= PROC_INTR_WINDOW;
 	if (v->want_nmi_window)
 		proc |= PROC_NMI_WINDOW;
+	if (v->single_step && vmx_caps.monitor_trap)
+		proc |= PROC_MONITOR_TRAP;
 	if (v->tsc_ratio != TSC_RATIO_ONE)
 		proc |= PROC_RDTSC;
 	if (vv->apic_page)
@@ -89,10 +91,16 @@ static bool controls_change(const struct vcpu *v, const struct vmx_vcpu *vv)
 	       vv->w.tsc_offset != (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
 }
 
+static u64 msr_bitmap(const struct vcpu *v, const struct vmx_vcpu *vv)
+{
+	if (__atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE))
+		return vmx_msr_bitmap_all_pa;
+	return vmx_msr_bitmap_open_pa[(vv->owns_spec_ctrl ? MAP_SPEC_CTRL : 0) | (v->has_pred_cmd ? MAP_PRED_CMD : 0)];
+}
+
 static void prepare_controls(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
-	bool filtered = __atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE);
 
 	vv->hw.settings = false;
 	vv->irq_window = v->want_irq_window;
@@ -105,7 +113,7 @@ static void prepare_controls(struct vcpu *v)
 	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, EXCEPTIONS | v->exc_intercept);
 	vmwrite_new(TSC_OFFSET, &vv->w.tsc_offset, (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED));
 	vmwrite_new(EPT_POINTER, &vv->w.ept_pointer, ept_pointer(v));
-	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, filtered ? vmx_msr_bitmap_all_pa : vmx_msr_bitmap_open_pa);
+	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, msr_bitmap(v, vv));
 }
 
 static void give_tpr(struct vcpu *v, struct vmx_vcpu *vv)
@@ -142,27 +150,6 @@ static void forget_translations(struct vcpu *v)
 
 /* --- what the hardware does not switch by itself -------------------------------------------------------- */
 
-static u64 read_cr2(void)
-{
-	u64 val;
-
-	asm volatile("mov %%cr2, %0" : "=r"(val));
-	return val;
-}
-
-static u64 read_cr3(void)
-{
-	u64 val;
-
-	asm volatile("mov %%cr3, %0" : "=r"(val));
-	return val;
-}
-
-static void write_cr2(u64 val)
-{
-	asm volatile("mov %0, %%cr2" : : "r"(val));
-}
-
 void vmx_load(struct vcpu *v)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
@@ -176,7 +163,7 @@ static u32 load_guest(struct vcpu *v, struct vmx_vcpu *vv, int cpu)
 {
 	u32 differs;
 
-	asm volatile("sldt %0" : "=m"(vv->segments.ldt));
+	vv->segments.ldt = read_ldt();
 	vmwrite_new(HOST_FS_BASE, &vv->w.host_fs_base, vv->segments.fs_base);
 	vmwrite_new(HOST_CR3, &vv->w.host_cr3, read_cr3());
 	vmwrite_new(HOST_CR4, &vv->w.host_cr4, hw_cr4());
@@ -208,6 +195,8 @@ static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 	vmx_state_to_vmcs(v);
 	if (unlikely(v->inject_valid))
 		prepare_event(v);
+	if (unlikely(vv->has_spec_ctrl))
+		vmx_spec_ctrl(vv);
 	if (unlikely(controls_change(v, vv)))
 		prepare_controls(v);
 	if (vv->apic_page)
@@ -237,13 +226,15 @@ static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 }
 
 /*
- * Would this instruction or event show the guest the TF that is a debugger's, or lose it: PUSHF, POPF, INT n, IRET, SYSCALL, SYSRET,
+ * Is single step done by a TF that this instruction or event would show to the guest, or lose: PUSHF, POPF, INT n, IRET, SYSCALL, SYSRET,
  * a frame?
  */
 static bool shows_step(struct vcpu *v)
 {
 	struct x86_insn i;
 
+	if (!v->single_step || vmx_caps.monitor_trap)
+		return false;
 	if (v->inject_valid)
 		return true;
 	vmx_get_state(v, STATE_ALL);
@@ -260,7 +251,7 @@ static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 	enum x86_result r;
 
 	vmx_get_state(v, STATE_SEG | STATE_CR);
-	if (vmx_can_run(&v->state) && !(v->single_step && shows_step(v)))
+	if (vmx_can_run(&v->state) && !shows_step(v))
 		return false;
 	if (!v->inject_valid) {
 		exit->code = VM_EXIT_EMULATE;

@@ -34,7 +34,8 @@ static void read_pending_debug(struct vcpu *v, u32 reason)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 
-	if (likely(!(vv->w.rflags & RFLAGS_TF) && !v->state.shadow && !(v->eff_dr7 & DR7_ENABLE_ANY)))
+	if (likely(!(vv->w.rflags & RFLAGS_TF) && !v->state.shadow && !(v->eff_dr7 & DR7_ENABLE_ANY) &&
+		   !vv->w.pending_debug))
 		return;
 	vv->w.pending_debug = vmread(GUEST_PENDING_DEBUG);
 	if (v->state.shadow || reason == X_TPR)
@@ -120,6 +121,21 @@ static void exception(struct vcpu *v, struct vm_exit *exit)
 		exc->insn_len = (u8)vmread(EXIT_INSN_LEN);
 }
 
+/*
+ * SDM, "Monitor Trap Flag": after an instruction, with what it has raised, or after the delivery of the injected event, which is no
+ * step yet. MOV SS is not blocked; its step ends with the next instruction, as those by TF do. The traps that wait are the debugger's.
+ */
+static void monitor_trap(const struct vcpu *v, struct vm_exit *exit)
+{
+	const struct vmx_vcpu *vv = vmx_of(v);
+
+	if (v->inject_valid || v->state.shadow & X86_SHADOW_MOV_SS)
+		return;
+	exit->code = VM_EXIT_EXCEPTION;
+	exit->u.exc = (struct x86_event){ .type = X86_EVENT_EXC, .vector = X86_EXC_DB };
+	exit->u.exc.cr2 = DR6_BS | (vv->w.pending_debug & 0xf);
+}
+
 static void task_switch(struct vcpu *v, struct vm_exit *exit)
 {
 	u64 q = vmread(EXIT_QUALIFICATION);
@@ -177,6 +193,7 @@ static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 	case X_NMI_WINDOW: exit->code = VM_EXIT_NMI_WINDOW; break;
 	case X_TASK_SWITCH: task_switch(v, exit); break;
 	case X_HLT: instruction(exit, VM_EXIT_HLT); break;
+	case X_MONITOR_TRAP: monitor_trap(v, exit); break;
 	case X_EPT_VIOLATION: ept_violation(v, exit); break;
 	case X_PML_FULL: block_nmis_again(v, exit, vmread(EXIT_QUALIFICATION) & EPT_NMI_UNBLOCKED); break;
 	case X_INVLPG:

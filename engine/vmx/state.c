@@ -153,6 +153,7 @@ static void get_control(struct vmx_vcpu *vv, struct x86_state *s)
 
 static void put_msrs(struct vmx_vcpu *vv, const struct x86_state *s)
 {
+	vv->guest_msrs[AREA_SPEC_CTRL].val = vv->vcpu->spec_ctrl;
 	vv->guest_msrs[AREA_STAR].val = s->star;
 	vv->guest_msrs[AREA_LSTAR].val = s->lstar;
 	vv->guest_msrs[AREA_SFMASK].val = s->sfmask;
@@ -169,6 +170,7 @@ static void get_msrs(const struct vmx_vcpu *vv, struct x86_state *s)
 	s->lstar = vv->guest_msrs[AREA_LSTAR].val;
 	s->sfmask = vv->guest_msrs[AREA_SFMASK].val;
 	s->kernel_gs_base = vv->guest_msrs[AREA_KERNEL_GS_BASE].val;
+	vv->vcpu->spec_ctrl = vv->guest_msrs[AREA_SPEC_CTRL].val;
 	s->sysenter_cs = vmread(GUEST_SYSENTER_CS);
 	s->sysenter_esp = vmread(GUEST_SYSENTER_ESP);
 	s->sysenter_eip = vmread(GUEST_SYSENTER_EIP);
@@ -304,13 +306,12 @@ static u64 tss_base(const struct hw_table *gdt, u16 sel)
 void vmx_host_state(struct vmx_vcpu *vv)
 {
 	struct hw_table gdt, idt;
-	u64 cr0;
 	u16 cs, ss, tr;
 
-	asm volatile("sgdt %0; sidt %1" : "=m"(gdt), "=m"(idt));
-	asm volatile("str %0; mov %%cs, %1; mov %%ss, %2; mov %%cr0, %3" : "=r"(tr), "=r"(cs), "=r"(ss), "=r"(cr0));
+	read_tables(&gdt, &idt);
+	read_selectors(&cs, &ss, &tr);
 	vv->segments.gdt = gdt;
-	vmwrite(HOST_CR0, cr0);
+	vmwrite(HOST_CR0, read_cr0());
 	vmwrite(HOST_CS_SEL, cs);
 	vmwrite(HOST_SS_SEL, ss & 0xfff8);
 	vmwrite(HOST_TR_SEL, tr);
@@ -328,9 +329,32 @@ void vmx_host_state(struct vmx_vcpu *vv)
 	vv->host_msrs[AREA_SFMASK].val = hw_rdmsr(X86_MSR_SFMASK);
 }
 
+/* How many MSRs the processor switches: those that always are, and IA32_SPEC_CTRL. */
+static void size_areas(struct vmx_vcpu *vv, bool load_guests, bool store_guests, bool load_hosts)
+{
+	vmwrite_new(ENTRY_MSR_LOAD_COUNT, &vv->w.entry_load, load_guests ? AREA_SIZE : AREA_ALWAYS);
+	vmwrite_new(EXIT_MSR_STORE_COUNT, &vv->w.exit_store, store_guests ? AREA_SIZE : AREA_ALWAYS);
+	vmwrite_new(EXIT_MSR_LOAD_COUNT, &vv->w.exit_load, load_hosts ? AREA_SIZE : AREA_ALWAYS);
+}
+
+/*
+ * A guest has its own value of IA32_SPEC_CTRL, which the processor itself switches: nothing of the host's runs with the guest's. As
+ * long as the guest has not set a bit its accesses exit, and where the host has set none either nothing is switched.
+ */
+void vmx_spec_ctrl(struct vmx_vcpu *vv)
+{
+	u64 guest = vv->guest_msrs[AREA_SPEC_CTRL].val, host = hw_spec_ctrl();
+
+	if (guest && !vv->owns_spec_ctrl)
+		vv->owns_spec_ctrl = vv->hw.settings = true;
+	vv->host_msrs[AREA_SPEC_CTRL].val = host;
+	size_areas(vv, guest != host, vv->owns_spec_ctrl, vv->owns_spec_ctrl || guest != host);
+}
+
 static void init_areas(struct vmx_vcpu *vv)
 {
-	static const u32 index[AREA_SIZE] = { X86_MSR_STAR, X86_MSR_LSTAR, X86_MSR_SFMASK, X86_MSR_KERNEL_GS_BASE };
+	static const u32 index[AREA_SIZE] = { X86_MSR_STAR, X86_MSR_LSTAR, X86_MSR_SFMASK, X86_MSR_KERNEL_GS_BASE,
+					      X86_MSR_SPEC_CTRL };
 	unsigned i;
 
 	for (i = 0; i < AREA_SIZE; i++)
@@ -338,9 +362,7 @@ static void init_areas(struct vmx_vcpu *vv)
 	vmwrite(ENTRY_MSR_LOAD, hw_pa(vv->guest_msrs));
 	vmwrite(EXIT_MSR_STORE, hw_pa(vv->guest_msrs));
 	vmwrite(EXIT_MSR_LOAD, hw_pa(vv->host_msrs));
-	vmwrite(ENTRY_MSR_LOAD_COUNT, AREA_SIZE);
-	vmwrite(EXIT_MSR_STORE_COUNT, AREA_SIZE);
-	vmwrite(EXIT_MSR_LOAD_COUNT, AREA_SIZE);
+	size_areas(vv, false, false, false);
 }
 
 /* Fields that struct vmx_written follows: what is 0 there must be 0 here. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The virtual machine control structure: its fields and their bits, exit reasons, capability MSRs, and the instructions that reach
- * them (SDM, "Virtual Machine Control Structures" and appendices "Field Encoding in VMCS", "VMX Basic Exit Reasons", "VMX
+ * The virtual machine control structure: its fields and their bits, exit reasons and capability MSRs (SDM, "Virtual Machine Control Structures" and appendices "Field Encoding in VMCS", "VMX Basic Exit Reasons", "VMX
  * Capability Reporting Facility"). world.S includes it too.
  */
 #ifndef VMX_VMCS_H
@@ -139,6 +138,7 @@ enum vmcs_field {
 #define PROC_NMI_WINDOW (1u << 22)
 #define PROC_MOV_DR (1u << 23)
 #define PROC_IO (1u << 24)
+#define PROC_MONITOR_TRAP (1u << 27)
 #define PROC_MSR_BITMAP (1u << 28)
 #define PROC_MONITOR (1u << 29)
 #define PROC_SECONDARY (1u << 31)
@@ -233,6 +233,7 @@ enum {
 	X_INVALID_STATE = 33,
 	X_MSR_LOADING = 34,
 	X_MWAIT = 36,
+	X_MONITOR_TRAP = 37,
 	X_MONITOR = 39,
 	X_PAUSE = 40,
 	X_MC_AT_ENTRY = 41,
@@ -255,6 +256,14 @@ enum {
 /* The page-modification log is filled from its last entry down. */
 #define PML_ENTRIES 512
 
+#define MSR_ARCH_CAPABILITIES 0x10au
+/*
+ * SDM, "IA32_ARCH_CAPABILITIES": what a processor is not open to, and what its VERW, IBRS and return predictor do: RDCL_NO, IBRS_ALL,
+ * RSBA, SSB_NO, MDS_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, FB_CLEAR, RRSBA, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, RFDS_CLEAR, ITS_NO.
+ */
+#define ARCH_CAP_FOR_GUESTS                                                                                            \
+	(BIT(0) | BIT(1) | BIT(2) | BIT(4) | BIT(5) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(17) | BIT(19) |       \
+	 BIT(20) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | 1ull << 62)
 #define MSR_FEATURE_CONTROL 0x3au
 #define FEATURE_LOCKED (1u << 0)
 #define FEATURE_VMXON (1u << 2)
@@ -291,62 +300,6 @@ struct vmx_msr {
 	u32 index, reserved;
 	u64 val;
 };
-
-/* The current VMCS of this CPU. */
-static inline u64 vmread(u64 field)
-{
-	u64 val;
-
-	asm volatile("vmread %1, %0" : "=rm"(val) : "r"(field) : "cc");
-	return val;
-}
-static inline void vmwrite(u64 field, u64 val)
-{
-	asm volatile("vmwrite %1, %0" : : "r"(field), "rm"(val) : "cc");
-}
-
-/* True: done. The operand of each is a physical address. */
-static inline bool vmxon(u64 pa)
-{
-	bool ok;
-
-	asm volatile("vmxon %1" : "=@cca"(ok) : "m"(pa) : "memory");
-	return ok;
-}
-static inline void vmxoff(void)
-{
-	asm volatile("vmxoff" : : : "cc", "memory");
-}
-static inline bool vmclear(u64 pa)
-{
-	bool ok;
-
-	asm volatile("vmclear %1" : "=@cca"(ok) : "m"(pa) : "memory");
-	return ok;
-}
-static inline bool vmptrld(u64 pa)
-{
-	bool ok;
-
-	asm volatile("vmptrld %1" : "=@cca"(ok) : "m"(pa) : "memory");
-	return ok;
-}
-static inline void invept(u64 type, u64 eptp)
-{
-	struct {
-		u64 eptp, zero;
-	} d = { eptp, 0 };
-
-	asm volatile("invept %0, %1" : : "m"(d), "r"(type) : "cc", "memory");
-}
-static inline void invvpid(u64 type, u16 vpid)
-{
-	struct {
-		u64 vpid, linear;
-	} d = { vpid, 0 };
-
-	asm volatile("invvpid %0, %1" : : "m"(d), "r"(type) : "cc", "memory");
-}
 
 #endif /* __ASSEMBLY__ */
 #endif /* VMX_VMCS_H */

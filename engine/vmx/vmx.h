@@ -4,7 +4,9 @@
 #define VMX_VMX_H
 
 #include "hwvm.h"
+#include "insn.h"
 #include "vmcs.h"
+#include "hw_engines.h"
 
 /* What the processor has, and the controls that follow from it (cpu.c). */
 struct vmx_caps {
@@ -12,14 +14,17 @@ struct vmx_caps {
 	u32 pin, proc, proc2, exit, entry;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 ept_vpid;
-	bool unrestricted; /* guests without protection or paging need no help */
+	u64 arch_capabilities; /* for guests */
+	bool unrestricted;     /* guests without protection or paging need no help */
 	bool vpid, tpr_shadow;
-	bool large; /* pages of 2 MiB */
-	bool pml;   /* page-modification logging */
+	bool monitor_trap; /* debuggers' steps need no TF */
+	bool large;        /* pages of 2 MiB */
+	bool pml;          /* page-modification logging */
 };
 extern struct vmx_caps vmx_caps;
-/* Open: MSRs that the world switch loads and stores. */
-extern u64 vmx_msr_bitmap_open_pa, vmx_msr_bitmap_all_pa;
+/* MSR bitmaps of all guests: all intercepts each, for guests with a filter; open lets through what the world switch loads and stores. */
+enum { MAP_SPEC_CTRL = 1, MAP_PRED_CMD = 2, MAPS = 4 };
+extern u64 vmx_msr_bitmap_open_pa[MAPS], vmx_msr_bitmap_all_pa;
 
 struct vmx_vcpu;
 
@@ -31,8 +36,8 @@ struct vmx_cpu {
 };
 extern struct vmx_cpu *vmx_cpus; /* by CPU */
 
-/* MSRs in the areas, in this order. */
-enum { AREA_STAR, AREA_LSTAR, AREA_SFMASK, AREA_KERNEL_GS_BASE, AREA_SIZE };
+/* MSRs in the areas, in this order; the last one not always. */
+enum { AREA_STAR, AREA_LSTAR, AREA_SFMASK, AREA_KERNEL_GS_BASE, AREA_ALWAYS, AREA_SPEC_CTRL = AREA_ALWAYS, AREA_SIZE };
 
 /* Fields as the VMCS has them: a VMWRITE that changes nothing is saved. */
 struct vmx_written {
@@ -40,6 +45,7 @@ struct vmx_written {
 	u64 host_cr3, host_cr4, host_fs_base, tsc_offset, msr_bitmap, ept_pointer;
 	u64 proc, proc2, entry, exceptions, interruptibility, tpr_threshold;
 	u64 cr0_shadow, cr4_shadow, efer;
+	u64 entry_load, exit_store, exit_load; /* sizes of the areas */
 };
 
 struct vmx_vcpu {
@@ -62,6 +68,8 @@ struct vmx_vcpu {
 	u8 tpr;                                 /* of the TPR shadow at the entry */
 	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
 	u8 *apic_page;                          /* of the TPR shadow; NULL: CR8 is intercepted */
+	bool has_spec_ctrl;                     /* the guest has that MSR... */
+	bool owns_spec_ctrl;                    /* ...and uses it: reads and writes do not exit */
 	u64 *noted;                             /* page-modification log; NULL: the processor has none */
 	bool notes;                             /* it is in use */
 };
@@ -81,7 +89,7 @@ static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
 }
 
 /* cpu.c */
-int vmx_cpus_init(bool want_unrestricted);
+int vmx_cpus_init(const struct vmx_options *want);
 void vmx_cpus_exit(void);
 int vmx_cpu_on(void);
 void vmx_cpu_off(void);
@@ -104,6 +112,7 @@ void vmx_get_state(struct vcpu *v, u32 mask);
 void vmx_state_to_vmcs(struct vcpu *v);      /* what is dirty */
 void vmx_state_after_exit(struct vcpu *v);   /* general registers now, the rest on demand */
 void vmx_host_state(struct vmx_vcpu *vv);    /* what stays the same on a CPU */
+void vmx_spec_ctrl(struct vmx_vcpu *vv);     /* of a guest that has it, before an entry */
 bool vmx_can_run(const struct x86_state *s); /* without the library's help */
 
 /* exit.c: what the VMCS, which is current, says of the exit; then, with interrupts on, what may sleep */

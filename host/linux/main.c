@@ -8,10 +8,13 @@ static char *device = "anykvm";
 module_param(device, charp, 0444);
 MODULE_PARM_DESC(device, "name of the device in /dev: anykvm (default), another, or kvm where no other KVM has it");
 
-static bool unrestricted_guest = true;
-module_param(unrestricted_guest, bool, 0444);
+static struct vmx_options vmx = { .unrestricted = true, .monitor_trap = true };
+module_param_named(unrestricted_guest, vmx.unrestricted, bool, 0444);
 MODULE_PARM_DESC(unrestricted_guest,
 		 "Intel: let the processor run guests in real mode and without paging where it can (default: y)");
+module_param_named(monitor_trap, vmx.monitor_trap, bool, 0444);
+MODULE_PARM_DESC(monitor_trap,
+		 "Intel: debuggers step by the monitor trap flag where the processor has it (default: y)");
 
 static struct miscdevice system_device = {
 	.minor = MISC_DYNAMIC_MINOR,
@@ -23,7 +26,7 @@ static void (*engine_exit)(void);
 
 static int find_engine(void)
 {
-	int err = vmx_module_init(unrestricted_guest);
+	int err = vmx_module_init(&vmx);
 
 	anykvm_engine = &vmx_engine;
 	engine_exit = vmx_module_exit;

@@ -438,6 +438,21 @@ TEST(debug_steps_through_syscall)
 	check(!(cpu_regs(cpu).rbx & FLAG_TF));
 }
 
+GUEST(over_mov_ss, 64, "mov eax, ss\n mov ss, eax\n nop\n over_mov_ss_behind: nop\n" DONE);
+GUEST_LABEL(over_mov_ss_behind);
+
+/* The step of MOV SS ends with the next instruction. */
+TEST(debug_steps_over_mov_ss)
+{
+	struct cpu *cpu = start(over_mov_ss);
+	uint64_t behind = GUEST_ADDRESS(over_mov_ss, over_mov_ss_behind);
+
+	check_ok(debug(cpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL));
+	expect_debug(cpu, GUEST_CODE + 2, 1);
+	expect_debug(cpu, behind, 1);
+	expect_debug(cpu, behind + 1, 1);
+}
+
 GUEST(blocked, 64, "nop\n nop\n nop\n nop\n nop\n cli\n" DONE);
 
 /* KVM_GUESTDBG_BLOCKIRQ: a pending interrupt waits while the debugger steps. */

@@ -3,6 +3,7 @@
 # Boot KERNEL with INITRD in Bochs's emulation of VT-x with EPT; its serial console goes to standard output. Bochs is exact
 # in segmentation, events and task switches, and slow. Its time-stamp counter counts instructions.
 # usage: bochs.sh KERNEL INITRD MEGABYTES -i|'' CPUS|''
+# MACHINE_CPU: another of its processors (bochs -help cpu): tigerlake has speculation controls
 # MACHINE_BOCHS: commands for its debugger, a file, instead of "go on"; what they say is in MACHINE_BOCHS.log, the second serial
 # line's output in MACHINE_BOCHS.com2
 # packages: bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso
@@ -44,7 +45,7 @@ cat >"$work/bochsrc" <<RC
 megs: $memory
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
-cpu: model=corei7_skylake_x, count=$cpus, ips=${ips}000000, reset_on_triple_fault=0
+cpu: model=${MACHINE_CPU:-corei7_skylake_x}, count=$cpus, ips=${ips}000000, reset_on_triple_fault=0
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path=boot.iso, status=inserted
 boot: cdrom

@@ -13,6 +13,7 @@
 #   MACHINE_VMM='microvm pc split user'  guests of vmm; microvm pc if not given
 #   MACHINE_API='--verbose mmio'     arguments for the API tests
 #   MACHINE_ARGS='-c 2 -m 512'       arguments for tests/machine/machine.sh
+#   MACHINE_PARAMETERS='unrestricted_guest=0'    of anykvm.ko
 
 # QEMU is not exact enough for insn.
 MACHINE_PARTS_svm := api boot compat space
@@ -40,13 +41,13 @@ $(MACHINE_INSN): $(INSN_OBJ) $(X86_OBJ)
 
 MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32 $(MACHINE_INSN) $(MACHINE_API_TESTS) $(MACHINE_INITRD)
 
-# $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT])
+# $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT],[PARAMETERS])
 define machine_run
 	@echo '$(MACHINE_API)' >$(MACHINE_DIR)/api-arguments
 	@echo '$(MACHINE_VMM)' >$(MACHINE_DIR)/vmm-guests
 	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && modules=$${kernel%/boot/*}/lib/modules && \
 		BUILD=$(BUILD) GUEST=$(GUEST) $(5) sh tests/machine/machine.sh \
-		-M $(1) $(3) -t 3000 $(MACHINE_ARGS) -a $(MACHINE_API_TESTS):/api-tests -a $(MACHINE_DIR)/api-arguments:/api-arguments \
+		-M $(1) $(or $(3),-p '$(6) $(MACHINE_PARAMETERS)') -t 3000 $(MACHINE_ARGS) -a $(MACHINE_API_TESTS):/api-tests -a $(MACHINE_DIR)/api-arguments:/api-arguments \
 		-a tests/machine/$(2).txt:/differences $(foreach p,$(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32,-a $(p):/$(notdir $(p))) -a $(MACHINE_INSN):/insn-tests \
 		-a $(MACHINE_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh -a $(MACHINE_INITRD):/initrd \
 		$$(find "$$modules" -name 'zram.ko' -o -name 'zsmalloc.ko' -o -name 'lzo*.ko' | sed 's|.*/\(.*\)|-a & :/zram/\1|; s| :|:|') \

@@ -115,7 +115,11 @@ void hw_kick_cpu(int cpu)
 
 void hw_call_cpu(int cpu, void (*fn)(void *arg), void *arg)
 {
+	int now = cpu0.cpu;
+
+	cpu0.cpu = cpu;
 	fn(arg);
+	cpu0.cpu = now;
 }
 
 void hw_wait_cpu(int cpu)
@@ -188,11 +192,12 @@ bool hw_rdmsr_safe(u32 msr, u64 *val)
 
 u64 hw_cr4(void)
 {
-	return 0;
+	return cpu0.cr4[cpu0.cpu];
 }
 
 void hw_cr4_change(u64 set, u64 clear)
 {
+	cpu0.cr4[cpu0.cpu] = (cpu0.cr4[cpu0.cpu] & ~clear) | set;
 }
 
 /* --- around an entry ------------------------------------------------------------------------------------------------ */

@@ -24,7 +24,8 @@ struct fake_processor {
 	u64 vm_cr, efer[NR_CPUS], hsave[NR_CPUS], tsc_ratio[NR_CPUS];
 	/* both */
 	u64 spec_ctrl, spec_ctrl_in_guest; /* the MSR; its value at the last entry */
-	int cpu;                           /* the current one */
+	u64 cr4[NR_CPUS];
+	int cpu; /* the current one */
 	unsigned barriers, machine_checks, nmis;
 	unsigned pages;     /* allocated and not freed, fpu and locks too */
 	unsigned fail_page; /* the n-th allocation from now on fails; 0: none */
@@ -42,7 +43,7 @@ struct hw_test {
 };
 extern struct hw_test hwt;
 
-/* What the kind of processor adds: an MSR (NULL: it has none), CPUID as the engine's sources see it (svm.mk). */
+/* What the kind of processor adds: an MSR (NULL: it has none), CPUID as the engine's sources see it (svm.mk, vmx.mk). */
 u64 *fake_msr(u32 msr);
 void fake_cpuid(u32 leaf, u32 subleaf, u32 out[4]);
 

@@ -25,7 +25,7 @@ $(BUILD)/tests/unit/alloc-tests: $(ALLOC_TEST_OBJ) $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDSAN) -o $@ $^ -lcmocka -pthread
 
-UNIT_PROGRAMS := $(patsubst %,$(BUILD)/tests/unit/%,chip-tests host-tests alloc-tests core-tests vm-tests svm-tests)
+UNIT_PROGRAMS := $(patsubst %,$(BUILD)/tests/unit/%,chip-tests host-tests alloc-tests core-tests vm-tests svm-tests vmx-tests)
 
 .PHONY: check-unit check-chips check-host
 check-unit: $(UNIT_PROGRAMS)

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#include "vmx_fake.h"
+
+int main(void)
+{
+	return vmx_cpu_tests() + vmx_enter_tests() + vmx_debug_tests() != 0;
+}
