@@ -2,7 +2,7 @@
 /* Decoded instructions, cached by guest-physical address and mode. See soft.h. */
 #include "soft.h"
 
-#define ARENA_SIZE (64u << 20)
+#define ARENA_SIZE (256u << 20) /* for as many blocks as there is room for translations of (translate.h) */
 
 int soft_blocks_init(struct soft_vcpu *sv)
 {
@@ -221,11 +221,13 @@ bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b)
 #define BLOCK_ROOM                                                                                                     \
 	(2 * sizeof(struct soft_page) + sizeof(struct soft_block) + BLOCK_MAX_INSNS * sizeof(struct x86_insn) + 64)
 
-/* Make room for a block and its pages. */
-static void make_room(struct soft_vcpu *sv)
+/* Make room for a block and its pages. True: by dropping all there were. */
+static bool make_room(struct soft_vcpu *sv)
 {
-	if (sv->arena_used + BLOCK_ROOM > sv->arena_size)
-		soft_flush_blocks(sv);
+	if (sv->arena_used + BLOCK_ROOM <= sv->arena_size)
+		return false;
+	soft_flush_blocks(sv);
+	return true;
 }
 
 /*
@@ -263,81 +265,102 @@ X86_RACY static void read_code(u8 *bytes, const u8 *host, unsigned len)
 	memcpy(bytes, host, len);
 }
 
-/* The block of what b->insn has been decoded to is in the arena's free part: keep it. */
-static void keep_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, struct soft_page *p)
+/* What b->insn has been decoded to is a block of the page, of its present generation. */
+static void init_block(const struct x86_state *s, struct soft_block *b, u64 gpa, struct soft_page *p)
 {
-	u8 kind = block_kind(&sv->vcpu->state);
-	u32 bucket = hash_gpa(gpa, kind);
-
 	b->gpa = gpa;
 	b->page = p;
-	b->mode = sv->vcpu->state.mode;
-	b->kind = kind;
+	b->generation = p->generation;
+	b->page2 = NULL;
+	b->mode = s->mode;
+	b->kind = block_kind(s);
 	b->tr = NULL;
 	b->heat = 0;
 	b->plain = NULL;
 	b->lost = 0;
+}
+
+/* The block stands in the arena's free part: keep it, with that room for instructions. */
+static void keep_block(struct soft_vcpu *sv, struct soft_block *b)
+{
+	u32 bucket = hash_gpa(b->gpa, b->kind);
+
+	b->room = b->nr;
 	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
 	b->next = sv->bucket[bucket];
 	sv->bucket[bucket] = b;
 	sv->stat.blocks_made++;
 }
 
-static enum x86_decode_result decode_block(struct x86_state *s, struct soft_block *b, const u8 *code, unsigned avail)
+/* The first b->nr instructions are what they were, where the code has the same bytes. False: room was not enough. */
+static bool decode_block(struct x86_state *s, struct soft_block *b, unsigned room, const u8 *code, unsigned avail,
+			 enum x86_decode_result *r)
 {
-	enum x86_decode_result r = X86_DECODE_OK;
 	unsigned len = 0, nr = 0;
+	bool ended = false;
 
-	while (nr < BLOCK_MAX_INSNS && len < avail) {
+	*r = X86_DECODE_OK;
+	while (nr < room && len < avail && !ended) {
 		struct x86_insn *i = &b->insn[nr];
 
-		i->native = NULL;
-		r = x86_decode(i, code + len, avail - len, s->mode, s);
-		if (r != X86_DECODE_OK)
-			break;
+		if (nr >= b->nr || i->len > avail - len || memcmp(i->bytes, code + len, i->len)) {
+			i->native = NULL;
+			*r = x86_decode(i, code + len, avail - len, s->mode, s);
+			if (*r != X86_DECODE_OK)
+				break;
+		}
 		nr++;
 		len += i->len;
-		if (i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW))
-			break;
+		ended = i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW);
 	}
 	b->nr = nr;
 	b->len = len;
-	return r;
+	return ended || *r != X86_DECODE_OK || len >= avail || nr == BLOCK_MAX_INSNS;
 }
 
 /*
  * Decode up to the page's end from the page's copy of the bytes, so that what is decoded and what is compared later are
- * the same even if somebody writes meanwhile. NULL: not RAM, nothing to decode, or the bytes changed under our hands;
+ * the same even if somebody writes meanwhile. *old: a block that was there before and is stale, or NULL; where the new one
+ * fits it becomes that, else it is dropped. NULL: not RAM, nothing to decode, or the bytes changed under our hands;
  * *crosses: not even one instruction ends in the page.
  */
-static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, bool *crosses)
+static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *host, struct soft_block *old,
+				     bool *crosses)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	unsigned left = X86_PAGE_SIZE - (gpa & ~X86_PAGE_MASK), avail;
 	u8 bytes[(BLOCK_MAX_INSNS + 1) * X86_MAX_INSN_LEN];
 	enum x86_decode_result r;
-	struct x86_insn next;
 	struct soft_block *b;
+	struct x86_insn next;
 	struct soft_page *p;
 
-	*crosses = false;
-	make_room(sv);
+	if (make_room(sv))
+		old = NULL;
 	p = have_page(sv, gpa, host);
 	avail = left < sizeof(bytes) ? left : sizeof(bytes);
 	read_code(bytes, host, avail);
-	b = (void *)(sv->arena + sv->arena_used);
-	r = decode_block(s, b, bytes, avail);
-	if (!b->nr) {
-		*crosses = r == X86_DECODE_MORE;
+	b = old;
+	if (!b || !decode_block(s, b, b->room, bytes, avail, &r)) {
+		b = (void *)(sv->arena + sv->arena_used);
+		b->nr = 0;
+		decode_block(s, b, BLOCK_MAX_INSNS, bytes, avail, &r);
+	}
+	*crosses = !b->nr && r == X86_DECODE_MORE;
+	if (old && (b != old || !b->nr))
+		unlink_block(sv, old);
+	if (!b->nr)
+		return NULL;
+	if (!take_code(sv, p, gpa, bytes, b->len)) {
+		if (b == old)
+			unlink_block(sv, old);
 		return NULL;
 	}
-	if (!take_code(sv, p, gpa, bytes, b->len))
-		return NULL;
-	b->generation = p->generation;
-	b->page2 = NULL;
+	init_block(s, b, gpa, p);
 	b->before_crossing = left - b->len < X86_MAX_INSN_LEN && b->len < left &&
 			     x86_decode(&next, bytes + b->len, left - b->len, s->mode, s) == X86_DECODE_MORE;
-	keep_block(sv, b, gpa, p);
+	if (b != old)
+		keep_block(sv, b);
 	return b;
 }
 
@@ -363,27 +386,38 @@ static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 
 	b->len = b->insn[0].len;
 	if (!take_code(sv, p, gpa, bytes, first) || !take_code(sv, p2, gpa2, bytes + first, b->len - first))
 		return NULL;
-	b->generation = p->generation;
+	init_block(s, b, gpa, p);
 	b->page2 = p2;
 	p2->page->crossed = true;
 	b->generation2 = p2->generation;
 	b->before_crossing = false;
-	keep_block(sv, b, gpa, p);
+	keep_block(sv, b);
 	return b;
 }
 
-static struct soft_block *lookup(struct soft_vcpu *sv, u64 gpa, const u8 *host, u8 kind)
+/* The block at gpa, or NULL; then *old is one that was there and is stale, and which a new one may replace, or NULL. */
+static struct soft_block *lookup(struct soft_vcpu *sv, u64 gpa, const u8 *host, struct soft_block **old)
 {
+	u8 kind = block_kind(&sv->vcpu->state);
 	struct soft_block *b;
 
+	*old = NULL;
 	for (b = sv->bucket[hash_gpa(gpa, kind)]; b; b = b->next)
 		if (b->gpa == gpa && b->kind == kind)
 			break;
-	if (b && (b->page->host + (gpa & ~X86_PAGE_MASK) != host || !block_valid(sv, b))) {
+	if (!b)
+		return NULL;
+	if (b->page->host + (gpa & ~X86_PAGE_MASK) != host) {
 		unlink_block(sv, b);
-		b = NULL;
+		return NULL;
 	}
-	return b;
+	if (likely(block_valid(sv, b)))
+		return b;
+	if (b->page2)
+		unlink_block(sv, b);
+	else
+		*old = b;
+	return NULL;
 }
 
 /* --- where linear addresses lead ---------------------------------------------------------------------- */
@@ -482,13 +516,16 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct jump_entry *j = &sv->jump[(lin ^ lin >> JUMP_CACHE_BITS) & ((1 << JUMP_CACHE_BITS) - 1)];
+	struct soft_block *b, *old;
 	struct fetch_entry *e;
-	struct soft_block *b;
 	bool crosses = false;
 	const u8 *host;
 	u64 gpa, key;
 	enum x86_result r;
 
+	/* Should reading code or page tables fail: no instruction is being executed. */
+	sv->running = NULL;
+	sv->running_rip = s->rip;
 	if (likely(j->lin == lin && key_valid(sv, j->key) && block_valid(sv, j->block))) {
 		*out = j->block;
 		return X86_OK;
@@ -499,9 +536,9 @@ enum x86_result soft_find_block(struct soft_vcpu *sv, u64 lin, struct soft_block
 	gpa = e->gpa | (lin & ~X86_PAGE_MASK);
 	host = e->host + (lin & ~X86_PAGE_MASK);
 	key = e->key;
-	b = lookup(sv, gpa, host, block_kind(s));
+	b = lookup(sv, gpa, host, &old);
 	if (!b)
-		b = make_block(sv, gpa, host, &crosses);
+		b = make_block(sv, gpa, host, old, &crosses);
 	else
 		crosses = b->page2;
 	if (crosses) {

@@ -142,7 +142,8 @@ struct soft_block {
 	struct soft_page *page, *page2; /* page2: where a crossing instruction goes on, else NULL */
 	u32 generation, generation2;    /* of the pages, when it was decoded */
 	u16 nr;
-	u16 len; /* bytes of guest code */
+	u16 len;  /* bytes of guest code */
+	u16 room; /* instructions that fit */
 	u8 mode;
 	u8 kind;                 /* mode | BLOCK_SMM */
 	u8 lost;                 /* groups of accesses in tr (group.c), so often */
@@ -166,9 +167,9 @@ struct fetch_entry {
 	bool global;
 };
 
-#define FETCH_BITS 12
-#define BLOCK_HASH_BITS 17
-#define PAGE_HASH_BITS 12
+#define FETCH_BITS 13
+#define BLOCK_HASH_BITS 18
+#define PAGE_HASH_BITS 13
 #define JUMP_CACHE_BITS 14
 
 /* Where rip leads in the current context; valid as a fetch_entry is. */

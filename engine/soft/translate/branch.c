@@ -109,11 +109,9 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 static void emit_hash_entry(struct emit *e)
 {
 	/* hash_index() */
-	emit8(e, 0xc4), emit8(e, 0x43), emit8(e, 0x7b), emit8(e, 0xf0), emit8(e, 0xe5),
-		emit8(e, 16); /* rorx r12d, r13d, 16 */
-	emit_rm(e, false, 0x8d, X86_R12,
-		(struct emit_mem){ .base = X86_R12, .index = X86_R13 }); /* lea r12d, [r12 + r13] */
-	emit_rr(e, false, 0x1b7, X86_R12, X86_R12);                      /* movzx r12d, r12w */
+	emit_rr(e, false, 0x69, X86_R12, X86_R13); /* imul r12d, r13d, HASH_FACTOR */
+	emit32(e, HASH_FACTOR);
+	emit_shift(e, false, SHIFT_SHR, X86_R12, 32 - HASH_BITS);
 	emit_shift(e, false, SHIFT_SHL, X86_R12, HASH_SHIFT);
 	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
 }

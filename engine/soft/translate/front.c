@@ -591,7 +591,7 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	struct tr_block *t = (void *)(tr->meta + tr->meta_used);
 	size_t meta = (sizeof(*t) + (b->nr + 1u) * sizeof(t->offset[0]) + 15) & ~(size_t)15;
 
-	if (tr->meta_used + meta > TR_META_SIZE)
+	if (tr->meta_used + meta > TR_META_SIZE || tr->nr_blocks == TR_MAX_BLOCKS)
 		return false;
 	memset(f, 0, offsetof(struct front, slow));
 	f->e = *e;

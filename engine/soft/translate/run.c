@@ -49,7 +49,7 @@ static bool host_can(void)
 static int alloc_all(struct soft_vcpu *sv)
 {
 	struct tr_state *tr = &sv->tr;
-	int err = host_code_alloc(&tr->code, TR_CODE_DEFAULT);
+	int err = host_code_alloc(&tr->code, TR_CODE_SIZE);
 
 	if (err)
 		return err;

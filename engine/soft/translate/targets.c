@@ -3,10 +3,10 @@
 #include "soft.h"
 #include "trace.h"
 
-/* What entry n holds in place of an address: the low bits of none that is looked up there. */
+/* What entry n holds in place of an address: one that is looked up in another entry. */
 static u64 nowhere(u32 n)
 {
-	return (n + 1) & (HASH_ENTRIES - 1);
+	return n ? 0 : 1;
 }
 
 static void clear_entry(struct tr_targets *t, u32 n)
@@ -17,9 +17,10 @@ static void clear_entry(struct tr_targets *t, u32 n)
 	h->code = NULL;
 }
 
+/* Memory is zero at first: nobody looks for 0 but in entry 0. */
 int tr_targets_init(struct soft_vcpu *sv)
 {
-	unsigned k, n;
+	unsigned k;
 
 	for (k = 0; k < 2; k++) {
 		struct tr_targets *t = &sv->tr.targets[k];
@@ -28,8 +29,7 @@ int tr_targets_init(struct soft_vcpu *sv)
 		t->used = host_alloc_pages(HASH_ENTRIES * sizeof(*t->used));
 		if (!t->hash || !t->used)
 			return -ENOMEM;
-		for (n = 0; n < HASH_ENTRIES; n++)
-			clear_entry(t, n);
+		clear_entry(t, 0);
 	}
 	return 0;
 }
