@@ -17,7 +17,10 @@ INJECT_OBJ := $(call obj,$(wildcard shim/inject/*.c shim/inject/*.S) $(addprefix
 $(call obj,$(wildcard shim/inject/*)): FLAGS = $(BASE) -U_FORTIFY_SOURCE -Iinclude -Ihost/posix -Ihost/posix/include -Ix86 \
 	-fno-stack-protector -pthread
 
+# Sanitizers do not go into static programs.
+ifeq ($(SAN),)
 all: $(BUILD)/anykvm-inject
+endif
 $(BUILD)/anykvm-inject: $(INJECT_OBJ) $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -no-pie -Wl,-Ttext-segment=0x70000000 -Wl,-z,noexecstack -o $@ $^ -pthread

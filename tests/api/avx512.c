@@ -71,7 +71,6 @@ TEST(avx512_state_by_xsave)
 	check_eq(header & PARTS, PARTS);
 	check(memcmp((uint8_t *)&image + 576, standard + 576, leaf->ecx - 576) == 0);
 	check(memcmp((uint8_t *)&image + 160, standard + 160, 256) == 0);
-	free(cpuid);
 }
 
 /* A vCPU whose CPUID does not have the state cannot turn it on. */
@@ -88,7 +87,6 @@ TEST(avx512_state_only_by_cpuid)
 		skip("no XSAVE");
 	cpuid_find(cpuid, 0xd, 0)->eax &= ~0xe0u;
 	check_eq(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid), 0);
-	free(cpuid);
 	guest_start(cpu, GUEST_LONG, avx512_refused);
 	sregs = cpu_sregs(cpu);
 	sregs.cr4 |= CR4_OSXSAVE;

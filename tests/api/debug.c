@@ -371,7 +371,6 @@ static void expect_behind_mov_ss(const char *vendor, uint64_t traps)
 		cpu_run_to_out(cpu, PORT_DONE);
 		check_eq(log->count, traps);
 	}
-	free(cpuid);
 }
 
 /* Intel's processors ignore an instruction breakpoint right behind MOV SS, AMD's do not. */

@@ -154,7 +154,6 @@ TEST(lapic_timer_tsc_deadline)
 	check_eq(cpu_run_to_done(cpu), 0);
 	check_eq(guest_log(machine)->count, 1);
 	check_eq(guest_log(machine)->event[0].vector, 0x63);
-	free(cpuid);
 }
 
 GUEST(x2apic, 64,

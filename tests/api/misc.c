@@ -88,7 +88,6 @@ TEST(cpuid_answers_from_the_table)
 	cpu_set_sregs(cpu, &sregs);
 	cpu_run_to_done(cpu);
 	check_eq(seen[1] & 1u << 27, 1u << 27);
-	free(cpuid);
 }
 
 TEST(cpuid_may_not_change_after_run)
@@ -103,7 +102,6 @@ TEST(cpuid_may_not_change_after_run)
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
 	cpuid_find(cpuid, 1, 0)->ecx ^= 1u << 0;
 	check_error(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid), EINVAL);
-	free(cpuid);
 }
 
 GUEST(tsc_adjust, 64,
@@ -119,7 +117,6 @@ TEST(msr_tsc_adjust)
 
 	if (!(cpuid_find(cpuid, 7, 0) && cpuid_find(cpuid, 7, 0)->ebx & 2))
 		skip("the target offers no TSC_ADJUST");
-	free(cpuid);
 	guest_start(cpu, GUEST_LONG, tsc_adjust);
 	check_eq(cpu_get_msr(cpu, 0x10, &before), 1);
 	cpu_run_to_done(cpu);
@@ -204,7 +201,6 @@ TEST(hypercall_kick_cpu)
 	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
 	bool offered = cpuid_find(cpuid, KVM_CPUID_FEATURES, 0)->eax & 1u << KVM_FEATURE_PV_UNHALT;
 
-	free(cpuid);
 	if (!offered)
 		skip("the target offers no PV_UNHALT");
 	lapic_enable(sleeper);
@@ -228,7 +224,6 @@ TEST(hypercall_send_ipi)
 	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
 	bool offered = cpuid_find(cpuid, KVM_CPUID_FEATURES, 0)->eax & 1u << KVM_FEATURE_PV_SEND_IPI;
 
-	free(cpuid);
 	if (!offered)
 		skip("the target offers no PV_SEND_IPI");
 	lapic_enable(sender);

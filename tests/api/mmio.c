@@ -282,7 +282,6 @@ TEST(mmio_32_bytes)
 	if (!(cpuid_find(cpuid, 1, 0)->ecx & 1u << 28))
 		test_skip("no AVX");
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
-	free(cpuid);
 	memcpy(machine->mem + GUEST_DATA, words, sizeof(words));
 	guest_start(cpu, GUEST_LONG, wide_vector);
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_XCRS, &xcrs));

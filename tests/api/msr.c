@@ -247,7 +247,6 @@ static struct cpu *with_automatic_ibrs(struct machine *machine, bool on)
 		leaf->eax &= ~(1u << 8);
 	cpu = cpu_new(machine, 0);
 	check_eq(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid), 0);
-	free(cpuid);
 	guest_start(cpu, GUEST_LONG, automatic_ibrs);
 	return cpu;
 }

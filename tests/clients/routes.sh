@@ -66,6 +66,14 @@ test_static_device()
 	build "$cc" device-static device.c -static && run device-static -- "$work/device-static"
 }
 
+# A signal ends KVM_RUN whatever the guest does, on both routes. What it takes is printed: signals.c.
+test_signals()
+{
+	build "$cc" signals-static signals.c -static && run signals-static -- "$work/signals-static" 20
+	build "$cc" signals-dynamic signals.c && run signals-dynamic -- "$work/signals-dynamic" 20
+	run signals-interpreter --engine interpreter -- "$work/signals-dynamic" 20
+}
+
 test_interpreter()
 {
 	build "$cc" raw-static raw.c -static && run raw-interpreter --engine interpreter -- "$work/raw-static"
@@ -185,7 +193,7 @@ test_looks()
 	[ $? -eq 126 ] || fail 'a static program preloaded: not 126'
 }
 
-[ $# -gt 0 ] || set -- static static_pie static_device interpreter musl go dynamic_injected dynamic_preloaded by_name environment privileged \
+[ $# -gt 0 ] || set -- static static_pie static_device signals interpreter musl go dynamic_injected dynamic_preloaded by_name environment privileged \
 	mixed busybox looks
 for test in "$@"; do
 	run_test "$test" "test_$test"

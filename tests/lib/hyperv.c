@@ -34,7 +34,6 @@ void hyperv_show(struct cpu *cpu)
 	memcpy(&cpuid->entries[kept], hv->entries, hv->nent * sizeof(hv->entries[0]));
 	cpuid->nent = kept + hv->nent;
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
-	free(cpuid);
 }
 
 struct cpu *hyperv_cpu(unsigned int flags, struct guest_code code)

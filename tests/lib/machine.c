@@ -86,9 +86,8 @@ struct machine *machine_new(unsigned int flags)
 
 struct kvm_cpuid2 *cpuid_supported(struct machine *machine)
 {
-	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + MAX_CPUID_ENTRIES * sizeof(cpuid->entries[0]));
+	struct kvm_cpuid2 *cpuid = host_memory(sizeof(*cpuid) + MAX_CPUID_ENTRIES * sizeof(cpuid->entries[0]));
 
-	check(cpuid);
 	cpuid->nent = MAX_CPUID_ENTRIES;
 	check_ok(kt_ioctl(machine->sys, KVM_GET_SUPPORTED_CPUID, cpuid));
 	return cpuid;
@@ -129,7 +128,6 @@ struct cpu *cpu_new(struct machine *machine, unsigned int id)
 	check(features);
 	features->ebx = (features->ebx & 0x00ffffff) | id << 24;
 	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
-	free(cpuid);
 	return cpu;
 }
 

@@ -69,7 +69,10 @@ void *host_memory(size_t size);
 
 int memory_slot(struct machine *machine, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size, void *host);
 
-/* The supported CPUID table; entries beyond the caller's changes are as the target gave them. */
+/*
+ * The supported CPUID table, the caller's to change; it lives as long as the test. Entries beyond the caller's changes are as
+ * the target gave them.
+ */
 struct kvm_cpuid2 *cpuid_supported(struct machine *machine);
 struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index);
 
