@@ -170,27 +170,24 @@ static void unlink_block(struct soft_vcpu *sv, struct soft_block *b)
 	sv->stat.blocks_stale++;
 }
 
+static void forget_targets(struct soft_vcpu *sv, struct soft_page *p)
+{
+	tr_forget_page(sv, p);
+	p->nr_targets = 0;
+}
+
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
 {
 	struct soft_page *p = *page_bucket(sv, gpa);
-	unsigned n;
 
-	for (; p; p = p->next) {
-		if (p->page != page)
-			continue;
-		for (n = 0; n < p->nr_targets; n++)
-			tr_forget_block(sv, p->target[n]);
-		p->nr_targets = 0;
-	}
+	for (; p; p = p->next)
+		if (p->page == page)
+			forget_targets(sv, p);
 }
 
 void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin)
 {
-	unsigned n;
-
-	for (n = 0; n < p->nr_targets; n++)
-		tr_forget_block(sv, p->target[n]);
-	p->nr_targets = 0;
+	forget_targets(sv, p);
 	p->lin = lin;
 }
 
@@ -199,7 +196,7 @@ bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b)
 {
 	struct soft_page *p = b->page;
 	u16 room = p->max_targets ? (u16)(2 * p->max_targets) : 8;
-	struct tr_block **more;
+	struct soft_target *more;
 
 	if (b->generation != p->generation)
 		return false;
@@ -213,7 +210,9 @@ bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b)
 		p->target = more;
 		p->max_targets = room;
 	}
-	p->target[p->nr_targets++] = b->tr;
+	p->target[p->nr_targets++] = (struct soft_target){
+		.code = b->tr->saved, .offset = b->tr->page_offset, .mode = b->mode, .crossing = b->tr->crossing
+	};
 	b->tr->noted = true;
 	return true;
 }

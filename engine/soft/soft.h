@@ -109,6 +109,14 @@ void soft_ram_written(struct x86_state *s, u64 gpa, unsigned size);
 #define BLOCK_MAX_INSNS 32
 #define BLOCK_SMM 0x80 /* in the address space of system management mode */
 
+/* A translation that branches look up: what the tables need of it, in one piece. */
+struct soft_target {
+	const u8 *code; /* tr_block.saved */
+	u16 offset;     /* in the page */
+	u8 mode;
+	bool crossing; /* goes on in another page, which only a look-up of the block knows */
+};
+
 /*
  * A page of guest code as this vCPU has decoded it: its blocks, and a copy of the granules they lie in, to compare with
  * memory once an epoch. Stands in the arena, as blocks do.
@@ -117,12 +125,12 @@ struct soft_page {
 	u64 gpa;
 	const u8 *host;
 	struct code_page *page;
-	bool in_smm;              /* of which address space gpa is */
-	u64 lin;                  /* the one linear address that translations are for; LIN_NONE yet, LIN_ANY */
-	u32 generation;           /* of page, for what is in the copy */
-	u32 epoch;                /* when the copy was last compared */
-	struct granules copied;   /* that are in the copy */
-	struct tr_block **target; /* translations of its blocks, of this generation, that branches look up */
+	bool in_smm;                /* of which address space gpa is */
+	u64 lin;                    /* the one linear address that translations are for; LIN_NONE yet, LIN_ANY */
+	u32 generation;             /* of page, for what is in the copy */
+	u32 epoch;                  /* when the copy was last compared */
+	struct granules copied;     /* that are in the copy */
+	struct soft_target *target; /* translations of its blocks, of this generation, that branches look up */
 	u16 nr_targets, max_targets;
 	struct soft_page *next; /* same bucket */
 	u8 copy[X86_PAGE_SIZE];

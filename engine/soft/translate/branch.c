@@ -127,7 +127,7 @@ static void enter_by(struct front *f, s32 disp, bool indirect, bool forward)
 	const u8 *out = f->sv->tr.exit_lookup;
 	u8 *miss, *kick = NULL;
 
-	entry.disp = disp + (s32)(f->m32 ? offsetof(struct hash_entry, lin32) : offsetof(struct hash_entry, lin));
+	entry.disp = disp + (s32)offsetof(struct hash_entry, lin);
 	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
 	miss = emit_jcc(e, 5, out);
 	if (!forward) {

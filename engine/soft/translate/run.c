@@ -233,14 +233,14 @@ static void set_cells(struct soft_vcpu *sv, const u8 *code)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct tr_state *tr = &sv->tr;
-	unsigned user = s->cpl == 3, mmu = s->mmu_index < MMU_USER_AC ? s->mmu_index : MMU_USER;
+	unsigned mmu = s->mmu_index < MMU_USER_AC ? s->mmu_index : MMU_USER;
 
 	if (unlikely(!s->fpu_live))
 		soft_fpu_enter(s);
 	flags_to_cell(s);
 	s->gen[GEN_PAGE_BASE] = s->rip & X86_PAGE_MASK;
 	s->gen[GEN_WRITE_DELTA] = write_delta(tr, mmu);
-	s->gen[GEN_HASH] = (u64)(unsigned long)tr->targets[user].hash;
+	s->gen[GEN_HASH] = (u64)(unsigned long)tr_targets_in_force(sv)->hash;
 	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
 	s->gen[GEN_TABLE] = table_cell(tr, mmu);
 	mmu = s->cr4 & CR4_SMAP ? MMU_SUPER_SMAP : MMU_SUPER;
@@ -605,7 +605,6 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 	u32 n;
 
 	while (code) {
-		tr_empty_stale(&sv->tr);
 		set_cells(sv, code);
 		sv->tr.flags_unknown = false;
 		n = sv->tr.enter();

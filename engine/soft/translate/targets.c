@@ -11,10 +11,7 @@ static u64 nowhere(u32 n)
 
 static void clear_entry(struct tr_targets *t, u32 n)
 {
-	struct hash_entry *h = &t->hash[n];
-
-	h->lin = h->lin32 = nowhere(n);
-	h->code = NULL;
+	t->hash[n] = (struct hash_entry){ .lin = nowhere(n) };
 }
 
 /* Memory is zero at first: nobody looks for 0 but in entry 0. */
@@ -58,7 +55,7 @@ static void empty(struct tr_targets *t)
 	t->emptied++;
 }
 
-void tr_empty_stale(struct tr_state *tr)
+static void empty_stale(struct tr_state *tr)
 {
 	if (likely(!(tr->targets_stale | tr->targets_stale_nonglobal)))
 		return;
@@ -72,22 +69,27 @@ void tr_empty_stale(struct tr_state *tr)
 	tr->targets_stale = tr->targets_stale_nonglobal = false;
 }
 
-static void insert(struct tr_targets *table, u64 lin, struct tr_block *t)
+struct tr_targets *tr_targets_in_force(struct soft_vcpu *sv)
+{
+	const struct x86_state *s = &sv->vcpu->state;
+	struct tr_targets *t = &sv->tr.targets[s->cpl == 3];
+
+	empty_stale(&sv->tr);
+	if (unlikely(t->mode != s->mode)) {
+		empty(t);
+		t->mode = s->mode;
+	}
+	return t;
+}
+
+static void insert(struct tr_targets *table, u64 lin, const u8 *code)
 {
 	u32 index = hash_index(lin);
 	struct hash_entry *h = &table->hash[index];
 
 	if (!h->code)
 		table->used[table->nr++] = index;
-	*h = (struct hash_entry){
-		.lin = lin, .lin32 = nowhere(index), .code = t->saved, .page_base = lin & X86_PAGE_MASK
-	};
-	if (t->mode != X86_MODE_LONG) {
-		h->lin32 = lin;
-		h->lin = nowhere(index);
-	}
-	t->slots |= t->slot && t->slot != h && t->slot->code == t->saved;
-	t->slot = h;
+	*h = (struct hash_entry){ .lin = lin, .code = code };
 }
 
 /* Is there nothing but global pages' code in the block? */
@@ -102,19 +104,19 @@ static bool global_code(struct soft_vcpu *sv, const struct soft_block *b, const 
  * The first look-up in a page since the table was emptied: most others of what was looked up there before will follow, and
  * each would cost a way out to the dispatcher. What other pages have in the table stays.
  */
-static void insert_page(struct soft_vcpu *sv, struct tr_targets *table, const struct soft_page *p, u64 lin, u8 mode)
+static void insert_page(struct soft_vcpu *sv, struct tr_targets *table, const struct soft_page *p, u64 lin)
 {
 	unsigned n;
 
 	TR_COUNT(sv, hash_pages);
 
 	for (n = 0; n < p->nr_targets; n++) {
-		struct tr_block *t = p->target[n];
-		u64 at = (lin & X86_PAGE_MASK) | t->page_offset;
+		const struct soft_target *t = &p->target[n];
+		u64 at = (lin & X86_PAGE_MASK) | t->offset;
 
-		if (t->mode != mode || t->crossing || table->hash[hash_index(at)].code)
+		if (t->mode != table->mode || t->crossing || table->hash[hash_index(at)].code)
 			continue;
-		insert(table, at, t);
+		insert(table, at, t->code);
 		TR_COUNT(sv, hash_filled);
 	}
 }
@@ -124,29 +126,25 @@ void tr_add_target(struct soft_vcpu *sv, struct soft_block *b)
 	struct x86_state *s = &sv->vcpu->state;
 	struct tr_state *tr = &sv->tr;
 	struct fetch_entry *e = soft_fetched(sv, s->rip);
-	struct tr_targets *table = &tr->targets[s->cpl == 3];
+	struct tr_targets *table = tr_targets_in_force(sv);
 
-	if (tr->targets_stale | tr->targets_stale_nonglobal)
-		return;
 	if (s->cpl != 3 && !tr->targets_local)
 		tr->targets_local = !global_code(sv, b, e);
 	if (!soft_note_target(sv, b))
 		return;
-	insert(table, s->rip, b->tr);
+	insert(table, s->rip, b->tr->saved);
 	if (e && e->filled != table->emptied && b->generation == b->page->generation) {
-		insert_page(sv, table, b->page, s->rip, b->mode);
+		insert_page(sv, table, b->page, s->rip);
 		e->filled = table->emptied;
 	}
 }
 
 const u8 *tr_known_code(struct soft_vcpu *sv)
 {
-	struct x86_state *s = &sv->vcpu->state;
-	struct tr_state *tr = &sv->tr;
-	const struct hash_entry *h = &tr->targets[s->cpl == 3].hash[hash_index(s->rip)];
+	u64 rip = sv->vcpu->state.rip;
+	const struct hash_entry *h = &tr_targets_in_force(sv)->hash[hash_index(rip)];
 
-	tr_empty_stale(tr);
-	return (likely(s->mode == X86_MODE_LONG) ? h->lin : h->lin32) == s->rip ? h->code : NULL;
+	return h->lin == rip ? h->code : NULL;
 }
 
 /* --- what makes entries wrong -------------------------------------------------------------------------------------------- */
@@ -156,18 +154,24 @@ void tr_forget_targets(struct soft_vcpu *sv)
 	sv->tr.targets_stale = true;
 }
 
-/* The number of the entry t->slot, by the address in it. */
-static u32 slot_index(const struct tr_block *t)
+/* Entries of a page that has been seen at one address can be found; they stay in the list. */
+void tr_forget_page(struct soft_vcpu *sv, const struct soft_page *p)
 {
-	return hash_index(t->slot->page_base | t->page_offset);
-}
+	unsigned n, k;
 
-void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t)
-{
-	if (t->slots)
+	if (!p->nr_targets)
+		return;
+	if (p->lin == LIN_ANY) {
 		tr_forget_targets(sv);
-	else if (t->slot && t->slot->code == t->saved)
-		t->slot->lin = t->slot->lin32 = nowhere(slot_index(t)); /* it stays in the list */
+		return;
+	}
+	for (n = 0; n < p->nr_targets; n++) {
+		u32 index = hash_index(p->lin | p->target[n].offset);
+
+		for (k = 0; k < 2; k++)
+			if (sv->tr.targets[k].hash[index].code == p->target[n].code)
+				sv->tr.targets[k].hash[index].lin = nowhere(index);
+	}
 }
 
 static unsigned half(u64 lin)

@@ -37,7 +37,7 @@
  *	- FS and GS have a base, added in line. If they are not usable as they are (null, limit, alignment) their cell GEN_NO_FS
  *	  or GEN_NO_GS has a bit beyond 4 GiB, which makes the access miss.
  *	- encodings that 64-bit mode has not get another form (emit_guest); all else that it has not are helpers.
- *	- entries of the hash tables are either a 64-bit or a 32-bit address's (struct hash_entry).
+ *	- a hash table leads to code of one mode, and is emptied when another is entered with it.
  * r8-r15 are not touched. Without paging the flat tables hold the identity, and as no flush ever tells of new code there, the
  * hash tables are emptied at each entry into guest mode.
  *
@@ -59,6 +59,7 @@
 
 struct soft_vcpu;
 struct soft_block;
+struct soft_page;
 struct lockstep;
 struct tr_counters;
 
@@ -122,12 +123,10 @@ u8 *flat_known(struct soft_vcpu *sv, u64 lin, bool write);
 #define HASH_BITS 18
 #define HASH_ENTRIES (1u << HASH_BITS)
 struct hash_entry {
-	u64 lin;        /* of 64-bit code; ~0: none (no code there: the last byte of the address space) */
-	u64 lin32;      /* of 32-bit code; ~0: none */
+	u64 lin;        /* linear address; where there is none, one that is looked up in another entry */
 	const u8 *code; /* saved-flags entry of the block; NULL: not in the list of entries to empty */
-	u64 page_base;
 };
-#define HASH_SHIFT 5
+#define HASH_SHIFT 4
 
 /* Generated code has the same (branch.c). Sums of the address's parts have too many pairs that hit each other. */
 #define HASH_FACTOR 0x9e3779b1u
@@ -143,6 +142,7 @@ struct tr_targets {
 	u32 *used; /* indices filled */
 	u32 nr;
 	u32 emptied;                                   /* how often */
+	u8 mode;                                       /* that all of its code is for */
 	bool noted;                                    /* the filter is not empty */
 	u64 page_filter[(1 << PAGE_FILTER_BITS) / 64]; /* linear pages that were fetched from, hashed */
 };
@@ -159,14 +159,12 @@ struct tr_block {
 	u64 live;                  /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u16 nr;
-	u16 page_offset;         /* of block->gpa */
-	u64 lin;                 /* soft_page.lin that it was made for */
-	u8 mode;                 /* block->mode */
-	bool crossing;           /* block->page2: which page that is only a look-up knows */
-	bool noted;              /* it is in soft_page.target */
-	bool slots;              /* more than one entry of the hash tables may lead here */
-	struct hash_entry *slot; /* the one that does, or NULL */
-	u32 offset[];            /* of each guest instruction's host code from body; [nr] is the end */
+	u16 page_offset; /* of block->gpa */
+	u64 lin;         /* soft_page.lin that it was made for */
+	u8 mode;         /* block->mode */
+	bool crossing;   /* block->page2: which page that is only a look-up knows */
+	bool noted;      /* it is in soft_page.target */
+	u32 offset[];    /* of each guest instruction's host code from body; [nr] is the end */
 };
 
 enum tr_fpu_level { TR_FPU_NONE, TR_FPU_SSE, TR_FPU_AVX };
@@ -258,15 +256,15 @@ void tr_reset(struct soft_vcpu *sv);
 /* targets.c */
 int tr_targets_init(struct soft_vcpu *sv);
 void tr_targets_free(struct soft_vcpu *sv);
-/* Code addresses may lead elsewhere (TLB, generation of a page): all; or one block has been dropped. */
+/* Code addresses may lead elsewhere (TLB, generation of a page): all; or the translations of a page have been dropped. */
 void tr_forget_targets(struct soft_vcpu *sv);
-void tr_forget_block(struct soft_vcpu *sv, struct tr_block *t);
+void tr_forget_page(struct soft_vcpu *sv, const struct soft_page *p);
 /* The page of a linear address has been fetched from: flushing it matters. */
 void tr_note_page(struct soft_vcpu *sv, u64 lin);
 /* The TLB is flushed. False: a page that nothing was fetched from, nothing changes. */
 bool tr_flush_targets(struct soft_vcpu *sv, enum x86_flush what, u64 lin);
-/* Before generated code is entered. */
-void tr_empty_stale(struct tr_state *tr);
+/* The table in force, ready for the present mode, before generated code is entered. */
+struct tr_targets *tr_targets_in_force(struct soft_vcpu *sv);
 /* The code at rip that look-ups of the current mode find, or NULL. Empties tables that are stale. */
 const u8 *tr_known_code(struct soft_vcpu *sv);
 /* Look-ups of rip find b's code from now on. */
