@@ -380,3 +380,14 @@ int hyperv_write_msr(struct vcpu *v, u32 msr, u64 val, bool host)
 	default: return host ? MSR_OK : MSR_INVALID;
 	}
 }
+
+struct kvm_hyperv_exit *hyperv_exit(struct vcpu *v, u32 type, enum io_pending pending)
+{
+	struct kvm_hyperv_exit *e = &v->run->hyperv;
+
+	v->io.pending = pending;
+	v->run->exit_reason = KVM_EXIT_HYPERV;
+	memset(e, 0, sizeof(*e));
+	e->type = type;
+	return e;
+}

@@ -136,4 +136,7 @@ int hyperv_debug_write(struct vcpu *v, u32 msr, u64 val, bool host);
 bool hyperv_debug_enabled(const struct vcpu *v);  /* by the guest's CPUID */
 bool hyperv_debug_by_calls(const struct vcpu *v); /* the guest wants hypercalls for it */
 
+/* hyperv.c: KVM_EXIT_HYPERV of that type, all else in it 0; pending says how it is finished. */
+struct kvm_hyperv_exit *hyperv_exit(struct vcpu *v, u32 type, enum io_pending pending);
+
 #endif /* CORE_HYPERV_H */

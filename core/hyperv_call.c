@@ -412,13 +412,8 @@ void hyperv_call_result(struct vcpu *v, u64 result)
 
 static enum x86_result ask_user(const struct call *c)
 {
-	struct vcpu *v = c->v;
-	struct kvm_hyperv_exit *e = &v->run->hyperv;
+	struct kvm_hyperv_exit *e = hyperv_exit(c->v, KVM_EXIT_HYPERV_HCALL, IO_HYPERV_CALL);
 
-	v->io.pending = IO_HYPERV_CALL;
-	v->run->exit_reason = KVM_EXIT_HYPERV;
-	memset(e, 0, sizeof(*e));
-	e->type = KVM_EXIT_HYPERV_HCALL;
 	e->u.hcall.input = c->control;
 	e->u.hcall.params[0] = c->in;
 	e->u.hcall.params[1] = c->out;

@@ -29,12 +29,9 @@ static u64 get(const u64 *f)
 static void tell_user(struct vcpu *v, u32 msr)
 {
 	const struct hyperv_debug *d = &v->vm->hv.debug;
-	struct kvm_hyperv_exit *e = &v->run->hyperv;
+	struct kvm_hyperv_exit *e =
+		hyperv_exit(v, KVM_EXIT_HYPERV_SYNDBG, msr == HV_MSR_DEBUG_CONTROL ? IO_HYPERV_DEBUG : IO_NOTICE);
 
-	v->io.pending = msr == HV_MSR_DEBUG_CONTROL ? IO_HYPERV_DEBUG : IO_NOTICE;
-	v->run->exit_reason = KVM_EXIT_HYPERV;
-	memset(e, 0, sizeof(*e));
-	e->type = KVM_EXIT_HYPERV_SYNDBG;
 	e->u.syndbg.msr = msr;
 	e->u.syndbg.control = get(&d->control);
 	e->u.syndbg.status = get(&d->status);

@@ -161,12 +161,8 @@ int hyperv_post(struct vcpu *v, u32 sint, const struct hyperv_message *m, bool w
 static void report(struct vcpu *v, u32 msr)
 {
 	const struct hyperv_synic *s = v->hv.synic;
-	struct kvm_hyperv_exit *e = &v->run->hyperv;
+	struct kvm_hyperv_exit *e = hyperv_exit(v, KVM_EXIT_HYPERV_SYNIC, IO_NOTICE);
 
-	v->io.pending = IO_NOTICE;
-	v->run->exit_reason = KVM_EXIT_HYPERV;
-	memset(e, 0, sizeof(*e));
-	e->type = KVM_EXIT_HYPERV_SYNIC;
 	e->u.synic.msr = msr;
 	e->u.synic.control = s->control;
 	e->u.synic.evt_page = s->event_page;

@@ -127,16 +127,9 @@ TEST(hyperv_sint_vectors)
 
 static int route(struct machine *machine, uint32_t vcpu, uint32_t sint)
 {
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry;
-	} table = { .head = { .nr = 1 } };
-
-	table.entry.gsi = SINT_GSI;
-	table.entry.type = KVM_IRQ_ROUTING_HV_SINT;
-	table.entry.u.hv_sint.vcpu = vcpu;
-	table.entry.u.hv_sint.sint = sint;
-	return kt_ioctl(machine->vm, KVM_SET_GSI_ROUTING, &table);
+	return irq_route(machine, (struct kvm_irq_routing_entry){ .gsi = SINT_GSI,
+								  .type = KVM_IRQ_ROUTING_HV_SINT,
+								  .u.hv_sint = { .vcpu = vcpu, .sint = sint } });
 }
 
 /* rbx counts; the second time on, without EOI by itself, nothing comes. */

@@ -324,11 +324,9 @@ TEST(irqfd_edge)
 TEST(irqfd_msi_route)
 {
 	struct cpu *cpu = start(MACHINE_IRQCHIP);
-	struct routing routing = { .header.nr = 1 };
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	routing.entries[0] = msi_route(40, 0x79);
-	check_ok(set_routing(cpu->machine, &routing));
+	check_ok(irq_route(cpu->machine, msi_route(40, 0x79)));
 	check_ok(irqfd(cpu->machine, fd, 40, 0, 0));
 	raise_eventfd(fd);
 	await_irr(cpu, 0x79);
@@ -390,12 +388,10 @@ TEST(irqfd_errors)
 TEST(split_irqchip_reports_eoi)
 {
 	struct cpu *cpu = start(MACHINE_SPLIT);
-	struct routing routing = { .header.nr = 1 };
 
 	guest_start(cpu, GUEST_LONG, eoi_turns);
 	guest_log(cpu->machine)->eoi = 0;
-	routing.entries[0] = msi_route(5, 0x8000 | 0x5a);
-	check_ok(set_routing(cpu->machine, &routing));
+	check_ok(irq_route(cpu->machine, msi_route(5, 0x8000 | 0x5a)));
 	check_eq(signal_msi(cpu->machine, 0xfee00000, 0x8000 | 0x5a), 1);
 	check_eq(turn(cpu), 1);
 	check_eq(last_vector(cpu), 0x5a);

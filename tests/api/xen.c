@@ -269,16 +269,10 @@ TEST(xen_event_by_ioctl)
 
 static int route(struct machine *machine, uint32_t port, uint32_t priority)
 {
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry;
-	} table = { .head = { .nr = 1 } };
-
-	table.entry.gsi = GSI;
-	table.entry.type = KVM_IRQ_ROUTING_XEN_EVTCHN;
-	table.entry.u.xen_evtchn.port = port;
-	table.entry.u.xen_evtchn.priority = priority;
-	return kt_ioctl(machine->vm, KVM_SET_GSI_ROUTING, &table);
+	return irq_route(machine,
+			 (struct kvm_irq_routing_entry){ .gsi = GSI,
+							 .type = KVM_IRQ_ROUTING_XEN_EVTCHN,
+							 .u.xen_evtchn = { .port = port, .priority = priority } });
 }
 
 TEST(xen_event_by_irqfd)

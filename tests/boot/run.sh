@@ -171,8 +171,8 @@ test_shell()
 	wait_for '^cpus-1$'
 	say 'date +year-%Y'
 	wait_for "^year-$(date -u +%Y)\$"
-	say 'sleep 100'
-	sleep 1
+	say 'echo sleep-begins; sleep 100'
+	wait_for '^sleep-begins$'
 	printf '\003' >&3		# job control: an interrupt from the terminal
 	say 'echo status-$?'
 	wait_for '^status-130$'

@@ -23,6 +23,16 @@ int signal_msi(struct machine *machine, uint32_t address, uint32_t data)
 	return kt_ioctl(machine->vm, KVM_SIGNAL_MSI, &msi);
 }
 
+int irq_route(struct machine *machine, struct kvm_irq_routing_entry entry)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} table = { .head = { .nr = 1 }, .entry = entry };
+
+	return kt_ioctl(machine->vm, KVM_SET_GSI_ROUTING, &table);
+}
+
 uint32_t lapic_read(struct cpu *cpu, uint32_t reg)
 {
 	struct kvm_lapic_state state;

@@ -31,6 +31,9 @@ int irq_line_status(struct machine *machine, uint32_t gsi, uint32_t level);
 /* KVM_SIGNAL_MSI: the raw result. */
 int signal_msi(struct machine *machine, uint32_t address, uint32_t data);
 
+/* KVM_SET_GSI_ROUTING with one entry: the raw result. */
+int irq_route(struct machine *machine, struct kvm_irq_routing_entry entry);
+
 uint32_t lapic_read(struct cpu *cpu, uint32_t reg);
 void lapic_write(struct cpu *cpu, uint32_t reg, uint32_t value);
 /* Enable the LAPIC in software (SVR), LINT0 as ExtINT on vCPU 0. */
