@@ -498,17 +498,17 @@ test_bad_files()
 one()
 {
 	case $1 in
-	tiny_* | terminal | bad_arguments) "test_$1" ;;
+	tiny_* | terminal | bad_arguments) call_test "$1" ;;
 	linux32*)
 		if [ -f "$kernel32" ]; then
-			"test_$1"
+			call_test "$1"
 		else
 			skip 'no stock 32-bit kernel'
 		fi
 		;;
 	*)
 		if [ -f "$kernel" ]; then
-			"test_$1"
+			call_test "$1"
 		else
 			skip 'no stock kernel'
 		fi

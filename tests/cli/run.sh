@@ -168,6 +168,6 @@ all='check check_limit check_permission stat trace_running trace_program'
 # shellcheck disable=SC2086 # words on purpose
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do
-	run_test "$test" "test_$test"
+	run_test "$test" call_test "$test"
 done
 suite_end

@@ -196,6 +196,6 @@ test_looks()
 [ $# -gt 0 ] || set -- static static_pie static_device signals interpreter musl go dynamic_injected dynamic_preloaded by_name environment privileged \
 	mixed busybox looks
 for test in "$@"; do
-	run_test "$test" "test_$test"
+	run_test "$test" call_test "$test"
 done
 suite_end

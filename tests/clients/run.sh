@@ -417,7 +417,7 @@ all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm in
 [ $# -gt 0 ] || set -- $all
 one()
 {
-	"test_$1"
+	call_test "$1"
 	exec 4>&-
 	wait
 }

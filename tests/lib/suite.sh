@@ -17,6 +17,12 @@ skip()
 	skipped_because=$*
 }
 
+# The function test_NAME; a name that nobody knows is a failure.
+call_test()
+{
+	"test_$1" || [ $? -ne 127 ] || fail "there is no such test"
+}
+
 # run_test NAME COMMAND...
 run_test()
 {
