@@ -83,10 +83,14 @@ static enum x86_result soft_hypercall(struct x86_state *s, const struct x86_insn
 	return core_x86_ops.hypercall(s, i);
 }
 
-/* A guest that spins may be waiting for memory that the VMM writes: see soft.h on epochs. */
+/*
+ * A guest that spins may be waiting for memory that the VMM writes: see soft.h on epochs. One that spins for long waits for
+ * another vCPU, whose thread may have been put off for this one (hardware has pause-loop exits for that).
+ */
 static void soft_pause(struct x86_state *s)
 {
-	soft_of(s)->epoch++;
+	if (!(++soft_of(s)->epoch % LONG_SPIN))
+		host_yield();
 }
 
 static void soft_tlb_flushed(struct x86_state *s, enum x86_flush what, u64 lin)

@@ -187,6 +187,8 @@ struct jump_entry {
 	struct soft_block *block;
 };
 
+#define LONG_SPIN 512 /* so many PAUSEs: ten microseconds or more */
+
 struct soft_vcpu {
 	struct vcpu *vcpu;
 	struct x86_ops ops;

@@ -127,6 +127,7 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_MOV_FROM_SREG:
 	case X86_OP_MOV_FROM_CR:
 	case X86_OP_RDTSC:
+	case X86_OP_PAUSE:
 	case X86_OP_VZEROUPPER:
 	case X86_OP_VZEROALL:
 	case X86_OP_JCXZ:
@@ -218,7 +219,8 @@ static bool needs_saved_flags(const struct x86_insn *i)
 	case X86_OP_WRFSBASE:
 	case X86_OP_WRGSBASE:
 	case X86_OP_MOV_FROM_CR:
-	case X86_OP_RDTSC: return true;
+	case X86_OP_RDTSC:
+	case X86_OP_PAUSE: return true;
 	case X86_OP_JMP_NEAR: return i->opnd[0].kind != OPND_REL;
 	default: break;
 	}

@@ -44,7 +44,7 @@ void tr_emit_asides(struct front *f)
 	}
 }
 
-enum { COND_NE = 5, COND_A = 7 };
+enum { COND_E = 4, COND_NE = 5, COND_A = 7 };
 
 static void unless_cpl0(struct front *f)
 {
@@ -243,6 +243,24 @@ static bool rdtsc(struct front *f)
 	return true;
 }
 
+/* The routine sees to long spins. The host's own PAUSE leaves the core to the other thread on it, as the guest's would. */
+static bool pause(struct front *f)
+{
+	struct emit *e = &f->e;
+	struct emit_mem epoch = { .base = X86_R12, .index = NOREG, .disp = offsetof(struct soft_vcpu, epoch) };
+
+	tr_free_flags(f);
+	emit_load(e, X86_R12, GS_MEM(GEN(GEN_SOFT_VCPU)));
+	emit_rm(e, false, 0x8b, X86_R13, epoch);
+	emit_alu_imm(e, ALU_ADD, X86_R13, 1);
+	emit_rr(e, false, 0xf7, 0, X86_R13); /* test */
+	emit32(e, LONG_SPIN - 1);
+	tr_aside_if(f, COND_E);
+	emit_rm(e, false, 0x89, X86_R13, epoch);
+	emit8(e, 0xf3), emit8(e, 0x90);
+	return true;
+}
+
 static bool in_line(struct front *f)
 {
 	switch (f->i->op) {
@@ -261,6 +279,7 @@ static bool in_line(struct front *f)
 	case X86_OP_MOV_FROM_SREG: return mov_from_sreg(f);
 	case X86_OP_MOV_FROM_CR: return mov_from_cr(f);
 	case X86_OP_RDTSC: return rdtsc(f);
+	case X86_OP_PAUSE: return pause(f);
 	default: return false;
 	}
 }
