@@ -21,14 +21,34 @@
 #define X2APIC_FLAGS (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 #define DIRTY_LOG_FLAGS (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
-/* Only PAUSE, for which vmx alone leaves guest mode, in loops. */
-#define DISABLE_EXITS KVM_X86_DISABLE_EXITS_PAUSE
 #define XEN_FLAGS                                                                                                      \
 	(KVM_XEN_HVM_CONFIG_HYPERCALL_MSR | KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL | KVM_XEN_HVM_CONFIG_SHARED_INFO |      \
 	 KVM_XEN_HVM_CONFIG_RUNSTATE | KVM_XEN_HVM_CONFIG_EVTCHN_2LEVEL | KVM_XEN_HVM_CONFIG_EVTCHN_SEND)
 #define HYPERCALL_EXITS (1u << KVM_HC_MAP_GPA_RANGE)
 
 /* --- KVM_CHECK_EXTENSION --------------------------------------------------------------------------- */
+
+/*
+ * Exits that user space may turn off. PAUSE: vmx alone leaves guest mode for it, in loops. A guest's MWAIT must not stop the timer that
+ * brings the host back (CPUID's ARAT).
+ */
+static u32 native_exits(const struct engine_ops *engine)
+{
+	u32 exits = KVM_X86_DISABLE_EXITS_PAUSE | engine->caps.native_exits, r[4];
+
+	host_cpuid(1, 0, r);
+	if (!(r[2] & BIT(3)))
+		exits &= ~(u32)KVM_X86_DISABLE_EXITS_MWAIT;
+	host_cpuid(6, 0, r);
+	if (!(r[0] & BIT(2)))
+		exits &= ~(u32)KVM_X86_DISABLE_EXITS_MWAIT;
+	return exits;
+}
+
+static int check_disable_exits(const struct engine_ops *engine)
+{
+	return (int)native_exits(engine);
+}
 
 static int check_xcrs(const struct engine_ops *engine)
 {
@@ -112,7 +132,7 @@ static const struct {
 	{ KVM_CAP_SET_GUEST_DEBUG, 1, NULL },
 	{ KVM_CAP_SET_GUEST_DEBUG2, GUEST_DEBUG_FLAGS, NULL },
 	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1, NULL },
-	{ KVM_CAP_X86_DISABLE_EXITS, DISABLE_EXITS, NULL },
+	{ KVM_CAP_X86_DISABLE_EXITS, 0, check_disable_exits },
 	{ KVM_CAP_EXIT_HYPERCALL, HYPERCALL_EXITS, NULL },
 	{ KVM_CAP_VAPIC, 1, NULL },
 	{ KVM_CAP_VCPU_ATTRIBUTES, 1, NULL },
@@ -215,7 +235,7 @@ static int enable_x2apic(struct vm *vm, const u64 *args)
 static int enable_disable_exits(struct vm *vm, const u64 *args)
 {
 	/* As Linux, what cannot be disabled here is passed over in silence. */
-	__atomic_fetch_or(&vm->disabled_exits, args[0] & DISABLE_EXITS, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&vm->disabled_exits, args[0] & native_exits(vm->engine), __ATOMIC_RELEASE);
 	return 0;
 }
 

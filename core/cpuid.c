@@ -554,11 +554,19 @@ static u8 guest_maxphyaddr(const struct vcpu *v)
 	return MAXPHYADDR_DEFAULT;
 }
 
+/* A vCPU that halts in guest mode is woken by interrupts only, not by a hypercall. As on Linux its CPUID says so. */
+static u32 kept_pv_features(struct vcpu *v, const struct kvm_cpuid_entry2 *e)
+{
+	if (__atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE) & KVM_X86_DISABLE_EXITS_HLT)
+		v->cpuid[e - v->cpuid].eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
+	return e->eax;
+}
+
 /*
  * The paravirtual leaves stand at the first base with the signature: other hypervisors' leaves may come
  * before.
  */
-static u32 guest_pv_features(const struct vcpu *v)
+static u32 guest_pv_features(struct vcpu *v)
 {
 	u32 base;
 
@@ -568,7 +576,7 @@ static u32 guest_pv_features(const struct vcpu *v)
 		if (!e || e->ebx != pv_signature[0] || e->ecx != pv_signature[1] || e->edx != pv_signature[2])
 			continue;
 		e = find(v, base | 1, 0);
-		return e ? e->eax : 0;
+		return e ? kept_pv_features(v, e) : 0;
 	}
 	return 0;
 }

@@ -44,6 +44,7 @@ struct engine_caps {
 	bool needs_guarded_memory; /* enter() touches guest memory through host pointers */
 	bool speculation;          /* the guest's IA32_SPEC_CTRL and IA32_PRED_CMD reach the processor */
 	u64 xcr0;                  /* XCR0 bits a guest may set */
+	u32 native_exits; /* KVM_X86_DISABLE_EXITS_*: instructions that need not leave guest mode (vm->disabled_exits) */
 	/* What the processor says of itself in IA32_ARCH_CAPABILITIES and holds for guests, known when the engine is; NULL: nothing. */
 	const u64 *arch_capabilities;
 };

@@ -17,6 +17,7 @@ extern const struct engine_ops vmx_engine;
 /* What of the processor's VT-x is to be used if it is there. */
 struct vmx_options {
 	bool unrestricted; /* the processor runs guests without paging; else the library does */
+	bool virtual_nmis; /* it knows when a guest's NMI handler has ended; else that is guessed */
 	bool monitor_trap; /* it stops after each instruction for a debugger; else RFLAGS.TF does, which is hidden from the guest */
 };
 /* The same for Intel VT-x. */

@@ -157,7 +157,7 @@ struct vm {
 	u32 mmu_pages;           /* KVM_SET_NR_MMU_PAGES; nothing depends on it */
 	u32 boot_cpu_id;         /* KVM_SET_BOOT_CPU_ID */
 	u64 x2apic_flags;        /* KVM_CAP_X2APIC_API */
-	u64 disabled_exits;      /* KVM_CAP_X86_DISABLE_EXITS */
+	u64 disabled_exits;      /* KVM_CAP_X86_DISABLE_EXITS, of those in the engine's native_exits */
 	u64 user_msr_mask;       /* KVM_CAP_X86_USER_SPACE_MSR */
 	u64 dirty_protect_flags; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	u32 dirty_ring_size;     /* KVM_CAP_DIRTY_LOG_RING: bytes for each vCPU; 0: bitmaps */

@@ -32,8 +32,8 @@ static int choose_controls(const struct vmx_options *want)
 	struct vmx_caps *c = &vmx_caps;
 	int err;
 
-	err = choose(true_msrs ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN, PIN_INTR | PIN_NMI | PIN_VIRTUAL_NMIS, 0,
-		     "pin-based controls", &c->pin);
+	err = choose(true_msrs ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN, PIN_INTR | PIN_NMI,
+		     want->virtual_nmis ? PIN_VIRTUAL_NMIS : 0, "pin-based controls", &c->pin);
 	if (!err)
 		err = choose(true_msrs ? MSR_VMX_TRUE_PROC : MSR_VMX_PROC, PROC_REQUIRED,
 			     PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC | PROC_MONITOR_TRAP,
@@ -57,6 +57,9 @@ static int choose_controls(const struct vmx_options *want)
 		return -ENODEV;
 	}
 	c->tpr_shadow = c->proc & PROC_TPR_SHADOW;
+	c->virtual_nmis = c->pin & PIN_VIRTUAL_NMIS && c->proc & PROC_NMI_WINDOW;
+	if (!c->virtual_nmis)
+		c->pin &= ~PIN_VIRTUAL_NMIS;
 	c->monitor_trap = c->proc & PROC_MONITOR_TRAP && want->monitor_trap;
 	/* These are for single entries. */
 	c->proc &= ~(PROC_TPR_SHADOW | PROC_INTR_WINDOW | PROC_NMI_WINDOW | PROC_RDTSC | PROC_MONITOR_TRAP);
@@ -125,18 +128,21 @@ static int look_for_vmx(const struct vmx_options *want)
 /* --- maps --------------------------------------------------------------------------------------------------------- */
 
 /* SDM, "MSR-Bitmap Address": reads of low and high MSRs, then writes of them, 1 KiB each. */
-static void let_write(u8 *map, u32 msr)
-{
-	u32 bit = msr & 0x1fff, at = (msr >= 0xc0000000u ? 0x400 : 0) + bit / 8;
-
-	map[0x800 + at] &= (u8) ~(1u << (bit % 8));
-}
-
-static void let_through(u8 *map, u32 msr)
+static void let_read(u8 *map, u32 msr)
 {
 	u32 bit = msr & 0x1fff, at = (msr >= 0xc0000000u ? 0x400 : 0) + bit / 8;
 
 	map[at] &= (u8) ~(1u << (bit % 8));
+}
+
+static void let_write(u8 *map, u32 msr)
+{
+	let_read(map + 0x800, msr);
+}
+
+static void let_through(u8 *map, u32 msr)
+{
+	let_read(map, msr);
 	let_write(map, msr);
 }
 
@@ -148,6 +154,8 @@ static void fill_maps(void)
 		X86_MSR_FS_BASE,     X86_MSR_GS_BASE,      X86_MSR_KERNEL_GS_BASE,
 		X86_MSR_SYSENTER_CS, X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_EIP,
 	};
+	/* Residency counters of power states: CORE_C1, C3, C6, C7. */
+	static const u32 cstate[] = { 0x660, 0x3fc, 0x3fd, 0x3fe };
 	unsigned i, n;
 
 	memset(bitmap_all, 0xff, 4096);
@@ -158,6 +166,8 @@ static void fill_maps(void)
 			let_through(bitmap_open[n], open[i]);
 		if (n & MAP_SPEC_CTRL)
 			let_through(bitmap_open[n], X86_MSR_SPEC_CTRL);
+		for (i = 0; n & MAP_CSTATE && i < ARRAY_SIZE(cstate); i++)
+			let_read(bitmap_open[n], cstate[i]);
 		if (n & MAP_PRED_CMD)
 			let_write(bitmap_open[n], X86_MSR_PRED_CMD);
 		vmx_msr_bitmap_open_pa[n] = hw_pa(bitmap_open[n]);

@@ -65,7 +65,10 @@ static void vmx_settings_changed(struct vcpu *v)
 
 const struct engine_ops vmx_engine = {
 	.name = "vmx",
-	.caps = { .xcr0 = 7, .speculation = true, .arch_capabilities = &vmx_caps.arch_capabilities },
+	.caps = { .xcr0 = 7,
+		  .speculation = true,
+		  .arch_capabilities = &vmx_caps.arch_capabilities,
+		  .native_exits = KVM_X86_DISABLE_VALID_EXITS },
 	.vm_create = vmx_vm_create,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_destroy = vmx_vcpu_destroy,

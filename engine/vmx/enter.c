@@ -37,13 +37,23 @@ static void prepare_event(struct vcpu *v)
 /* What was injected is delivered, or comes back as the interrupted event. */
 static void after_event(struct vcpu *v, bool failed)
 {
-	if (failed)
+	if (!v->inject_valid)
+		return;
+	if (failed) {
 		vmwrite(ENTRY_INTR_INFO, 0);
-	else
-		v->inject_valid = false;
+		return;
+	}
+	v->inject_valid = false;
+	if (unlikely(!vmx_caps.virtual_nmis && v->inject.type == X86_EVENT_NMI))
+		vmx_nmi_delivered(v);
 }
 
 /* --- controls ------------------------------------------------------------------------------------------ */
+
+static u64 disabled_exits(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE);
+}
 
 static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 {
@@ -52,11 +62,15 @@ static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 	if (v->want_irq_window)
 		proc |= PROC_INTR_WINDOW;
 	if (v->want_nmi_window)
-		proc |= PROC_NMI_WINDOW;
+		proc |= vmx_caps.virtual_nmis ? PROC_NMI_WINDOW : PROC_INTR_WINDOW;
 	if (v->single_step && vmx_caps.monitor_trap)
 		proc |= PROC_MONITOR_TRAP;
 	if (v->tsc_ratio != TSC_RATIO_ONE)
 		proc |= PROC_RDTSC;
+	if (vv->halts)
+		proc &= ~PROC_HLT;
+	if (disabled_exits(v) & KVM_X86_DISABLE_EXITS_MWAIT)
+		proc &= ~(PROC_MWAIT | PROC_MONITOR);
 	if (vv->apic_page)
 		proc = (proc | PROC_TPR_SHADOW) & ~(PROC_CR8_LOAD | PROC_CR8_STORE);
 	return proc;
@@ -73,7 +87,7 @@ static u32 secondary_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 		proc2 |= PROC2_VPID;
 	if (vv->notes)
 		proc2 |= PROC2_PML;
-	if (__atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE) & KVM_X86_DISABLE_EXITS_PAUSE)
+	if (disabled_exits(v) & KVM_X86_DISABLE_EXITS_PAUSE)
 		proc2 &= ~PROC2_PAUSE_LOOP;
 	return proc2;
 }
@@ -95,7 +109,8 @@ static u64 msr_bitmap(const struct vcpu *v, const struct vmx_vcpu *vv)
 {
 	if (__atomic_load_n(&v->vm->msr_filter, __ATOMIC_ACQUIRE))
 		return vmx_msr_bitmap_all_pa;
-	return vmx_msr_bitmap_open_pa[(vv->owns_spec_ctrl ? MAP_SPEC_CTRL : 0) | (v->has_pred_cmd ? MAP_PRED_CMD : 0)];
+	return vmx_msr_bitmap_open_pa[(vv->owns_spec_ctrl ? MAP_SPEC_CTRL : 0) | (v->has_pred_cmd ? MAP_PRED_CMD : 0) |
+				      (disabled_exits(v) & KVM_X86_DISABLE_EXITS_CSTATE ? MAP_CSTATE : 0)];
 }
 
 static void prepare_controls(struct vcpu *v)
@@ -107,6 +122,8 @@ static void prepare_controls(struct vcpu *v)
 	vv->nmi_window = v->want_nmi_window;
 	vv->in_smm = v->state.in_smm;
 	vv->notes = vv->noted && nested_noted(v->vm);
+	vv->halts = disabled_exits(v) & KVM_X86_DISABLE_EXITS_HLT;
+	vv->unusual = vv->notes || vv->halts;
 	vmwrite_new(PROC2_CONTROLS, &vv->w.proc2, secondary_controls(v, vv));
 	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
 	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
@@ -186,12 +203,36 @@ static void take_notes(struct vcpu *v, const struct vmx_vcpu *vv)
 	vmwrite(PML_INDEX, PML_ENTRIES - 1);
 }
 
+/*
+ * Has the guest halted in guest mode, and nothing has happened to it since? Then it stays so; events wake it by being injected (SDM,
+ * "Checks on Guest Non-Register State": not every state can be halted).
+ */
+static void give_activity(struct vcpu *v, struct vmx_vcpu *vv)
+{
+	const struct x86_state *s = &v->state;
+	bool halted = vv->w.activity == ACTIVITY_HLT && !v->inject_valid && s->rip == vv->w.rip && !s->shadow &&
+		      !(s->rflags & RFLAGS_TF) && !(vv->hw.dirty & STATE_SEG);
+
+	vmwrite_new(GUEST_ACTIVITY, &vv->w.activity, halted ? ACTIVITY_HLT : ACTIVITY_ACTIVE);
+}
+
+/* What only some guests need. */
+static void unusual_exit(struct vcpu *v, struct vmx_vcpu *vv)
+{
+	if (vv->notes)
+		take_notes(v, vv);
+	if (vv->halts)
+		vv->w.activity = vmread(GUEST_ACTIVITY);
+}
+
 static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 	bool entered;
 	u32 differs;
 
+	if (unlikely(vv->w.activity))
+		give_activity(v, vv);
 	vmx_state_to_vmcs(v);
 	if (unlikely(v->inject_valid))
 		prepare_event(v);
@@ -221,8 +262,8 @@ static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 	after_event(v, exit->code == VM_EXIT_FAIL_ENTRY);
 	if (vv->apic_page)
 		take_tpr(v, vv);
-	if (unlikely(vv->notes))
-		take_notes(v, vv);
+	if (unlikely(vv->unusual))
+		unusual_exit(v, vv);
 }
 
 /*
@@ -275,6 +316,11 @@ void vmx_enter(struct vcpu *v, struct vm_exit *exit)
 	struct vmx_vcpu *vv = vmx_of(v);
 	int cpu;
 
+	if (unlikely(v->want_nmi_window && !vmx_caps.virtual_nmis)) {
+		vmx_nmi_waits(v, exit);
+		if (exit->code != VM_EXIT_NONE)
+			return;
+	}
 	if (unlikely(!vmx_caps.unrestricted || v->single_step) && run_by_library(v, exit))
 		return;
 	cpu = hwvm_enter_begin(v);

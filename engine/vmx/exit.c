@@ -85,7 +85,7 @@ static void debug_register(struct vm_exit *exit)
 /* An IRET had ended the blocking of NMIs when it faulted: it begins anew (SDM, "Information About NMI Unblocking Due to IRET"). */
 static void block_nmis_again(struct vcpu *v, const struct vm_exit *exit, bool unblocked)
 {
-	if (unblocked && !exit->vectoring)
+	if (unblocked && !exit->vectoring && vmx_caps.virtual_nmis)
 		v->state.nmi_blocked = true;
 }
 
@@ -189,7 +189,10 @@ static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 	case X_TPR: break;
 	case X_EXCEPTION_NMI: exception(v, exit); break;
 	case X_TRIPLE_FAULT: exit->code = VM_EXIT_SHUTDOWN; break;
-	case X_INTR_WINDOW: exit->code = VM_EXIT_IRQ_WINDOW; break;
+	case X_INTR_WINDOW:
+		exit->code = VM_EXIT_IRQ_WINDOW;
+		vmx_nmi_window(v);
+		break;
 	case X_NMI_WINDOW: exit->code = VM_EXIT_NMI_WINDOW; break;
 	case X_TASK_SWITCH: task_switch(v, exit); break;
 	case X_HLT: instruction(exit, VM_EXIT_HLT); break;

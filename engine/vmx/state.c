@@ -180,7 +180,7 @@ static void get_msrs(const struct vmx_vcpu *vv, struct x86_state *s)
 
 static u32 interruptibility(const struct x86_state *s)
 {
-	u32 blocking = s->nmi_blocked ? BLOCKING_NMI : 0;
+	u32 blocking = s->nmi_blocked && vmx_caps.virtual_nmis ? BLOCKING_NMI : 0;
 
 	if (!s->shadow)
 		return blocking;
@@ -250,7 +250,8 @@ void vmx_state_after_exit(struct vcpu *v)
 		s->shadow = X86_SHADOW_STI;
 	else if (vv->w.interruptibility & BLOCKING_MOV_SS)
 		s->shadow = X86_SHADOW_MOV_SS;
-	s->nmi_blocked = vv->w.interruptibility & BLOCKING_NMI;
+	if (likely(vmx_caps.virtual_nmis))
+		s->nmi_blocked = vv->w.interruptibility & BLOCKING_NMI;
 	s->rflags = (vv->w.rflags | RFLAGS_FIXED) & ~(u64)(vv->hw.step_tf ? RFLAGS_TF : 0);
 	vv->hw.stale = STATE_SEG | STATE_CR | STATE_MSR;
 }

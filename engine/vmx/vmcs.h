@@ -173,6 +173,9 @@ enum vmcs_field {
 #define BLOCKING_MOV_SS (1u << 1)
 #define BLOCKING_NMI (1u << 3)
 
+#define ACTIVITY_ACTIVE 0u
+#define ACTIVITY_HLT 1u
+
 #define PENDING_DEBUG_BREAKPOINT (1u << 12)
 #define PENDING_DEBUG_BS (1u << 14)
 

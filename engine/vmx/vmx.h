@@ -18,12 +18,13 @@ struct vmx_caps {
 	bool unrestricted;     /* guests without protection or paging need no help */
 	bool vpid, tpr_shadow;
 	bool monitor_trap; /* debuggers' steps need no TF */
+	bool virtual_nmis; /* else nmi.c */
 	bool large;        /* pages of 2 MiB */
 	bool pml;          /* page-modification logging */
 };
 extern struct vmx_caps vmx_caps;
 /* MSR bitmaps of all guests: all intercepts each, for guests with a filter; open lets through what the world switch loads and stores. */
-enum { MAP_SPEC_CTRL = 1, MAP_PRED_CMD = 2, MAPS = 4 };
+enum { MAP_SPEC_CTRL = 1, MAP_PRED_CMD = 2, MAP_CSTATE = 4, MAPS = 8 };
 extern u64 vmx_msr_bitmap_open_pa[MAPS], vmx_msr_bitmap_all_pa;
 
 struct vmx_vcpu;
@@ -46,6 +47,7 @@ struct vmx_written {
 	u64 proc, proc2, entry, exceptions, interruptibility, tpr_threshold;
 	u64 cr0_shadow, cr4_shadow, efer;
 	u64 entry_load, exit_store, exit_load; /* sizes of the areas */
+	u64 activity;
 };
 
 struct vmx_vcpu {
@@ -68,10 +70,13 @@ struct vmx_vcpu {
 	u8 tpr;                                 /* of the TPR shadow at the entry */
 	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
 	u8 *apic_page;                          /* of the TPR shadow; NULL: CR8 is intercepted */
+	u64 nmi_since;                          /* nmi.c: when the last one was delivered */
 	bool has_spec_ctrl;                     /* the guest has that MSR... */
 	bool owns_spec_ctrl;                    /* ...and uses it: reads and writes do not exit */
 	u64 *noted;                             /* page-modification log; NULL: the processor has none */
 	bool notes;                             /* it is in use */
+	bool halts;                             /* HLT does not exit: the guest halts in guest mode */
+	bool unusual;                           /* notes or halts: there is more to do after an exit */
 };
 
 /* Write a field of the current VMCS unless it holds val already. */
@@ -118,6 +123,14 @@ bool vmx_can_run(const struct x86_state *s); /* without the library's help */
 /* exit.c: what the VMCS, which is current, says of the exit; then, with interrupts on, what may sleep */
 void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit);
 void vmx_serve_exit(struct vcpu *v, struct vm_exit *exit);
+
+/*
+ * nmi.c: processors without virtual NMIs. Before an entry, while an NMI waits: VM_EXIT_NONE: enter; else what is to be done instead.
+ * After one: an NMI was delivered; the interrupt window has opened.
+ */
+void vmx_nmi_waits(struct vcpu *v, struct vm_exit *exit);
+void vmx_nmi_delivered(struct vcpu *v);
+void vmx_nmi_window(struct vcpu *v);
 
 /* enter.c */
 void vmx_load(struct vcpu *v);

@@ -8,10 +8,12 @@ static char *device = "anykvm";
 module_param(device, charp, 0444);
 MODULE_PARM_DESC(device, "name of the device in /dev: anykvm (default), another, or kvm where no other KVM has it");
 
-static struct vmx_options vmx = { .unrestricted = true, .monitor_trap = true };
+static struct vmx_options vmx = { .unrestricted = true, .virtual_nmis = true, .monitor_trap = true };
 module_param_named(unrestricted_guest, vmx.unrestricted, bool, 0444);
 MODULE_PARM_DESC(unrestricted_guest,
 		 "Intel: let the processor run guests in real mode and without paging where it can (default: y)");
+module_param_named(virtual_nmis, vmx.virtual_nmis, bool, 0444);
+MODULE_PARM_DESC(virtual_nmis, "Intel: let the processor follow guests' NMIs where it can (default: y)");
 module_param_named(monitor_trap, vmx.monitor_trap, bool, 0444);
 MODULE_PARM_DESC(monitor_trap,
 		 "Intel: debuggers step by the monitor trap flag where the processor has it (default: y)");

@@ -61,6 +61,39 @@ TEST(run_triple_fault_is_shutdown)
 	cpu_run_to(cpu, KVM_EXIT_SHUTDOWN);
 }
 
+GUEST(halts_inside, 64, "sti\n nop\n halts_inside_here: hlt\n jmp halts_inside_here\n");
+GUEST_LABEL(halts_inside_here);
+
+/*
+ * KVM_CAP_X86_DISABLE_EXITS: HLT halts in guest mode, where only a signal ends KVM_RUN; an interrupt wakes the guest. What the host
+ * interrupts may (AMD-V) go on behind the HLT.
+ */
+TEST(run_hlt_without_exit)
+{
+	struct machine *machine = machine_new(0);
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_DISABLE_EXITS, .args = { KVM_X86_DISABLE_EXITS_HLT } };
+	struct signal_kicker kicker;
+	struct cpu *cpu;
+
+	if (!(machine_cap(machine, KVM_CAP_X86_DISABLE_EXITS) & KVM_X86_DISABLE_EXITS_HLT))
+		skip("the target does not let a guest halt");
+	check_ok(kt_ioctl(machine->vm, KVM_ENABLE_CAP, &cap));
+	cpu = cpu_new(machine, 0);
+	guest_start(cpu, GUEST_LONG, halts_inside);
+	signal_handle(SIGUSR1);
+	signal_kicker_start(&kicker, SIGUSR1, NULL);
+	do
+		check_error(cpu_run(cpu), EINTR);
+	while (cpu_regs(cpu).rip < GUEST_ADDRESS(halts_inside, halts_inside_here));
+	for (int i = 0; i < 3; i++) {
+		check_error(cpu_run(cpu), EINTR);
+		check_exit(cpu, KVM_EXIT_INTR);
+	}
+	signal_kicker_stop(&kicker);
+	check_ok(kt_ioctl(cpu->kt, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = 0x30 }));
+	check_eq(cpu_run_to_out(cpu, PORT_EVENT), 0x30);
+}
+
 /* With interrupts on, which only helps the host: see tests/machine/differences-kvm-intel.txt. */
 GUEST(spin, 64, "sti\n 1: inc qword ptr [0x9000]\n jmp 1b\n");
 

@@ -3,7 +3,7 @@
 # Boot KERNEL with INITRD in Bochs's emulation of VT-x with EPT; its serial console goes to standard output. Bochs is exact
 # in segmentation, events and task switches, and slow. Its time-stamp counter counts instructions.
 # usage: bochs.sh KERNEL INITRD MEGABYTES -i|'' CPUS|''
-# MACHINE_CPU: another of its processors (bochs -help cpu): tigerlake has speculation controls
+# MACHINE_CPU: another of its processors (bochs -help cpu)
 # MACHINE_BOCHS: commands for its debugger, a file, instead of "go on"; what they say is in MACHINE_BOCHS.log, the second serial
 # line's output in MACHINE_BOCHS.com2
 # packages: bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso

@@ -41,13 +41,13 @@ $(MACHINE_INSN): $(INSN_OBJ) $(X86_OBJ)
 
 MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32 $(MACHINE_INSN) $(MACHINE_API_TESTS) $(MACHINE_INITRD)
 
-# $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT],[PARAMETERS])
+# $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT])
 define machine_run
 	@echo '$(MACHINE_API)' >$(MACHINE_DIR)/api-arguments
 	@echo '$(MACHINE_VMM)' >$(MACHINE_DIR)/vmm-guests
 	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && modules=$${kernel%/boot/*}/lib/modules && \
 		BUILD=$(BUILD) GUEST=$(GUEST) $(5) sh tests/machine/machine.sh \
-		-M $(1) $(or $(3),-p '$(6) $(MACHINE_PARAMETERS)') -t 3000 $(MACHINE_ARGS) -a $(MACHINE_API_TESTS):/api-tests -a $(MACHINE_DIR)/api-arguments:/api-arguments \
+		-M $(1) $(or $(3),-p '$(MACHINE_PARAMETERS)') -t 3000 $(MACHINE_ARGS) -a $(MACHINE_API_TESTS):/api-tests -a $(MACHINE_DIR)/api-arguments:/api-arguments \
 		-a tests/machine/$(2).txt:/differences $(foreach p,$(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32,-a $(p):/$(notdir $(p))) -a $(MACHINE_INSN):/insn-tests \
 		-a $(MACHINE_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh -a $(MACHINE_INITRD):/initrd \
 		$$(find "$$modules" -name 'zram.ko' -o -name 'zsmalloc.ko' -o -name 'lzo*.ko' | sed 's|.*/\(.*\)|-a & :/zram/\1|; s| :|:|') \
@@ -64,6 +64,7 @@ check-svm: module $(MACHINE_NEEDS)
 	done
 check-vmx: module $(MACHINE_NEEDS)
 	$(call machine_run,vmx,differences-vmx,,observe)
+	$(if $(MACHINE_PARTS),,$(Q)$(MAKE) check-vmx MACHINE_PARTS='api boot' MACHINE_API=y2006 MACHINE_PARAMETERS=unrestricted_guest=0)
 check-svm-reference: $(MACHINE_NEEDS)
 	$(call machine_run,svm,differences-kvm-amd,-k)
 check-vmx-reference: $(MACHINE_NEEDS)

@@ -145,6 +145,88 @@ static void the_next_nmi_comes_after_iret(void **state)
 	hwt_run_exits(KVM_EXIT_HLT);
 }
 
+/* --- NMIs without the processor's help ------------------------------------------------------------------------------- */
+
+static void step_plain_nmi(u64 *gpr)
+{
+	expect_true(!(fake_field(PIN_CONTROLS) & PIN_VIRTUAL_NMIS));
+	expect_true(!(fake_field(PROC_CONTROLS) & PROC_NMI_WINDOW));
+	expect_eq(fake_field(ENTRY_INTR_INFO), INFO(X86_EVENT_NMI, 2));
+	/* Blocking by NMI is the processor's own then, and nothing of ours. */
+	fake_set(GUEST_INTERRUPTIBILITY, BLOCKING_NMI);
+	step_hlt(gpr);
+}
+
+static void step_plain_window_wanted(u64 *gpr)
+{
+	expect_true(!(fake_field(PROC_CONTROLS) & PROC_NMI_WINDOW));
+	expect_true(fake_field(PROC_CONTROLS) & PROC_INTR_WINDOW);
+	expect_eq(fake_field(GUEST_INTERRUPTIBILITY), 0);
+	fake_set(GUEST_RFLAGS, fake_field(GUEST_RFLAGS) | RFLAGS_IF);
+	fake_exit(X_INTR_WINDOW, 0, 0);
+}
+
+static void begin_without_virtual_nmis(void)
+{
+	fake_vmx_reset();
+	fake_lacks(MSR_VMX_PIN, PIN_VIRTUAL_NMIS);
+	fake_lacks(MSR_VMX_PROC, PROC_NMI_WINDOW);
+	vmx_test_begin();
+	expect_eq(hwt_vcpu_ioctl(KVM_NMI, NULL), 0);
+}
+
+static bool nmi_masked(void)
+{
+	struct kvm_vcpu_events e;
+
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_VCPU_EVENTS, &e), 0);
+	return e.nmi.masked;
+}
+
+static void enabled_interrupts_end_an_nmi(void **state)
+{
+	begin_without_virtual_nmis();
+	vmx_script(step_plain_nmi, step_plain_window_wanted, step_plain_nmi, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_true(nmi_masked());
+	expect_eq(hwt_vcpu_ioctl(KVM_NMI, NULL), 0);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_true(nmi_masked());
+}
+
+/* A host interrupt, a second later. */
+static void step_second_passes(u64 *gpr)
+{
+	expect_eq(fake_field(ENTRY_INTR_INFO) & INTR_VALID, 0);
+	vmx_of(hwt.v)->nmi_since -= 1000000001ull;
+}
+
+static void so_does_a_second(void **state)
+{
+	begin_without_virtual_nmis();
+	vmx_script(step_plain_nmi, step_intr, step_second_passes, step_plain_nmi, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(hwt_vcpu_ioctl(KVM_NMI, NULL), 0);
+	hwt_run_exits(KVM_EXIT_HLT);
+}
+
+/* The library executes the instruction in the shadow. */
+static void an_nmi_waits_for_the_end_of_a_shadow(void **state)
+{
+	struct kvm_vcpu_events e;
+
+	begin_without_virtual_nmis();
+	CODE_BYTES(0x90);
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_VCPU_EVENTS, &e), 0);
+	e.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
+	e.nmi.pending = 1;
+	e.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_VCPU_EVENTS, &e), 0);
+	vmx_script(step_plain_nmi, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(hwt.v->state.rip, CODE + 2);
+}
+
 static void step_host_nmi(u64 *gpr)
 {
 	fake_exit(X_EXCEPTION_NMI, 0, 0);
@@ -326,6 +408,66 @@ static void guests_know_what_the_processor_is_not_open_to(void **state)
 	expect_eq(*vmx_engine.caps.arch_capabilities, BIT(0) | BIT(5));
 }
 
+/* --- exits that user space has turned off ------------------------------------------------------------------------------ */
+
+static void step_halts_in_guest_mode(u64 *gpr)
+{
+	expect_true(!(fake_field(PROC_CONTROLS) & (PROC_HLT | PROC_MWAIT | PROC_MONITOR)));
+	expect_true(!intercepted(0x3fd, false) && intercepted(0x3fd, true));
+	expect_eq(fake_field(GUEST_ACTIVITY), ACTIVITY_ACTIVE);
+	fake_set(GUEST_ACTIVITY, ACTIVITY_HLT);
+}
+
+/* A host interrupt. */
+static void step_still_halted(u64 *gpr)
+{
+	expect_eq(fake_field(GUEST_ACTIVITY), ACTIVITY_HLT);
+	expect_eq(vcpu_queue_interrupt(hwt.v, 0x30), 0);
+}
+
+static void step_woken(u64 *gpr)
+{
+	expect_eq(fake_field(ENTRY_INTR_INFO), INFO(X86_EVENT_INTR, 0x30));
+	expect_eq(fake_field(GUEST_ACTIVITY), ACTIVITY_ACTIVE);
+	fake_exit(60, 0, 0);
+}
+
+static void a_guest_halts_in_guest_mode(void **state)
+{
+	vmx_test_begin();
+	__atomic_store_n(&hwt.vm->disabled_exits, KVM_X86_DISABLE_VALID_EXITS, __ATOMIC_RELEASE);
+	set_if();
+	vmx_script(step_halts_in_guest_mode, step_still_halted, step_woken, NULL);
+	hwt_run_exits(KVM_EXIT_UNKNOWN);
+}
+
+static void step_runs_on(u64 *gpr)
+{
+	expect_eq(fake_field(GUEST_ACTIVITY), ACTIVITY_ACTIVE);
+	fake_exit(60, 0, 0);
+}
+
+static void step_halts_and_ends(u64 *gpr)
+{
+	fake_set(GUEST_ACTIVITY, ACTIVITY_HLT);
+	fake_exit(60, 0, 0);
+}
+
+/* User space has made it go on elsewhere. */
+static void another_rip_ends_the_halt(void **state)
+{
+	struct kvm_regs r;
+
+	vmx_test_begin();
+	__atomic_store_n(&hwt.vm->disabled_exits, KVM_X86_DISABLE_EXITS_HLT, __ATOMIC_RELEASE);
+	vmx_script(step_halts_and_ends, step_runs_on, NULL);
+	hwt_run_exits(KVM_EXIT_UNKNOWN);
+	hwt_regs(&r);
+	r.rip += 0x10;
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
+	hwt_run_exits(KVM_EXIT_UNKNOWN);
+}
+
 /* --- which VMCS is where -------------------------------------------------------------------------------------------- */
 
 /* The made-up processor insists on VMLAUNCH after VMCLEAR and on VMRESUME otherwise. */
@@ -353,6 +495,9 @@ int vmx_enter_tests(void)
 		cmocka_unit_test_teardown(an_interrupted_exception_keeps_error_and_address, vmx_test_end),
 		cmocka_unit_test_teardown(an_interrupt_waits_for_its_window, vmx_test_end),
 		cmocka_unit_test_teardown(the_next_nmi_comes_after_iret, vmx_test_end),
+		cmocka_unit_test_teardown(enabled_interrupts_end_an_nmi, vmx_test_end),
+		cmocka_unit_test_teardown(so_does_a_second, vmx_test_end),
+		cmocka_unit_test_teardown(an_nmi_waits_for_the_end_of_a_shadow, vmx_test_end),
 		cmocka_unit_test_teardown(the_hosts_nmis_and_machine_checks_are_the_hosts, vmx_test_end),
 		cmocka_unit_test_teardown(a_refused_entry_is_reported, vmx_test_end),
 		cmocka_unit_test_teardown(an_invalid_state_is_reported, vmx_test_end),
@@ -361,6 +506,8 @@ int vmx_enter_tests(void)
 		cmocka_unit_test_teardown(a_guest_has_its_own_spec_ctrl, vmx_test_end),
 		cmocka_unit_test_teardown(the_same_value_is_not_switched, vmx_test_end),
 		cmocka_unit_test_teardown(guests_know_what_the_processor_is_not_open_to, vmx_test_end),
+		cmocka_unit_test_teardown(a_guest_halts_in_guest_mode, vmx_test_end),
+		cmocka_unit_test_teardown(another_rip_ends_the_halt, vmx_test_end),
 		cmocka_unit_test_teardown(a_vcpu_moves_between_processors, vmx_test_end),
 	};
 

@@ -55,7 +55,8 @@ void fake_vmx_reset(void)
 	unsigned i;
 
 	cpu0 = (struct fake_processor){ 0 };
-	vmxt = (struct fake_vmx){ .vmx = true, .options = { .unrestricted = true, .monitor_trap = true } };
+	vmxt = (struct fake_vmx){ .vmx = true,
+				  .options = { .unrestricted = true, .virtual_nmis = true, .monitor_trap = true } };
 	for (i = 1; i < ARRAY_SIZE(vmxt.cap); i++)
 		vmxt.cap[i] = ~0ull << 32;
 	vmxt.cap[0] = VMX_BASIC_TRUE | 0x12;
