@@ -19,17 +19,19 @@ static struct cpu *start(struct guest_code code)
 	return cpu;
 }
 
-/* Channel 0, mode 2, about 1 kHz: five ticks. */
+/* Channel 0, mode 2, about 1 kHz: five ticks. On a slow host there may be no time for anything but the handler. */
 GUEST(ticks, 64,
       "mov al, 0x34\n out 0x43, al\n mov al, 0xa9\n out 0x40, al\n mov al, 0x04\n out 0x40, al\n"
-      "sti\n 1: hlt\n cmp qword ptr [0x19000], 5\n jb 1b\n cli\n" DONE);
+      "sti\n 1: hlt\n jmp 1b\n");
 
 TEST(pit_channel0_ticks)
 {
 	struct cpu *cpu = start(ticks);
 
-	cpu_run_to_done(cpu);
-	check(guest_log(cpu->machine)->count >= 5);
+	guest_log(cpu->machine)->silent = 0;
+	for (int i = 0; i < 5; i++)
+		cpu_run_to_out(cpu, PORT_EVENT);
+	check_eq(guest_log(cpu->machine)->count, 5);
 	check_eq(guest_log(cpu->machine)->event[4].vector, 0x30);
 }
 
