@@ -177,7 +177,13 @@ void svm_state_after_exit(struct vcpu *v)
 	struct x86_state *s = &v->state;
 	struct vmcb *c = sv->vmcb;
 
-	c->clean = (u32)c->exit_code == X_INVALID ? 0 : CLEAN_ALL;
+	/* The guest has not run. An emulated processor may have left the host's state in the VMCB, which is nobody's business. */
+	if (unlikely((u32)c->exit_code == X_INVALID)) {
+		c->clean = 0;
+		sv->hw.dirty = STATE_ALL & ~sv->hw.stale;
+		return;
+	}
+	c->clean = CLEAN_ALL;
 	s->gpr[X86_RAX] = c->rax;
 	s->gpr[X86_RSP] = c->rsp;
 	s->rip = c->rip;

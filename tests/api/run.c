@@ -261,6 +261,31 @@ TEST(run_signal_mask_removed)
 	check(sigismember(&set, SIGUSR1));
 }
 
+/* A failed entry leaves the vCPU as it was; above all there is nothing of the host's in it. */
+TEST(run_failed_entry_changes_nothing)
+{
+	struct cpu *cpu = cpu_new(machine_new(0), 0);
+	struct kvm_sregs sregs, after;
+	struct kvm_regs regs, regs_after;
+
+	guest_start(cpu, GUEST_LONG, halt);
+	sregs = cpu_sregs(cpu);
+	/* Both 64-bit and 32-bit code. */
+	sregs.cs.db = 1;
+	if (kt_ioctl(cpu->kt, KVM_SET_SREGS, &sregs) == -EINVAL)
+		skip("the target refuses the state instead of failing to enter it");
+	sregs = cpu_sregs(cpu);
+	regs = cpu_regs(cpu);
+	cpu_run_to(cpu, KVM_EXIT_FAIL_ENTRY);
+	after = cpu_sregs(cpu);
+	regs_after = cpu_regs(cpu);
+	check(!memcmp(&sregs, &after, sizeof(sregs)));
+	check(!memcmp(&regs, &regs_after, sizeof(regs)));
+	sregs.cs.db = 0;
+	cpu_set_sregs(cpu, &sregs);
+	cpu_run_to(cpu, KVM_EXIT_HLT);
+}
+
 /* In a process of its own: a guest that spins with every signal blocked that can be named. */
 static void run_with_everything_blocked(uint32_t *running)
 {

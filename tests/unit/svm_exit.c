@@ -215,6 +215,40 @@ static void step_unknown(struct vmcb *c, u64 *gpr)
 	c->exit_code = 0x403;
 }
 
+/* QEMU's leaves the host's state where the guest's was. */
+static void step_refused_with_the_hosts_state(struct vmcb *c, u64 *gpr)
+{
+	c->exit_code = ~0ull;
+	c->rip = c->rsp = c->rax = 0xffff888012345678;
+	c->cr3 = 0x2590000;
+	c->efer |= X86_EFER_LME | X86_EFER_LMA;
+	c->cs.base = 0x100;
+	c->cpl = 3;
+}
+
+static void step_as_it_was(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(c->rip, CODE);
+	expect_eq(c->cr3, 0);
+	expect_eq(c->efer, X86_EFER_SVME);
+	expect_eq(c->cs.base, 0);
+	expect_eq(c->cpl, 0);
+	step_hlt(c, gpr);
+}
+
+static void a_refused_vmcb_changes_nothing(void **state)
+{
+	struct kvm_regs before, after;
+
+	svm_test_begin(0);
+	svm_script(step_refused_with_the_hosts_state, step_as_it_was, NULL);
+	hwt_regs(&before);
+	hwt_run_exits(KVM_EXIT_FAIL_ENTRY);
+	hwt_regs(&after);
+	assert_memory_equal(&before, &after, sizeof(before));
+	hwt_run_exits(KVM_EXIT_HLT);
+}
+
 static void an_unknown_code_is_reported(void **state)
 {
 	svm_test_begin(0);
@@ -388,6 +422,7 @@ int svm_exit_tests(void)
 		cmocka_unit_test_teardown(debug_registers_move_as_the_processor_says, svm_test_end),
 		cmocka_unit_test_teardown(a_port_access_needs_no_bytes, svm_test_end),
 		cmocka_unit_test_teardown(a_refused_vmcb_is_a_failed_entry, svm_test_end),
+		cmocka_unit_test_teardown(a_refused_vmcb_changes_nothing, svm_test_end),
 		cmocka_unit_test_teardown(an_unknown_code_is_reported, svm_test_end),
 		cmocka_unit_test_teardown(a_machine_check_is_the_hosts, svm_test_end),
 		cmocka_unit_test_teardown(a_triple_fault_is_a_shutdown, svm_test_end),
