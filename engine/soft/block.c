@@ -138,6 +138,7 @@ static struct soft_page *make_page(struct soft_vcpu *sv, u64 gpa, const u8 *host
 	p->copied = (struct granules){ 0 };
 	p->page = NULL;
 	p->lin = LIN_NONE;
+	p->cell = 0;
 	p->nr_targets = p->max_targets = 0;
 	p->generation = 0;
 	p->epoch = sv->epoch;
@@ -185,9 +186,11 @@ void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
 			forget_targets(sv, p);
 }
 
-void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin)
+void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin, bool keep)
 {
-	forget_targets(sv, p);
+	tr_forget_page(sv, p);
+	if (!keep)
+		p->nr_targets = 0;
 	p->lin = lin;
 }
 

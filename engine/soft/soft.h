@@ -126,7 +126,8 @@ struct soft_page {
 	const u8 *host;
 	struct code_page *page;
 	bool in_smm;                /* of which address space gpa is */
-	u64 lin;                    /* the one linear address that translations are for; LIN_NONE yet, LIN_ANY */
+	u64 lin;                    /* linear address that entries of the branch tables are for; LIN_NONE yet */
+	u32 cell;                   /* 0: lin is a constant in translations; else the number of the cell that has it */
 	u32 generation;             /* of page, for what is in the copy */
 	u32 epoch;                  /* when the copy was last compared */
 	struct granules copied;     /* that are in the copy */
@@ -136,9 +137,7 @@ struct soft_page {
 	u8 copy[X86_PAGE_SIZE];
 };
 
-/* Values of soft_page.lin that are no addresses of pages. */
-#define LIN_NONE 1u
-#define LIN_ANY 2u
+#define LIN_NONE 1u /* a value of soft_page.lin that is no address of a page */
 
 /*
  * A run of instructions within one page that ends at a branch, at the page's end, or when full; or the one instruction
@@ -255,8 +254,8 @@ struct fetch_entry *soft_fetched(struct soft_vcpu *sv, u64 lin);
 void soft_new_context(struct soft_vcpu *sv, bool all);
 /* Branches may lead to the block's translation from now on. False: no, the block is stale or there is no room to note it. */
 bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b);
-/* Translations in the page are for another address from now on; those there are must not be found. */
-void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin);
+/* The page is at another address now; the branch tables forget it at the old one. keep: its translations are good there too. */
+void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin, bool keep);
 void soft_flush_blocks(struct soft_vcpu *sv);
 /* The blocks that begin in page p, which gpa is in, are invalid: their generated code must not be found any more. */
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *p);

@@ -22,7 +22,7 @@ void tr_linear(struct front *f, unsigned reg, s64 offset)
 		emit_mov_imm(&f->e, reg, linear_constant(f, offset));
 		return;
 	}
-	emit_load(&f->e, reg, GS_MEM(GEN(GEN_PAGE_BASE)));
+	emit_load_near(&f->e, reg, f->sv->tr.code.rx + 8 * f->b->page->cell);
 	if (f->m32) {
 		if (offset)
 			emit_rm(&f->e, false, 0x8d, reg,
@@ -139,10 +139,6 @@ static void enter_by(struct front *f, s32 disp, bool indirect, bool forward)
 		f->indirect[1] = kick;
 		f->indirect_site = tr_new_site(f, SITE_INDIRECT);
 	}
-	/* and r13, ~fff: the entry has it too, but that would have to be waited for. */
-	emit_rr(e, true, 0x81, ALU_AND, X86_R13);
-	emit32(e, (u32)X86_PAGE_MASK);
-	emit_store(e, X86_R13, GS_MEM(GEN(GEN_PAGE_BASE)));
 	entry.disp = disp + (s32)offsetof(struct hash_entry, code);
 	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
 	f->ended = true;

@@ -91,6 +91,14 @@ static u8 *rel32(struct emit *e, const void *target)
 	return at;
 }
 
+void emit_load_near(struct emit *e, unsigned reg, const void *target)
+{
+	emit8(e, (u8)(0x48 | (reg & 8 ? 4 : 0)));
+	emit8(e, 0x8b);
+	emit8(e, (u8)(5 | (reg & 7) << 3));
+	rel32(e, target);
+}
+
 u8 *emit_jmp(struct emit *e, const void *target)
 {
 	emit8(e, 0xe9);

@@ -63,6 +63,8 @@ static inline void emit_load(struct emit *e, unsigned reg, struct emit_mem m)
 {
 	emit_rm(e, true, 0x8b, reg, m);
 }
+/* From an executable address, rip-relative. */
+void emit_load_near(struct emit *e, unsigned reg, const void *target);
 static inline void emit_store(struct emit *e, unsigned reg, struct emit_mem m)
 {
 	emit_rm(e, true, 0x89, reg, m);

@@ -599,14 +599,14 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	f->b = b;
 	f->tr = t;
 	f->plain = plain;
-	f->fixed = b->page->lin != LIN_ANY && b->page->lin != LIN_NONE;
+	f->fixed = !b->page->cell;
 	f->lin = b->page->lin;
 	f->m32 = b->mode == X86_MODE_PROT32;
 	f->word = f->m32 ? 4 : 8;
 	f->offset = b->gpa & ~X86_PAGE_MASK;
 	f->i = b->insn;
 	*t = (struct tr_block){ .block = b, .page_offset = (u16)f->offset, .mode = b->mode, .crossing = b->page2 };
-	t->lin = b->page->lin;
+	t->lin = tr_address_in(b->page);
 	if (plain)
 		f->live = b->tr->live;
 	else

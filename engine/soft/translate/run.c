@@ -29,6 +29,7 @@ void tr_reset(struct soft_vcpu *sv)
 	if (!tr->ready)
 		return;
 	tr->used = tr->stubs_end;
+	tr->nr_cells = 1;
 	tr->meta_used = 0;
 	tr->nr_sites = 0;
 	tr->nr_blocks = 0;
@@ -188,25 +189,49 @@ bool tr_context_ok(struct soft_vcpu *sv)
 	return !tr->full || (sv->flush_wanted = true, false);
 }
 
+/* A cell for the page's address. False: none is left (tr_state.full). */
+static bool take_cell(struct tr_state *tr, struct soft_page *p)
+{
+	if (tr->nr_cells == TR_PAGE_CELLS) {
+		tr->full = true;
+		return false;
+	}
+	p->cell = tr->nr_cells++;
+	return true;
+}
+
 /*
  * Most pages of code are only ever seen at one linear address, which is a constant in their translations then. Seen at
- * another one, a page gets translations that are good anywhere.
+ * another one, a page gets translations that find its address in a cell, and keep it through further changes. False: no room.
  */
-static void note_address(struct soft_vcpu *sv, struct soft_page *p)
+static bool note_address(struct soft_vcpu *sv, struct soft_page *p)
 {
 	u64 lin = sv->vcpu->state.rip & X86_PAGE_MASK;
+	bool keep = p->cell;
 
-	if (likely(p->lin == lin || p->lin == LIN_ANY))
-		return;
-	if (p->lin != LIN_NONE)
+	if (likely(p->lin == lin))
+		return true;
+	if (p->lin != LIN_NONE && !p->cell && sv->tr.ready) {
 		TR_COUNT(sv, drop[DROP_ADDRESS]);
-	soft_set_address(sv, p, p->lin == LIN_NONE ? lin : LIN_ANY);
+		if (!take_cell(&sv->tr, p))
+			return false;
+	}
+	soft_set_address(sv, p, lin, keep);
+	if (p->cell)
+		((u64 *)sv->tr.code.rw)[p->cell] = lin;
+	return true;
+}
+
+u64 tr_address_in(const struct soft_page *p)
+{
+	return p->cell ? TR_IN_CELL : p->lin;
 }
 
 bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
 {
-	note_address(sv, b->page);
-	if (likely(b->tr && b->tr->lin == b->page->lin))
+	if (unlikely(!note_address(sv, b->page)))
+		return false;
+	if (likely(b->tr && b->tr->lin == tr_address_in(b->page)))
 		return true;
 	if (!b->tr && ++b->heat < sv->tr.hot)
 		return false;
@@ -238,7 +263,6 @@ static void set_cells(struct soft_vcpu *sv, const u8 *code)
 	if (unlikely(!s->fpu_live))
 		soft_fpu_enter(s);
 	flags_to_cell(s);
-	s->gen[GEN_PAGE_BASE] = s->rip & X86_PAGE_MASK;
 	s->gen[GEN_WRITE_DELTA] = write_delta(tr, mmu);
 	s->gen[GEN_HASH] = (u64)(unsigned long)tr_targets_in_force(sv)->hash;
 	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
@@ -279,9 +303,9 @@ static u64 stop(struct soft_vcpu *sv, const struct tr_site *site, enum x86_resul
 	return TR_LEAVE;
 }
 
-static u64 insn_rip(const struct x86_state *s, const struct tr_site *site)
+static u64 insn_rip(const struct tr_site *site)
 {
-	return s->gen[GEN_PAGE_BASE] + site->offset;
+	return site->tr->block->page->lin + site->offset;
 }
 
 /* The block has ended by the instruction: go on where rip is now, if that is known to be translated. */
@@ -303,7 +327,7 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	struct vcpu *v = sv->vcpu;
 	struct x86_state *s = &v->state;
 	const struct x86_insn *i = &site->tr->block->insn[site->insn];
-	u64 rip = insn_rip(s, site);
+	u64 rip = insn_rip(site);
 	u8 mmu = s->mmu_index;
 	enum x86_result r;
 
@@ -343,7 +367,7 @@ u64 tr_helper_block(struct soft_vcpu *sv, u32 n)
 	struct x86_state *s = &sv->vcpu->state;
 
 	flags_from_cell(s);
-	s->rip = insn_rip(s, site);
+	s->rip = insn_rip(site);
 	if (!lockstep_check(sv, NULL, 0, site->tr->live & 1 ? RFLAGS_ARITH : 0))
 		return stop(sv, site, X86_UNHANDLED, false);
 	lockstep_predict(sv, site->tr->block, 0);
@@ -395,7 +419,7 @@ static u64 store_noticed(struct soft_vcpu *sv, const struct tr_site *site, u64 l
 		tr_count_miss(sv, lin, true);
 	if (site->flags_saved)
 		flags_from_cell(s);
-	s->rip = insn_rip(s, site);
+	s->rip = insn_rip(site);
 	r = interpret_site(sv, site);
 	return r == X86_OK ? resume(sv, site) : stop(sv, site, r, false);
 }
@@ -567,7 +591,7 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 	if (site->flags_saved || site->kind == SITE_LINK)
 		flags_from_cell(s);
 	if (site->kind != SITE_LINK) {
-		s->rip = insn_rip(s, site);
+		s->rip = insn_rip(site);
 		if (!agreed(sv, site->tr->block, site->insn, RFLAGS_ARITH, r))
 			return NULL;
 		code = site->group ? without_group(sv, site) : NULL;
@@ -576,7 +600,7 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 		*r = interpret_site(sv, site);
 		return *r == X86_OK ? go_on(sv) : NULL;
 	}
-	s->rip = s->gen[GEN_PAGE_BASE] + site->offset;
+	s->rip = insn_rip(site);
 	if (!agreed(sv, NULL, 0, site->flags_dead ? 0 : RFLAGS_ARITH, r))
 		return NULL;
 	sv->tr.flags_unknown = site->flags_dead;

@@ -177,7 +177,7 @@ static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
 
 void tr_make_stubs(struct tr_state *tr)
 {
-	struct emit e = { .p = tr->code.rw, .to_rx = tr->code.rx - tr->code.rw };
+	struct emit e = { .p = tr->code.rw + 8 * TR_PAGE_CELLS, .to_rx = tr->code.rx - tr->code.rw };
 	const u8 *ret = make_return(&e);
 
 	tr->enter = (u32(*)(void))(unsigned long)emit_here(&e);

@@ -154,17 +154,11 @@ void tr_forget_targets(struct soft_vcpu *sv)
 	sv->tr.targets_stale = true;
 }
 
-/* Entries of a page that has been seen at one address can be found; they stay in the list. */
+/* Its entries stay in the list of those to empty. */
 void tr_forget_page(struct soft_vcpu *sv, const struct soft_page *p)
 {
 	unsigned n, k;
 
-	if (!p->nr_targets)
-		return;
-	if (p->lin == LIN_ANY) {
-		tr_forget_targets(sv);
-		return;
-	}
 	for (n = 0; n < p->nr_targets; n++) {
 		u32 index = hash_index(p->lin | p->target[n].offset);
 

@@ -90,7 +90,8 @@ void tr_trace_stubs(struct soft_vcpu *sv)
 	const struct tr_state *tr = &sv->tr;
 
 	if (tr->traces & BIT(TRACE_PERF_MAP))
-		host_trace(TRACE_PERF_MAP, "%llx %llx anykvm-stubs\n", address(tr->code.rx), (u64)tr->stubs_end);
+		host_trace(TRACE_PERF_MAP, "%llx %llx anykvm-stubs\n", address(tr->code.rx + 8 * TR_PAGE_CELLS),
+			   (u64)tr->stubs_end - 8 * TR_PAGE_CELLS);
 }
 
 void tr_trace_reset(struct soft_vcpu *sv)

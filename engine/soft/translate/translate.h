@@ -24,9 +24,10 @@
  * before it reads them, in the block or in all blocks of the page that follow it, they are not saved: the RFLAGS that a memory
  * fault pushes at such a place may then show other arithmetic flags than the guest's last instruction left (docs/status.md).
  *
- * Position. Blocks are found by physical address. The cell GEN_PAGE_BASE holds the linear address of the code page; rip is that
- * plus a constant wherever it is needed. As long as a page has been seen at one linear address only (soft_page.lin), its
- * translations have that as a constant instead: the cell would be waited for through every call and return.
+ * Position. Blocks are found by physical address. As long as their page has been seen at one linear address only
+ * (soft_page.lin), translations have that as a constant; from then on they find it in a cell of their page's own, in front of the
+ * stubs. The branch tables lead to a page at soft_page.lin only, so whatever enters it finds the right one; a cell of the address
+ * being executed would be waited for through every call and return.
  *
  * 32-bit code (X86_MODE_PROT32: compatibility mode; protected mode, paged or not) is translated where CS, DS, ES and SS are
  * flat: tr_context_ok() looks at that before generated code is entered, and so does every helper afterwards, as it may have
@@ -66,7 +67,6 @@ struct tr_counters;
 /* --- cells of generated code: x86_state.gen[] ----------------------------------------------------------- */
 
 enum gen_cell {
-	GEN_PAGE_BASE,   /* linear address of the code page being executed */
 	GEN_FLAGS,       /* saved form of the arithmetic flags: AH as LAHF leaves it, AL = OF */
 	GEN_RAX,         /* rax while it is used to save or restore flags */
 	GEN_WRITE_DELTA, /* entries from the read table in force to the write table */
@@ -196,6 +196,9 @@ struct tr_site {
 #define TR_MAX_BLOCKS (1u << 19)
 #define TR_META_SIZE (64u << 20)
 #define TR_CODE_SIZE (96u << 20)
+#define TR_PAGE_CELLS                                                                                                  \
+	(1u                                                                                                            \
+	 << 15) /* cells of 8 bytes at the start of the code memory, which nothing else is on a line with; 0 is none */
 #define TR_INSN_ROOM 1024u /* bytes of generated code for a guest instruction, at most */
 #define TR_HOT 3           /* executions in the interpreter before a block is translated */
 
@@ -208,6 +211,7 @@ struct tr_state {
 	bool start;  /* a block is hot: start at the next entry */
 	struct host_code code;
 	size_t used, stubs_end;
+	u32 nr_cells;
 	u8 *meta; /* struct tr_block one after the other */
 	size_t meta_used;
 	struct tr_block **order; /* by code address */
@@ -272,6 +276,9 @@ void tr_add_target(struct soft_vcpu *sv, struct soft_block *b);
 
 /* Can generated code run in the current mode? May ask for a flush (soft_vcpu.flush_wanted). */
 bool tr_context_ok(struct soft_vcpu *sv);
+/* What translations in the page have for its address: the address itself, or that it is in the page's cell. */
+#define TR_IN_CELL 1u
+u64 tr_address_in(const struct soft_page *p);
 /* Does b have generated code? Translates hot blocks. */
 bool tr_usable(struct soft_vcpu *sv, struct soft_block *b);
 /* Translate the block. False: no room (tr_state.full). */
