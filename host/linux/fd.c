@@ -107,7 +107,8 @@ static int release(struct inode *inode, struct file *file)
 {
 	struct host_file *f = file->private_data;
 
-	host_vm_put(f->hvm);
+	if (f->hvm)
+		host_vm_put(f->hvm);
 	object_put(&f->obj);
 	kfree(f);
 	return 0;
@@ -115,19 +116,27 @@ static int release(struct inode *inode, struct file *file)
 
 static const struct file_operations vm_fops, vcpu_fops, stats_fops;
 
-static int make_fd(struct host_vm *hvm, struct object *made)
+/* A file that stands for nothing yet, and its number; both unknown to the process until shown. It holds a reference on hvm. */
+struct new_file {
+	struct file *file;
+	int fd;
+};
+
+static struct object *object_of(struct new_file *n)
+{
+	return &((struct host_file *)n->file->private_data)->obj;
+}
+
+static int new_file(struct host_vm *hvm, enum object_type type, struct new_file *n)
 {
 	struct host_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	const struct file_operations *fops;
-	struct file *file;
 	const char *name;
-	int fd, flags = O_RDWR;
+	int flags = O_RDWR;
 
 	if (!f)
 		return -ENOMEM;
-	f->hvm = hvm;
-	f->obj = *made;
-	switch (made->type) {
+	switch (type) {
 	case OBJ_VM:
 		fops = &vm_fops;
 		name = "kvm-vm";
@@ -141,43 +150,78 @@ static int make_fd(struct host_vm *hvm, struct object *made)
 		name = "kvm-stats";
 		flags = O_RDONLY;
 		break;
-	default: fd = -EINVAL; goto no_fd;
+	default: n->fd = -EINVAL; goto no_fd;
 	}
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
+	n->fd = get_unused_fd_flags(O_CLOEXEC);
+	if (n->fd < 0)
 		goto no_fd;
-	file = anon_inode_getfile(name, fops, f, flags);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		fd = PTR_ERR(file);
+	n->file = anon_inode_getfile(name, fops, f, flags);
+	if (IS_ERR(n->file)) {
+		put_unused_fd(n->fd);
+		n->fd = PTR_ERR(n->file);
 		goto no_fd;
 	}
-	if (made->type == OBJ_STATS)
-		file->f_mode |= FMODE_PREAD;
-	fd_install(fd, file);
-	return fd;
+	if (type == OBJ_STATS)
+		n->file->f_mode |= FMODE_PREAD;
+	f->hvm = hvm;
+	f->obj.type = OBJ_NONE;
+	refcount_inc(&hvm->refs);
+	return 0;
 
 no_fd:
 	kfree(f);
-	return fd;
+	return n->fd;
+}
+
+static int show(struct new_file *n)
+{
+	fd_install(n->fd, n->file);
+	return n->fd;
+}
+
+/* The file goes later, when the VM may be gone. */
+static void drop(struct new_file *n)
+{
+	struct host_file *f = n->file->private_data;
+
+	host_vm_put(f->hvm);
+	f->hvm = NULL;
+	put_unused_fd(n->fd);
+	fput(n->file);
 }
 
 /* The result of an ioctl: its number, or an fd of what it has made. */
 static long result(struct host_vm *hvm, long ret, struct object *made)
 {
-	int fd;
+	struct new_file n;
+	int err;
 
 	if (ret < 0 || made->type == OBJ_NONE)
 		return ret;
-	if (made->type == OBJ_VCPU)
-		debugfs_vcpu_create(&hvm->debugfs, made->vcpu);
-	refcount_inc(&hvm->refs);
-	fd = make_fd(hvm, made);
-	if (fd < 0) {
-		host_vm_put(hvm);
+	err = new_file(hvm, made->type, &n);
+	if (err) {
 		object_put(made);
+		return err;
 	}
-	return fd;
+	*object_of(&n) = *made;
+	return show(&n);
+}
+
+/* A vCPU is there as long as its VM: it is made only when nothing else can fail. */
+static long create_vcpu(struct host_file *vm_file, unsigned long id)
+{
+	struct new_file n;
+	long err = new_file(vm_file->hvm, OBJ_VCPU, &n);
+
+	if (err)
+		return err;
+	err = vm_ioctl(vm_file->obj.vm, KVM_CREATE_VCPU, id, object_of(&n));
+	if (err) {
+		drop(&n);
+		return err;
+	}
+	debugfs_vcpu_create(&vm_file->hvm->debugfs, object_of(&n)->vcpu);
+	return show(&n);
 }
 
 static long traced(const char *on, unsigned int cmd, unsigned long arg, long ret)
@@ -190,15 +234,19 @@ static long traced(const char *on, unsigned int cmd, unsigned long arg, long ret
 /* A file for a new VM. */
 static long show_vm(struct object *made)
 {
+	struct vm *vm = made->vm;
 	struct host_vm *hvm;
-	long ret = host_vm_create(made->vm, &hvm);
+	long ret = host_vm_create(vm, &hvm);
 
 	if (ret) {
 		object_put(made);
 		return ret;
 	}
+	/* Where there is no file for it the VM must not go before its notifier. */
+	vm_get(vm);
 	ret = result(hvm, 0, made);
 	host_vm_put(hvm);
+	vm_put(vm);
 	return ret;
 }
 
@@ -225,6 +273,8 @@ static long vm_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 
 	if (foreign(f))
 		return -EIO;
+	if (cmd == KVM_CREATE_VCPU)
+		return traced("vm", cmd, arg, create_vcpu(f, arg));
 	return traced("vm", cmd, arg, result(f->hvm, vm_ioctl(f->obj.vm, cmd, arg, &made), &made));
 }
 
@@ -246,6 +296,8 @@ static long vm_file_compat_ioctl(struct file *file, unsigned int cmd, unsigned l
 
 	if (foreign(f))
 		return -EIO;
+	if (cmd == KVM_CREATE_VCPU)
+		return traced("vm", cmd, arg, create_vcpu(f, arg));
 	return traced("vm", cmd, arg, result(f->hvm, vm_ioctl32(f->obj.vm, cmd, arg, &made), &made));
 }
 #else

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "../lib/guest.h"
 #include "../lib/ioctls.h"
@@ -140,6 +141,26 @@ TEST(hostile_create_device)
 }
 
 GUEST(one_out, 64, DONE "hlt\n");
+
+/* Nothing is left of a vCPU that could not be given to the caller: its number is free. */
+TEST(hostile_no_descriptor_for_a_vcpu)
+{
+	struct machine *machine = machine_new(0);
+	struct rlimit limit, none;
+	struct kt *made;
+
+	if (!kt_has_fds())
+		skip("the target's objects are no files");
+	check_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	check_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	check_error(kt_make(machine->vm, KVM_CREATE_VCPU, (void *)3, &made), EMFILE);
+	check_error(kt_make(machine->vm, KVM_GET_STATS_FD, NULL, &made), EMFILE);
+	check_error(kt_make(machine->sys, KVM_CREATE_VM, NULL, &made), EMFILE);
+	check_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	check_ok(kt_make(machine->vm, KVM_CREATE_VCPU, (void *)3, &made));
+}
 
 /* Objects outlive what they were made from. */
 TEST(hostile_close_in_any_order)
