@@ -48,11 +48,14 @@ static void svm_settings_changed(struct vcpu *v)
 	sv->msrpm = svm_msrpm_open[(has_spec_ctrl && svm_caps.v_spec_ctrl ? MAP_SPEC_CTRL : 0) |
 				   (v->has_pred_cmd ? MAP_PRED_CMD : 0)];
 	sv->switches_spec_ctrl = has_spec_ctrl && !svm_caps.v_spec_ctrl;
+	svm_native_exits(v);
 }
 
 const struct engine_ops svm_engine = {
 	.name = "svm",
-	.caps = { .xcr0 = 7, .speculation = true },
+	.caps = { .xcr0 = 7,
+		  .speculation = true,
+		  .native_exits = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_MWAIT },
 	.vm_create = svm_vm_create,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,

@@ -92,6 +92,17 @@ static u32 with_bit(u32 word, u32 bit, bool on)
 	return on ? word | bit : word & ~bit;
 }
 
+/* An interrupt of the host ends a halt in guest mode, unlike on VT-x: RIP is behind the HLT then. */
+void svm_native_exits(struct vcpu *v)
+{
+	u64 native = __atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE);
+	struct vmcb *c = svm_of(v)->vmcb;
+
+	svm_set(c, intercept3, with_bit(c->intercept3, I3_HLT, !(native & KVM_X86_DISABLE_EXITS_HLT)), CLEAN_CONTROLS);
+	svm_set(c, intercept4, with_bit(c->intercept4, I4_MONITOR | I4_MWAIT, !(native & KVM_X86_DISABLE_EXITS_MWAIT)),
+		CLEAN_CONTROLS);
+}
+
 static void prepare_intercepts(struct vcpu *v, struct vmcb *c)
 {
 	bool nmi = v->inject_valid && v->inject.type == X86_EVENT_NMI;

@@ -77,6 +77,8 @@ void svm_decode_exit(struct vcpu *v, struct vm_exit *exit);
 
 /* enter.c */
 void svm_enter(struct vcpu *v, struct vm_exit *exit);
+/* What vm->disabled_exits allows leaves guest mode no more. */
+void svm_native_exits(struct vcpu *v);
 
 /* IA32_SPEC_CTRL of both sides. world.S knows the layout. */
 struct svm_spec_ctrl {

@@ -622,6 +622,34 @@ static void barriers_are_the_guests_own(void **state)
 	expect_eq(cpu0.barriers, before + 1);
 }
 
+/* --- KVM_CAP_X86_DISABLE_EXITS ------------------------------------------------------------------------------------------ */
+
+static void step_expects_native_hlt(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(c->intercept3 & I3_HLT, 0);
+	expect_eq(c->intercept4 & (I4_MONITOR | I4_MWAIT), I4_MONITOR | I4_MWAIT);
+	c->exit_code = X_SHUTDOWN;
+}
+
+static void step_expects_all_native(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(c->intercept3 & I3_HLT, 0);
+	expect_eq(c->intercept4 & (I4_MONITOR | I4_MWAIT), 0);
+	c->exit_code = X_SHUTDOWN;
+}
+
+static void what_is_not_to_leave_is_not_intercepted(void **state)
+{
+	svm_test_begin(0);
+	svm_script(step_expects_native_hlt, step_expects_all_native, NULL);
+	__atomic_store_n(&hwt.vm->disabled_exits, KVM_X86_DISABLE_EXITS_HLT, __ATOMIC_RELEASE);
+	vcpu_request(hwt.v, REQ_SETTINGS);
+	hwt_run_exits(KVM_EXIT_SHUTDOWN);
+	__atomic_store_n(&hwt.vm->disabled_exits, KVM_X86_DISABLE_VALID_EXITS, __ATOMIC_RELEASE);
+	vcpu_request(hwt.v, REQ_SETTINGS);
+	hwt_run_exits(KVM_EXIT_SHUTDOWN);
+}
+
 int svm_enter_tests(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -649,6 +677,7 @@ int svm_enter_tests(void)
 		cmocka_unit_test_teardown(spec_ctrl_is_switched_by_the_processor, svm_test_end),
 		cmocka_unit_test_teardown(barriers_are_the_guests_own, svm_test_end),
 		cmocka_unit_test_teardown(without_a_ratio_reading_the_tsc_is_intercepted, svm_test_end),
+		cmocka_unit_test_teardown(what_is_not_to_leave_is_not_intercepted, svm_test_end),
 	};
 
 	return cmocka_run_group_tests_name("svm: entries", tests, NULL, NULL);
