@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "small.h"
 
 #define MEMORY 0x10000
 #define MAX_VCPUS 8
@@ -22,14 +23,6 @@
 
 static uint8_t *mem;
 static int vcpu[MAX_VCPUS];
-
-static void must(int ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
 
 static void *run(void *fd)
 {
@@ -47,14 +40,9 @@ static void start(int vm, int i)
 {
 	static pthread_t thread[MAX_VCPUS];
 	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2, .rbx = 0x5000 + 0x1000 * (uint64_t)i };
-	struct kvm_sregs sregs;
 
-	vcpu[i] = ioctl(vm, KVM_CREATE_VCPU, i);
-	must(vcpu[i] >= 0, "KVM_CREATE_VCPU");
-	must(ioctl(vcpu[i], KVM_GET_SREGS, &sregs) == 0, "KVM_GET_SREGS");
-	sregs.cs.base = sregs.cs.selector = 0;
-	must(ioctl(vcpu[i], KVM_SET_SREGS, &sregs) == 0, "KVM_SET_SREGS");
-	must(ioctl(vcpu[i], KVM_SET_REGS, &regs) == 0, "KVM_SET_REGS");
+	vcpu[i] = small_vcpu(vm, (unsigned int)i);
+	small_real(vcpu[i], &regs);
 	must(pthread_create(&thread[i], NULL, run, &vcpu[i]) == 0, "pthread_create");
 }
 
@@ -79,21 +67,15 @@ static void moves(int i)
 
 int main(int argc, char **argv)
 {
-	struct kvm_userspace_memory_region region = { .memory_size = MEMORY };
-	int sys, vm, i, nr, rounds = 0;
+	int vm, i, nr, rounds = 0;
 
 	must(argc == 4, "usage: counter DEVICE VCPUS FILE");
 	nr = atoi(argv[2]);
 	must(nr > 0 && nr <= MAX_VCPUS, "VCPUS");
-	sys = open(argv[1], O_RDWR);
-	must(sys >= 0, argv[1]);
-	vm = ioctl(sys, KVM_CREATE_VM, 0);
-	must(vm >= 0, "KVM_CREATE_VM");
-	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	must(mem != MAP_FAILED, "mmap");
+	vm = small_vm(small_open(argv[1]));
+	mem = small_memory(MEMORY);
 	memcpy(mem + 0x1000, code, sizeof(code));
-	region.userspace_addr = (uintptr_t)mem;
-	must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) == 0, "KVM_SET_USER_MEMORY_REGION");
+	small_slot(vm, 0, 0, mem, MEMORY, 0);
 	for (i = 0; i < nr; i++)
 		start(vm, i);
 	while (access(argv[3], F_OK) == 0) {

@@ -14,14 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-static void must(int ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
+#include "small.h"
 
 enum { SYSTEM, VM, VCPU, MAPPING, STATISTICS, EVENTFD, KINDS };
 static const char *const names[KINDS] = { "system", "vm", "vcpu", "mapping", "statistics", "eventfd" };
@@ -30,13 +23,10 @@ static void make(const char *device, int fd[KINDS])
 {
 	struct kvm_irqfd irqfd = { .gsi = 4 };
 
-	fd[SYSTEM] = open(device, O_RDWR);
-	must(fd[SYSTEM] >= 0, device);
-	fd[VM] = ioctl(fd[SYSTEM], KVM_CREATE_VM, 0);
-	must(fd[VM] >= 0, "KVM_CREATE_VM");
+	fd[SYSTEM] = small_open(device);
+	fd[VM] = small_vm(fd[SYSTEM]);
 	must(ioctl(fd[VM], KVM_CREATE_IRQCHIP, 0) == 0, "KVM_CREATE_IRQCHIP");
-	fd[VCPU] = ioctl(fd[VM], KVM_CREATE_VCPU, 0);
-	must(fd[VCPU] >= 0, "KVM_CREATE_VCPU");
+	fd[VCPU] = small_vcpu(fd[VM], 0);
 	fd[MAPPING] = dup(fd[VCPU]);
 	fd[STATISTICS] = ioctl(fd[VCPU], KVM_GET_STATS_FD, 0);
 	must(fd[STATISTICS] >= 0, "KVM_GET_STATS_FD");
@@ -49,16 +39,14 @@ int main(int argc, char **argv)
 {
 	int fd[KINDS], kind, i;
 	uint64_t one = 1;
-	size_t size;
 
 	must(argc == 4, "usage: holds DEVICE KIND FILE");
 	for (kind = 0; kind < KINDS && strcmp(names[kind], argv[2]); kind++)
 		;
 	must(kind < KINDS, argv[2]);
 	make(argv[1], fd);
-	size = (size_t)ioctl(fd[SYSTEM], KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (kind == MAPPING)
-		must(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd[kind], 0) != MAP_FAILED, "mmap");
+		small_run(fd[SYSTEM], fd[kind]);
 	for (i = 0; i < KINDS; i++)
 		if (i != kind)
 			close(fd[i]);

@@ -7,10 +7,11 @@
 #   MACHINE_PARTS='api boot'         scripts to run instead of all: api (ABI), insn (system
 #                                    instructions, vmx), boot (Linux guests), observe (tracepoints and counters, not for Debian's),
 #                                    compat (a 32-bit program), pressure (swap, page merging), space (what a process does
-#                                    to its memory), refusals (unloading, parameters, another KVM: not for Debian's),
+#                                    to its memory), hostile (random ioctls and worse: not for Debian's), refusals (unloading, parameters, another KVM: not for Debian's),
 #                                    life (hotplug, suspend; last)
 #                                    vmm (Debian's QEMU with -accel kvm, not on vmx)
 #   MACHINE_VMM='microvm pc split user'  guests of vmm; microvm pc if not given
+#   MACHINE_HOSTILE='1 40 500'       for hostile: a seed, how many processes, their longest time in milliseconds
 #   MACHINE_API='--verbose mmio'     arguments for the API tests
 #   MACHINE_ARGS='-c 2 -m 512'       arguments for tests/machine/machine.sh
 #   MACHINE_PARAMETERS='unrestricted_guest=0'    of anykvm.ko
@@ -19,6 +20,7 @@
 MACHINE_PARTS_svm := api boot compat space
 MACHINE_PARTS_vmx := api insn boot space
 MACHINE_VMM ?= microvm pc
+MACHINE_HOSTILE ?= 1 40 500
 MACHINE_DIR := $(BUILD)/tests/machine
 MACHINE_API_TESTS := $(BUILD)/tests/api/api-tests-device
 MACHINE_INITRD := $(BUILD)/tests/boot/initramfs.gz
@@ -29,9 +31,11 @@ $(MACHINE_DIR)/anykvm: $(ANYKVM_OBJ) $(BUILD)/libanykvm.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDSAN) -static -o $@ $^ -pthread -l:libjansson.a
 MACHINE_PROGRAMS := $(addprefix $(MACHINE_DIR)/,notifier counter pressure space holds)
-$(MACHINE_PROGRAMS): $(MACHINE_DIR)/%: tests/machine/%.c
-	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -O1 $(WARN) -static -pthread -o $@ $<
+MACHINE_CC = @mkdir -p $(@D); $(if $(V),set -x;) $(CC) -std=gnu11 -O1 $(WARN) -static -pthread -o $@ $(filter-out %.h,$^)
+$(MACHINE_PROGRAMS): $(MACHINE_DIR)/%: tests/machine/%.c tests/machine/small.c tests/machine/small.h
+	$(MACHINE_CC)
+$(MACHINE_DIR)/hostile: $(addprefix tests/machine/,hostile.c hostile_calls.c small.c hostile.h small.h) $(BUILD)/tests/lib/ioctls.o
+	$(MACHINE_CC)
 $(MACHINE_DIR)/compat32: tests/machine/compat32.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -m32 -std=gnu11 -O1 $(WARN) -static -o $@ $<
@@ -39,16 +43,18 @@ $(MACHINE_INSN): $(INSN_OBJ) $(X86_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDSAN) -static -o $@ $^ -pthread
 
-MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32 $(MACHINE_INSN) $(MACHINE_API_TESTS) $(MACHINE_INITRD)
+MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_PROGRAMS) $(addprefix $(MACHINE_DIR)/,compat32 hostile) $(MACHINE_INSN) $(MACHINE_API_TESTS) $(MACHINE_INITRD)
 
 # $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT])
 define machine_run
 	@echo '$(MACHINE_API)' >$(MACHINE_DIR)/api-arguments
 	@echo '$(MACHINE_VMM)' >$(MACHINE_DIR)/vmm-guests
+	@echo '$(MACHINE_HOSTILE)' >$(MACHINE_DIR)/hostile-arguments
 	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && modules=$${kernel%/boot/*}/lib/modules && \
 		BUILD=$(BUILD) GUEST=$(GUEST) $(5) sh tests/machine/machine.sh \
 		-M $(1) $(or $(3),-p '$(MACHINE_PARAMETERS)') -t 3000 $(MACHINE_ARGS) -a $(MACHINE_API_TESTS):/api-tests -a $(MACHINE_DIR)/api-arguments:/api-arguments \
-		-a tests/machine/$(2).txt:/differences $(foreach p,$(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32,-a $(p):/$(notdir $(p))) -a $(MACHINE_INSN):/insn-tests \
+		-a tests/machine/$(2).txt:/differences $(foreach p,$(MACHINE_PROGRAMS) $(MACHINE_DIR)/compat32 $(MACHINE_DIR)/hostile,-a $(p):/$(notdir $(p))) \
+		-a $(MACHINE_DIR)/hostile-arguments:/hostile-arguments -a $(MACHINE_INSN):/insn-tests \
 		-a $(MACHINE_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh -a $(MACHINE_INITRD):/initrd \
 		$$(find "$$modules" -name 'zram.ko' -o -name 'zsmalloc.ko' -o -name 'lzo*.ko' | sed 's|.*/\(.*\)|-a & :/zram/\1|; s| :|:|') \
 		$(if $(filter refusals,$(MACHINE_PARTS) $(4)),$$(find "$$modules" -name 'kvm*.ko' -o -name irqbypass.ko | sed 's|.*/\(.*\)|-a & :/reference/\1|; s| :|:|')) \
@@ -58,7 +64,7 @@ endef
 
 .PHONY: check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
 check-svm: module $(MACHINE_NEEDS)
-	$(call machine_run,svm,differences-svm,,observe pressure vmm refusals life)
+	$(call machine_run,svm,differences-svm,,observe pressure hostile vmm refusals life)
 	$(Q)for cpu in EPYC,-svm EPYC,+svm,-npt; do \
 		BUILD=$(BUILD) GUEST=$(GUEST) MACHINE_CPU=$$cpu sh tests/machine/machine.sh -M svm -n tests/machine/absent.sh || exit 1; \
 	done
@@ -72,7 +78,7 @@ check-vmx-reference: $(MACHINE_NEEDS)
 
 # The guests' kernel stays Debian's; zram comes from the debug kernel itself.
 DEBUG_KERNEL ?= $(BUILD)/debug-kernel
-check-svm-debug: MACHINE_PARTS := api compat space observe leaks life
+check-svm-debug: MACHINE_PARTS := api compat space observe pressure hostile leaks life
 check-svm-debug: MACHINE_ARGS := -m 2048
 check-svm-debug: $(MACHINE_NEEDS)
 	sh scripts/debug-kernel.sh $(DEBUG_KERNEL)

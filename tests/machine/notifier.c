@@ -15,20 +15,13 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include "small.h"
 
 #define MEMORY 0x10000
 #define PAGE 0x5000
 #define ROUNDS 300
 
 static int vcpu;
-
-static void must(int ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
 
 static void *run(void *unused)
 {
@@ -61,29 +54,18 @@ int main(int argc, char **argv)
 {
 	/* 1: inc dword [0x5000]; jmp 1b */
 	static const uint8_t code[] = { 0x66, 0xff, 0x06, 0x00, 0x50, 0xeb, 0xf9 };
-	struct kvm_userspace_memory_region region = { .memory_size = MEMORY };
 	struct kvm_regs regs = { .rip = 0x1000, .rflags = 0x202 };
-	struct kvm_sregs sregs;
 	pthread_t thread;
 	uint8_t *mem;
-	int sys, vm, i;
+	int vm, i;
 
 	must(argc == 2, "usage: notifier DEVICE");
-	sys = open(argv[1], O_RDWR);
-	must(sys >= 0, argv[1]);
-	vm = ioctl(sys, KVM_CREATE_VM, 0);
-	must(vm >= 0, "KVM_CREATE_VM");
-	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	must(mem != MAP_FAILED, "mmap");
+	vm = small_vm(small_open(argv[1]));
+	mem = small_memory(MEMORY);
 	memcpy(mem + 0x1000, code, sizeof(code));
-	region.userspace_addr = (uintptr_t)mem;
-	must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) == 0, "KVM_SET_USER_MEMORY_REGION");
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	must(vcpu >= 0, "KVM_CREATE_VCPU");
-	must(ioctl(vcpu, KVM_GET_SREGS, &sregs) == 0, "KVM_GET_SREGS");
-	sregs.cs.base = sregs.cs.selector = 0;
-	must(ioctl(vcpu, KVM_SET_SREGS, &sregs) == 0, "KVM_SET_SREGS");
-	must(ioctl(vcpu, KVM_SET_REGS, &regs) == 0, "KVM_SET_REGS");
+	small_slot(vm, 0, 0, mem, MEMORY, 0);
+	vcpu = small_vcpu(vm, 0);
+	small_real(vcpu, &regs);
 	must(pthread_create(&thread, NULL, run, NULL) == 0, "pthread_create");
 	for (i = 0; i < ROUNDS; i++) {
 		void *page = mem + PAGE;

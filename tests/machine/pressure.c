@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "small.h"
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
@@ -30,55 +31,10 @@
 static uint8_t *mem;
 static volatile int stop;
 
-static void must(int ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
-
 /* Protected mode. 1: mov ebx, FIRST; 2: inc dword [ebx]; add ebx, PAGE; cmp ebx, MEMORY; jb 2b; mov eax, [0x1000fff0]; out 0x80, eax; jmp 1b */
 static const uint8_t code[] = { 0xbb, 0x00, 0x00, 0x10, 0x00, 0xff, 0x03, 0x81, 0xc3, 0x00,
 				0x10, 0x00, 0x00, 0x81, 0xfb, 0x00, 0x00, 0x00, 0x01, 0x72,
 				0xf0, 0xa1, 0xf0, 0xff, 0x00, 0x10, 0xe7, 0x80, 0xeb, 0xe2 };
-
-static void set_memory(int vm, uint32_t slot, uint64_t gpa, void *at, uint64_t size, uint32_t flags)
-{
-	struct kvm_userspace_memory_region region = { .slot = slot,
-						      .guest_phys_addr = gpa,
-						      .userspace_addr = (uintptr_t)at,
-						      .memory_size = size,
-						      .flags = flags };
-
-	must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) == 0, "KVM_SET_USER_MEMORY_REGION");
-}
-
-static void flat(struct kvm_segment *s, uint8_t type)
-{
-	s->base = 0;
-	s->limit = 0xffffffff;
-	s->selector = 8;
-	s->type = type;
-	s->present = s->db = s->s = s->g = 1;
-}
-
-static int make_vcpu(int vm)
-{
-	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 };
-	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	struct kvm_sregs s;
-
-	must(vcpu >= 0, "KVM_CREATE_VCPU");
-	must(ioctl(vcpu, KVM_GET_SREGS, &s) == 0, "KVM_GET_SREGS");
-	flat(&s.cs, 11);
-	flat(&s.ds, 3);
-	s.es = s.ss = s.ds;
-	s.cr0 |= 1;
-	must(ioctl(vcpu, KVM_SET_SREGS, &s) == 0, "KVM_SET_SREGS");
-	must(ioctl(vcpu, KVM_SET_REGS, &regs) == 0, "KVM_SET_REGS");
-	return vcpu;
-}
 
 static void *host(void *unused)
 {
@@ -115,28 +71,26 @@ int main(int argc, char **argv)
 	uint32_t round, rounds, *out;
 	struct kvm_run *run;
 	uint8_t *firmware;
+	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 };
 	int sys, vm, vcpu, dev_mem;
 	pthread_t thread;
 
 	must(argc == 3, "usage: pressure DEVICE ROUNDS");
 	rounds = (uint32_t)atoi(argv[2]);
-	sys = open(argv[1], O_RDWR);
-	must(sys >= 0, argv[1]);
-	vm = ioctl(sys, KVM_CREATE_VM, 0);
-	must(vm >= 0, "KVM_CREATE_VM");
-	mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	must(mem != MAP_FAILED, "mmap");
+	sys = small_open(argv[1]);
+	vm = small_vm(sys);
+	mem = small_memory(MEMORY);
 	must(madvise(mem, MEMORY, MADV_MERGEABLE) == 0, "MADV_MERGEABLE");
 	dev_mem = open("/dev/mem", O_RDONLY);
 	must(dev_mem >= 0, "/dev/mem");
 	firmware = mmap(NULL, FIRMWARE_SIZE, PROT_READ, MAP_SHARED, dev_mem, FIRMWARE);
 	must(firmware != MAP_FAILED, "mmap of /dev/mem");
 	memcpy(mem + 0x1000, code, sizeof(code));
-	set_memory(vm, 0, 0, mem, MEMORY, 0);
-	set_memory(vm, 1, FIRMWARE_GPA, firmware, FIRMWARE_SIZE, KVM_MEM_READONLY);
-	vcpu = make_vcpu(vm);
-	run = mmap(NULL, (size_t)ioctl(sys, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	must(run != MAP_FAILED, "mmap");
+	small_slot(vm, 0, 0, mem, MEMORY, 0);
+	small_slot(vm, 1, FIRMWARE_GPA, firmware, FIRMWARE_SIZE, KVM_MEM_READONLY);
+	vcpu = small_vcpu(vm, 0);
+	small_protected(vcpu, &regs);
+	run = small_run(sys, vcpu);
 	must(pthread_create(&thread, NULL, host, NULL) == 0, "pthread_create");
 	for (round = 1; round <= rounds; round++) {
 		must(ioctl(vcpu, KVM_RUN, 0) == 0, "KVM_RUN");

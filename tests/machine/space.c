@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "small.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -42,33 +43,7 @@ static uint8_t *low, *mem; /* slots 0 and 1 */
 static struct kvm_run *run;
 static int passed, failed, skipped;
 
-static void must(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "space: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 /* --- a VM ---------------------------------------------------------------------------------------------------------- */
-
-static void slot(uint32_t nr, uint64_t gpa, void *at, uint64_t size)
-{
-	struct kvm_userspace_memory_region r = {
-		.slot = nr, .guest_phys_addr = gpa, .userspace_addr = (uintptr_t)at, .memory_size = size
-	};
-
-	must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r) == 0, "KVM_SET_USER_MEMORY_REGION");
-}
-
-static void flat(struct kvm_segment *s, uint8_t type)
-{
-	s->base = 0;
-	s->limit = 0xffffffff;
-	s->selector = 8;
-	s->type = type;
-	s->present = s->db = s->s = s->g = 1;
-}
 
 /* 1: inc dword [ebx]; jmp 1b */
 static const uint8_t count_code[] = { 0xff, 0x03, 0xeb, 0xfc };
@@ -85,42 +60,31 @@ static void aim(uint64_t rip, uint64_t rbx)
 
 static void make_vm(void)
 {
-	struct kvm_sregs s;
+	struct kvm_regs regs = { .rflags = 2 };
 
-	sys = open(device, O_RDWR | O_CLOEXEC);
-	must(sys >= 0, device);
-	vm = ioctl(sys, KVM_CREATE_VM, 0);
-	must(vm >= 0, "KVM_CREATE_VM");
-	low = mmap(NULL, LOW_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	must(low != MAP_FAILED, "mmap");
+	sys = small_open(device);
+	vm = small_vm(sys);
+	low = small_memory(LOW_SIZE);
 	memcpy(low + 0x1000, count_code, sizeof(count_code));
 	memcpy(low + 0x2000, sweep_code, sizeof(sweep_code));
-	slot(0, 0, low, LOW_SIZE);
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	must(vcpu >= 0, "KVM_CREATE_VCPU");
-	run = mmap(NULL, (size_t)ioctl(sys, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	must(run != MAP_FAILED, "mmap of the vCPU");
-	must(ioctl(vcpu, KVM_GET_SREGS, &s) == 0, "KVM_GET_SREGS");
-	flat(&s.cs, 11);
-	flat(&s.ds, 3);
-	s.es = s.ss = s.ds;
-	s.cr0 |= 1;
-	must(ioctl(vcpu, KVM_SET_SREGS, &s) == 0, "KVM_SET_SREGS");
+	small_slot(vm, 0, 0, low, LOW_SIZE, 0);
+	vcpu = small_vcpu(vm, 0);
+	small_protected(vcpu, &regs);
+	run = small_run(sys, vcpu);
 }
 
 /* Anonymous memory for slot 1, in place for large pages. */
 static void make_memory(void)
 {
-	uint8_t *at = mmap(NULL, SIZE + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = small_memory(SIZE + HUGE);
 
-	must(at != MAP_FAILED, "mmap");
 	mem = (uint8_t *)(((uintptr_t)at + HUGE - 1) & ~(HUGE - 1));
-	slot(1, GPA, mem, SIZE);
+	small_slot(vm, 1, GPA, mem, SIZE, 0);
 }
 
 static void end_memory(void)
 {
-	slot(1, GPA, mem, 0);
+	small_slot(vm, 1, GPA, mem, 0, 0);
 	must(munmap(mem, SIZE) == 0, "munmap");
 }
 
@@ -581,7 +545,7 @@ static int out_of_memory(void)
 		memcpy(low + 0x3000, take, sizeof(take));
 		mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		must(mem != MAP_FAILED, "mmap");
-		slot(1, GPA, mem, size);
+		small_slot(vm, 1, GPA, mem, size, 0);
 		aim(0x3000, GPA);
 		ioctl(vcpu, KVM_RUN, 0);
 		_exit(1);
