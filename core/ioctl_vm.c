@@ -293,6 +293,7 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	made->type = OBJ_NONE;
 	if (__atomic_load_n(&vm->dead, __ATOMIC_ACQUIRE))
 		return -EIO;
+	vm_outside_event(vm);
 	switch (cmd) {
 	case KVM_SET_USER_MEMORY_REGION:
 	case KVM_GET_DIRTY_LOG:

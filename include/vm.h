@@ -128,6 +128,7 @@ struct vm {
 	void *engine_vm;                 /* I  the engine's own data */
 	u32 refs;                        /* a */
 	bool dead;                       /* a  an internal error made it unusable: ioctls give EIO */
+	u32 outside;                     /* a  see vm_outside_event */
 
 	struct host_mutex lock;
 	struct host_mutex slots_lock;
@@ -258,6 +259,15 @@ struct object {
 	};
 };
 long system_ioctl(const struct engine_ops *engine, u32 cmd, unsigned long arg, struct object *made);
+/*
+ * Somebody outside guest mode tells the guest something (an ioctl on the VM, an irqfd's event) and may have changed its memory before,
+ * as devices do by DMA. KVM_RUN of a vCPU is the same for that vCPU (engine_ops.load).
+ */
+static inline void vm_outside_event(struct vm *vm)
+{
+	__atomic_fetch_add(&vm->outside, 1, __ATOMIC_RELEASE);
+}
+
 long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made);
 long vcpu_ioctl(struct vcpu *v, u32 cmd, unsigned long arg, struct object *made);
 /* The counters one by one, for all who show them: of a struct vm, or (vcpu) of a struct vcpu_stat (stat.c). */

@@ -27,6 +27,7 @@ static void signalled(void *arg)
 {
 	struct irqfd *fd = arg;
 
+	vm_outside_event(fd->vm);
 	if (fd->resample) {
 		irq_set_line(fd->vm, IRQ_SOURCE_RESAMPLE, fd->gsi, 1);
 	} else {

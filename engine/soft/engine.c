@@ -304,7 +304,7 @@ static void soft_put_state(struct vcpu *v, u32 mask)
 	{                                                                                                              \
 		.name = title, .caps = { .soft = true, .needs_guarded_memory = true, .xcr0 = 7 }, .vm_create = create, \
 		.vm_destroy = soft_vm_destroy, .vcpu_create = soft_vcpu_create, .vcpu_destroy = soft_vcpu_destroy,     \
-		.enter = soft_enter, .abandoned = soft_abandoned, .put_state = soft_put_state,                         \
+		.load = soft_load, .enter = soft_enter, .abandoned = soft_abandoned, .put_state = soft_put_state,      \
 		.tlb_flush = soft_tlb_flush, .write_flush = soft_write_flush, .slot_create = soft_slot_create,         \
 		.slot_free = soft_slot_free, .settings_changed = soft_settings_changed,                                \
 	}

@@ -318,15 +318,24 @@ static void give_back(struct soft_vcpu *sv)
 	sv->in_enter = false;
 }
 
+void soft_load(struct vcpu *v)
+{
+	struct soft_vcpu *sv = v->engine_vcpu;
+
+	sv->epoch++;
+}
+
 void soft_enter(struct vcpu *v, struct vm_exit *exit)
 {
 	struct soft_vcpu *sv = v->engine_vcpu;
 	struct x86_state *s = &v->state;
 	u64 changes = __atomic_load_n(&((struct soft_vm *)v->vm->engine_vm)->code_changes, __ATOMIC_ACQUIRE);
+	u32 outside = __atomic_load_n(&v->vm->outside, __ATOMIC_ACQUIRE);
 	bool done = false;
 
 	*exit = (struct vm_exit){ .code = VM_EXIT_NONE };
-	sv->epoch++;
+	sv->epoch += outside != sv->outside;
+	sv->outside = outside;
 	/* Without paging nothing that a loader does empties the tables: the VMM may have put new code anywhere. */
 	if (sv->code_changes != changes || !(s->cr0 & CR0_PG))
 		tr_forget_targets(sv);

@@ -15,9 +15,10 @@
  * marked granule. A block is valid while its page's generation is the one it was decoded under; that is looked at
  * each time a block is entered, and after a store the running block ends.
  *
- * Stores by the VMM itself (DMA of its device models) pass no gate. The guest learns of them by an interrupt or an
- * exit, or by polling memory; therefore each vCPU has an epoch, moved at each entry into guest mode and at PAUSE, and a
- * page whose epoch is old is compared with memory once before a block of it is looked up again.
+ * Stores by the VMM itself (DMA of its device models) pass no gate. The guest learns of them by an interrupt or an exit, or by polling
+ * memory; therefore each vCPU has an epoch, which moves with each KVM_RUN, with what user space tells the guest meanwhile
+ * (vm.outside) and at PAUSE, and a page whose epoch is old is compared with memory once before a block of it is looked up again. Timers
+ * and other vCPUs bring no news from devices by themselves.
  */
 #ifndef SOFT_H
 #define SOFT_H
@@ -196,6 +197,7 @@ struct soft_vcpu {
 	u64 context;        /* moves when linear addresses may lead elsewhere */
 	u64 global_context; /* likewise, for global pages of the kernel's half */
 	u32 epoch;          /* moves when memory may have been changed behind our back */
+	u32 outside;        /* vm.outside when it last moved for that */
 
 	bool code_breakpoints;  /* an execution breakpoint is enabled */
 	bool breakpoints_stale; /* the guest has written its debug registers in this entry */
@@ -273,6 +275,7 @@ void soft_stubs_reset(struct soft_vcpu *sv); /* forget all stubs */
 void *soft_stub_alloc(struct x86_state *s, const u8 *code, unsigned len);
 
 /* --- interp.c ------------------------------------------------------------------------------------------ */
+void soft_load(struct vcpu *v); /* KVM_RUN begins */
 void soft_enter(struct vcpu *v, struct vm_exit *exit);
 void soft_abandoned(struct vcpu *v);
 
