@@ -36,9 +36,12 @@ static u8 block_kind(const struct x86_state *s)
 	return s->mode | (s->in_smm ? BLOCK_SMM : 0);
 }
 
+/* Blocks of a page stand near each other: code that follows is mostly what is looked for next. */
 static u32 hash_gpa(u64 gpa, u8 kind)
 {
-	return (u32)((gpa ^ (u64)kind << 40) * 0x9e3779b97f4a7c15ull >> (64 - BLOCK_HASH_BITS));
+	u64 page = (gpa >> 12 ^ (u64)kind << 40) * 0x9e3779b97f4a7c15ull >> (64 - BLOCK_HASH_BITS);
+
+	return (u32)(page + (gpa & ~X86_PAGE_MASK) / 2) & ((1 << BLOCK_HASH_BITS) - 1);
 }
 
 /* --- pages ------------------------------------------------------------------------------------------- */

@@ -464,12 +464,22 @@ static void choose(struct front *f)
 				f->group[n].use = assign_cell(f, &f->group[n], busy_until);
 }
 
+/* Most small functions have nothing to share, as is soon seen. */
+static bool may_pay(const struct front *f)
+{
+	unsigned k, accesses = 0;
+
+	for (k = 0; k < f->b->nr; k++)
+		accesses += f->b->insn[k].flags & (INSN_LOAD | INSN_STORE) || stack_op(&f->b->insn[k]);
+	return accesses > 1 || (accesses == 1 && !saves_at_end(f));
+}
+
 void tr_make_groups(struct front *f)
 {
 	unsigned offset = f->offset, k;
 
 	memset(f->member, 0, f->b->nr * sizeof(f->member[0]));
-	if (f->plain)
+	if (f->plain || !may_pay(f))
 		return;
 	forget_all(f, f->track[0]);
 	for (k = 0; k < f->b->nr; k++) {
