@@ -156,7 +156,7 @@ void host_eventfd_unwatch(struct host_watch *w); /* on return fn is not running 
 
 /*
  * Memory for generated code: the same bytes at two addresses, one writable (rw), one executable (rx), never both.
- * 0, -ENOMEM, -EACCES (the host forbids executable memory). User space only.
+ * 0, -ENOMEM, -EACCES (the host forbids executable memory). User space only. ANYKVM_CODE_MIB in the environment gives less: c->size.
  */
 struct host_code {
 	u8 *rw;

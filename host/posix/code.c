@@ -1,13 +1,32 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Memory for generated code: one memfd, mapped writable and executable at different addresses. */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "host.h"
 
-int host_code_alloc(struct host_code *c, size_t size)
+/* ANYKVM_CODE_MIB in the environment: so many MiB, if that is less. */
+static size_t limited(size_t size)
 {
+	const char *s = getenv("ANYKVM_CODE_MIB");
+	unsigned long mib;
+	char *end;
+
+	if (!s)
+		return size;
+	mib = strtoul(s, &end, 10);
+	if (*end || end == s || !mib) {
+		host_log(LOG_WARN, "ANYKVM_CODE_MIB is to be a number of MiB, at least 1, not \"%s\"", s);
+		return size;
+	}
+	return mib < size >> 20 ? mib << 20 : size;
+}
+
+int host_code_alloc(struct host_code *c, size_t wanted)
+{
+	size_t size = limited(wanted);
 	int fd = memfd_create("anykvm-code", MFD_CLOEXEC), err = 0;
 	void *rw, *rx;
 

@@ -247,6 +247,24 @@ test_interpreter()
 	same_as "$work/expected"
 }
 
+# Code memory that is full again and again.
+test_little_code_memory()
+{
+	case " $arguments " in
+	*' --device '* | *' --engine '*)
+		skip 'another engine was asked for'
+		return
+		;;
+	esac
+	"$programs/guest-work" >"$work/expected" || fail 'guest-work fails on the host'
+	export ANYKVM_CODE_MIB=1 ANYKVM_COUNTERS="$work/counters"
+	boot_linux 0 'echo BEGIN; guest-work; echo END'
+	unset ANYKVM_CODE_MIB ANYKVM_COUNTERS
+	same_as "$work/expected"
+	dropped=$(sed -n 's/^vcpu0 code cache dropped *//p' "$work/counters")
+	[ "${dropped:-0}" -ge 10 ] || fail "code was dropped ${dropped:-0} times, not at least 10"
+}
+
 test_busybox_work()
 {
 	sh "$here/host-guest.sh" "$(command -v busybox)" >"$work/expected" 2>&1
@@ -524,7 +542,7 @@ all="bad_arguments bad_files tiny_poweroff tiny_reset tiny_keyboard_reset tiny_p
 	tiny_nobody_there tiny_pvh tiny_large_memory tiny_polled_input tiny_quit tiny_signals
 	tiny_stuck_output tiny_closed_files terminal
 	shell reboot panic no_panic two_cpus serial busybox_work guest_work guest_work_32 guest_work_two_cpus
-	interpreter linux32 linux32_two_cpus"
+	interpreter little_code_memory linux32 linux32_two_cpus"
 [ $# -gt 0 ] || set -- $all
 for name; do
 	run_test "$name" one "$name"
