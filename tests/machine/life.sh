@@ -15,6 +15,36 @@ stop() {
 	echo "life: $1: $(cat /tmp/counter)"
 }
 
+# Loaded and unloaded over and over, now and then with a guest, while a processor comes and goes.
+touch /tmp/cycling
+while [ -e /tmp/cycling ]; do
+	echo 0 >/sys/devices/system/cpu/cpu1/online
+	usleep 20000
+	echo 1 >/sys/devices/system/cpu/cpu1/online
+	usleep 20000
+done &
+cycler=$!
+rmmod anykvm || fail "not unloaded"
+i=0
+while [ $i -lt 100 ]; do
+	insmod /anykvm.ko || fail "not loaded the time $i"
+	if [ $((i % 20)) = 0 ]; then
+		touch /tmp/short
+		/counter /dev/anykvm 1 /tmp/short >/tmp/counter 2>&1 &
+		pid=$!
+		usleep 200000
+		rm /tmp/short
+		wait $pid || { cat /tmp/counter; fail "no guest the time $i"; }
+	fi
+	rmmod anykvm || fail "not unloaded the time $i"
+	i=$((i + 1))
+done
+rm /tmp/cycling
+wait $cycler
+[ ! -e /dev/anykvm ] || fail "unloaded, but there is a device"
+insmod /anykvm.ko || fail "loading again"
+echo "life: $i times loaded and unloaded"
+
 start /dev/anykvm
 rmmod anykvm 2>/dev/null && fail "unloaded while in use"
 for _ in 1 2 3 4 5 6 7 8; do
