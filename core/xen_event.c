@@ -188,13 +188,13 @@ static bool upcall_pending(struct vcpu *v, u64 info)
 	return upcall;
 }
 
-bool xen_interrupt_waits(struct vcpu *v)
+bool xen_upcall_waits(struct vcpu *v)
 {
 	u64 info = __atomic_load_n(&v->xen->info, __ATOMIC_RELAXED);
 	bool waits;
 	int idx;
 
-	if (likely(info == XEN_NOWHERE) || !__atomic_load_n(&v->vm->xen.vector, __ATOMIC_RELAXED))
+	if (info == XEN_NOWHERE)
 		return false;
 	idx = host_srcu_read_lock(&v->vm->srcu);
 	waits = upcall_pending(v, info);

@@ -329,7 +329,11 @@ void hyperv_call_result(struct vcpu *v, u64 result);      /* of a hypercall that
  */
 bool xen_hypercalls(const struct vm *vm);
 enum x86_result xen_hypercall(struct vcpu *v);
-bool xen_interrupt_waits(struct vcpu *v);
+bool xen_upcall_waits(struct vcpu *v);
+static inline bool xen_interrupt_waits(struct vcpu *v)
+{
+	return unlikely(__atomic_load_n(&v->vm->xen.vector, __ATOMIC_RELAXED)) && xen_upcall_waits(v);
+}
 void xen_serve(struct vcpu *v);
 void xen_raise_posted(struct vcpu *v);
 void xen_run_begins(struct vcpu *v);

@@ -161,8 +161,16 @@ void hwvm_got(struct vcpu *v, u32 parts);
 void hwvm_put_state(struct vcpu *v, u32 mask);
 /* After an exit: the flags, without the debugger's, and how wide code is, which rip needs before anybody asks for segments. */
 void hwvm_set_rflags(struct vcpu *v, u64 rflags, u32 cs_attr);
-/* RFLAGS and DR6 for the control block, with the debugger's part. */
-u64 hwvm_rflags(struct vcpu *v);
+/* What an exception that is injected leaves beside its delivery, which neither kind of hardware does: CR2; DR6 and DR7.GD. */
+void hwvm_merge_payload(struct x86_state *s, const struct x86_event *ev);
+/* RFLAGS for the control block, with the debugger's part and that of the event which is injected. */
+u64 hwvm_changed_rflags(struct vcpu *v);
+static inline u64 hwvm_rflags(struct vcpu *v)
+{
+	if (likely(!(v->single_step | v->inject_valid | hwvm_of(v)->step_tf)))
+		return v->state.rflags;
+	return hwvm_changed_rflags(v);
+}
 bool hwvm_debugger_owns_dr(const struct vcpu *v);
 
 /* x86_ops.native: vector moves (vector.c). */

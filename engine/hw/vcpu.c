@@ -278,7 +278,19 @@ void hwvm_put_state(struct vcpu *v, u32 mask)
 		host_log(LOG_WARN, "vCPU %u: its vector state cannot be loaded", v->id);
 }
 
-u64 hwvm_rflags(struct vcpu *v)
+void hwvm_merge_payload(struct x86_state *s, const struct x86_event *ev)
+{
+	if (ev->type != X86_EVENT_EXC && ev->type != X86_EVENT_PRIV_EXC)
+		return;
+	if (ev->vector == X86_EXC_PF) {
+		s->cr2 = ev->cr2;
+	} else if (ev->vector == X86_EXC_DB) {
+		s->dr6 = (s->dr6 & ~0xfull) | DR6_FIXED1 | ev->cr2;
+		s->dr7 &= ~(u64)DR7_GD;
+	}
+}
+
+u64 hwvm_changed_rflags(struct vcpu *v)
 {
 	struct hwvm_vcpu *hv = hwvm_of(v);
 

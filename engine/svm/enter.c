@@ -6,14 +6,9 @@
 
 static void merge_payload(struct vcpu *v, struct vmcb *c, const struct x86_event *ev)
 {
-	if (ev->type != X86_EVENT_EXC)
-		return;
-	if (ev->vector == X86_EXC_PF) {
-		svm_set(c, cr2, ev->cr2, CLEAN_CR2);
-	} else if (ev->vector == X86_EXC_DB) {
-		v->state.dr6 = (v->state.dr6 & ~0xfull) | DR6_FIXED1 | ev->cr2;
-		svm_put_dr6(v);
-	}
+	hwvm_merge_payload(&v->state, ev);
+	svm_set(c, cr2, v->state.cr2, CLEAN_CR2);
+	svm_put_dr6(v);
 }
 
 /*

@@ -120,6 +120,7 @@ static int look_for_vmx(const struct vmx_options *want)
 	c->cr0_fixed1 = hw_rdmsr(MSR_VMX_CR0_FIXED1);
 	c->cr4_fixed0 = hw_rdmsr(MSR_VMX_CR4_FIXED0);
 	c->cr4_fixed1 = hw_rdmsr(MSR_VMX_CR4_FIXED1);
+	c->looks_first = !c->unrestricted || !c->virtual_nmis;
 	if (c->unrestricted)
 		c->cr0_fixed0 &= ~(u64)(CR0_PE | CR0_PG);
 	return 0;

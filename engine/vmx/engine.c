@@ -37,6 +37,7 @@ static int vmx_vcpu_create(struct vcpu *v)
 	vv = vmx_of(v);
 	vv->vcpu = v;
 	vv->hw.monitor_trap = vmx_caps.monitor_trap;
+	vv->unusual = true;
 	vv->loaded_cpu = HW_NO_CPU;
 	vv->vpid = vmx_vpid_alloc();
 	vv->vmcs = hw_page_alloc();
@@ -59,8 +60,11 @@ static int vmx_vcpu_create(struct vcpu *v)
 
 static void vmx_settings_changed(struct vcpu *v)
 {
+	struct vmx_vcpu *vv = vmx_of(v);
+
 	hwvm_settings_changed(v);
-	vmx_of(v)->has_spec_ctrl = v->spec_ctrl_bits;
+	vv->has_spec_ctrl = v->spec_ctrl_bits;
+	vv->unusual = true;
 }
 
 const struct engine_ops vmx_engine = {

@@ -6,18 +6,6 @@
 
 /* --- events -------------------------------------------------------------------------------------------- */
 
-static void merge_payload(struct x86_state *s, const struct x86_event *ev)
-{
-	if (ev->type != X86_EVENT_EXC && ev->type != X86_EVENT_PRIV_EXC)
-		return;
-	if (ev->vector == X86_EXC_PF) {
-		s->cr2 = ev->cr2;
-	} else if (ev->vector == X86_EXC_DB) {
-		s->dr6 = (s->dr6 & ~0xfull) | DR6_FIXED1 | ev->cr2;
-		s->dr7 &= ~(u64)DR7_GD;
-	}
-}
-
 static void prepare_event(struct vcpu *v)
 {
 	const struct x86_event *ev = &v->inject;
@@ -31,21 +19,16 @@ static void prepare_event(struct vcpu *v)
 	if (hwvm_is_soft(ev))
 		vmwrite(ENTRY_INSN_LEN, ev->insn_len);
 	vmwrite(ENTRY_INTR_INFO, info);
-	merge_payload(&v->state, ev);
+	hwvm_merge_payload(&v->state, ev);
 }
 
 /* What was injected is delivered, or comes back as the interrupted event. */
 static void after_event(struct vcpu *v, bool failed)
 {
-	if (!v->inject_valid)
-		return;
-	if (failed) {
+	if (failed)
 		vmwrite(ENTRY_INTR_INFO, 0);
-		return;
-	}
-	v->inject_valid = false;
-	if (unlikely(!vmx_caps.virtual_nmis && v->inject.type == X86_EVENT_NMI))
-		vmx_nmi_delivered(v);
+	else
+		v->inject_valid = false;
 }
 
 /* --- controls ------------------------------------------------------------------------------------------ */
@@ -55,14 +38,19 @@ static u64 disabled_exits(const struct vcpu *v)
 	return __atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE);
 }
 
-static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
+static u32 windows(const struct vcpu *v)
 {
-	u32 proc = vmx_caps.proc;
+	u32 proc = v->want_irq_window ? PROC_INTR_WINDOW : 0;
 
-	if (v->want_irq_window)
-		proc |= PROC_INTR_WINDOW;
 	if (v->want_nmi_window)
 		proc |= vmx_caps.virtual_nmis ? PROC_NMI_WINDOW : PROC_INTR_WINDOW;
+	return proc;
+}
+
+static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
+{
+	u32 proc = vmx_caps.proc | windows(v);
+
 	if (v->single_step && vmx_caps.monitor_trap)
 		proc |= PROC_MONITOR_TRAP;
 	if (v->tsc_ratio != TSC_RATIO_ONE)
@@ -100,9 +88,17 @@ static u64 ept_pointer(const struct vcpu *v)
 /* All but the windows and the offset follows from settings, or from state that the guest has not changed by itself. */
 static bool controls_change(const struct vcpu *v, const struct vmx_vcpu *vv)
 {
-	return vv->hw.settings || vv->irq_window != v->want_irq_window || vv->nmi_window != v->want_nmi_window ||
-	       vv->in_smm != v->state.in_smm ||
+	return vv->hw.settings || vv->in_smm != v->state.in_smm ||
 	       vv->w.tsc_offset != (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
+}
+
+static void prepare_windows(struct vcpu *v, struct vmx_vcpu *vv)
+{
+	if (likely(vv->irq_window == v->want_irq_window && vv->nmi_window == v->want_nmi_window))
+		return;
+	vv->irq_window = v->want_irq_window;
+	vv->nmi_window = v->want_nmi_window;
+	vmwrite_new(PROC_CONTROLS, &vv->w.proc, (vv->w.proc & ~(u64)(PROC_INTR_WINDOW | PROC_NMI_WINDOW)) | windows(v));
 }
 
 static u64 msr_bitmap(const struct vcpu *v, const struct vmx_vcpu *vv)
@@ -123,7 +119,7 @@ static void prepare_controls(struct vcpu *v)
 	vv->in_smm = v->state.in_smm;
 	vv->notes = vv->noted && nested_noted(v->vm);
 	vv->halts = disabled_exits(v) & KVM_X86_DISABLE_EXITS_HLT;
-	vv->unusual = vv->notes || vv->halts;
+	vv->unusual = vv->notes || vv->halts || vv->has_spec_ctrl || !vmx_caps.virtual_nmis;
 	vmwrite_new(PROC2_CONTROLS, &vv->w.proc2, secondary_controls(v, vv));
 	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
 	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
@@ -216,30 +212,43 @@ static void give_activity(struct vcpu *v, struct vmx_vcpu *vv)
 	vmwrite_new(GUEST_ACTIVITY, &vv->w.activity, halted ? ACTIVITY_HLT : ACTIVITY_ACTIVE);
 }
 
-/* What only some guests need. */
-static void unusual_exit(struct vcpu *v, struct vmx_vcpu *vv)
+/* What only some guests and processors need; after an exit before the event is forgotten. */
+static void unusual_entry(struct vcpu *v, struct vmx_vcpu *vv)
+{
+	if (vv->w.activity)
+		give_activity(v, vv);
+	if (vv->has_spec_ctrl)
+		vmx_spec_ctrl(vv);
+	if (!vmx_caps.virtual_nmis)
+		vmx_nmi_entry(v);
+}
+
+static void unusual_exit(struct vcpu *v, struct vmx_vcpu *vv, const struct vm_exit *exit)
 {
 	if (vv->notes)
 		take_notes(v, vv);
 	if (vv->halts)
 		vv->w.activity = vmread(GUEST_ACTIVITY);
+	if (!vmx_caps.virtual_nmis)
+		vmx_nmi_exit(v, exit);
 }
 
-static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
+/* True: vmx_serve_exit() is to follow. */
+static bool run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
-	bool entered;
+	bool entered, serve;
 	u32 differs;
 
-	if (unlikely(vv->w.activity))
-		give_activity(v, vv);
+	if (unlikely(vv->unusual))
+		unusual_entry(v, vv);
 	vmx_state_to_vmcs(v);
 	if (unlikely(v->inject_valid))
 		prepare_event(v);
-	if (unlikely(vv->has_spec_ctrl))
-		vmx_spec_ctrl(vv);
 	if (unlikely(controls_change(v, vv)))
 		prepare_controls(v);
+	else
+		prepare_windows(v, vv);
 	if (vv->apic_page)
 		give_tpr(v, vv);
 	if (unlikely(vv->hw.flush || vv->hw.flush_nested))
@@ -254,16 +263,18 @@ static void run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 		exit->code = VM_EXIT_FAIL_ENTRY;
 		exit->hw_reason = vmread(INSTRUCTION_ERROR);
 		after_event(v, true);
-		return;
+		return false;
 	}
 	vv->launched = true;
 	vmx_state_after_exit(v);
-	vmx_decode_exit(v, exit);
-	after_event(v, exit->code == VM_EXIT_FAIL_ENTRY);
+	serve = vmx_decode_exit(v, exit);
+	if (unlikely(vv->unusual))
+		unusual_exit(v, vv, exit);
+	if (unlikely(v->inject_valid))
+		after_event(v, exit->code == VM_EXIT_FAIL_ENTRY);
 	if (vv->apic_page)
 		take_tpr(v, vv);
-	if (unlikely(vv->unusual))
-		unusual_exit(v, vv);
+	return serve;
 }
 
 /*
@@ -291,7 +302,13 @@ static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 {
 	enum x86_result r;
 
-	vmx_get_state(v, STATE_SEG | STATE_CR);
+	if (v->want_nmi_window && !vmx_caps.virtual_nmis) {
+		vmx_nmi_waits(v, exit);
+		if (exit->code != VM_EXIT_NONE)
+			return true;
+	}
+	if (!vmx_caps.unrestricted)
+		vmx_get_state(v, STATE_SEG | STATE_CR);
 	if (vmx_can_run(&v->state) && !shows_step(v))
 		return false;
 	if (!v->inject_valid) {
@@ -314,14 +331,10 @@ static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 void vmx_enter(struct vcpu *v, struct vm_exit *exit)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
+	bool serve;
 	int cpu;
 
-	if (unlikely(v->want_nmi_window && !vmx_caps.virtual_nmis)) {
-		vmx_nmi_waits(v, exit);
-		if (exit->code != VM_EXIT_NONE)
-			return;
-	}
-	if (unlikely(!vmx_caps.unrestricted || v->single_step) && run_by_library(v, exit))
+	if (unlikely(vmx_caps.looks_first | v->single_step) && run_by_library(v, exit))
 		return;
 	cpu = hwvm_enter_begin(v);
 	if (cpu == HW_NO_CPU)
@@ -332,7 +345,8 @@ void vmx_enter(struct vcpu *v, struct vm_exit *exit)
 		vmx_unload(vv);
 		return;
 	}
-	run_guest(v, exit, cpu);
+	serve = run_guest(v, exit, cpu);
 	hw_enter_end();
-	vmx_serve_exit(v, exit);
+	if (serve)
+		vmx_serve_exit(v, exit);
 }

@@ -34,8 +34,8 @@ static void read_pending_debug(struct vcpu *v, u32 reason)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
 
-	if (likely(!(vv->w.rflags & RFLAGS_TF) && !v->state.shadow && !(v->eff_dr7 & DR7_ENABLE_ANY) &&
-		   !vv->w.pending_debug))
+	if (likely(!((vv->w.rflags & RFLAGS_TF) | v->state.shadow | (v->eff_dr7 & DR7_ENABLE_ANY) |
+		     vv->w.pending_debug)))
 		return;
 	vv->w.pending_debug = vmread(GUEST_PENDING_DEBUG);
 	if (v->state.shadow || reason == X_TPR)
@@ -189,15 +189,10 @@ static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 	case X_TPR: break;
 	case X_EXCEPTION_NMI: exception(v, exit); break;
 	case X_TRIPLE_FAULT: exit->code = VM_EXIT_SHUTDOWN; break;
-	case X_INTR_WINDOW:
-		exit->code = VM_EXIT_IRQ_WINDOW;
-		vmx_nmi_window(v);
-		break;
+	case X_INTR_WINDOW: exit->code = VM_EXIT_IRQ_WINDOW; break;
 	case X_NMI_WINDOW: exit->code = VM_EXIT_NMI_WINDOW; break;
 	case X_TASK_SWITCH: task_switch(v, exit); break;
-	case X_HLT: instruction(exit, VM_EXIT_HLT); break;
 	case X_MONITOR_TRAP: monitor_trap(v, exit); break;
-	case X_EPT_VIOLATION: ept_violation(v, exit); break;
 	case X_PML_FULL: block_nmis_again(v, exit, vmread(EXIT_QUALIFICATION) & EPT_NMI_UNBLOCKED); break;
 	case X_INVLPG:
 	case X_INVPCID:
@@ -220,7 +215,7 @@ static void failed_entry(struct vm_exit *exit)
 		hw_machine_check();
 }
 
-void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit)
+bool vmx_decode_exit(struct vcpu *v, struct vm_exit *exit)
 {
 	u32 reason = (u32)vmread(EXIT_REASON);
 
@@ -228,12 +223,21 @@ void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit)
 	read_pending_debug(v, reason);
 	if (likely(reason < ARRAY_SIZE(plain) && plain[reason])) {
 		plain_instruction(exit, plain[reason]);
-	} else if (unlikely(reason & X_ENTRY_FAILED)) {
-		failed_entry(exit);
-	} else {
-		interrupted_event(v, exit);
-		decode_reason(v, exit, reason);
+		return false;
 	}
+	if (unlikely(reason & X_ENTRY_FAILED)) {
+		failed_entry(exit);
+		return false;
+	}
+	interrupted_event(v, exit);
+	/* The most frequent of the rest. */
+	if (reason == X_EPT_VIOLATION)
+		ept_violation(v, exit);
+	else if (reason == X_HLT)
+		instruction(exit, VM_EXIT_HLT);
+	else
+		decode_reason(v, exit, reason);
+	return true;
 }
 
 /* RSM is no instruction of a guest; another vendor's hypercall instruction core may replace. */
@@ -247,13 +251,10 @@ static bool library_knows(struct vcpu *v)
 
 void vmx_serve_exit(struct vcpu *v, struct vm_exit *exit)
 {
-	switch (exit->hw_reason) {
-	case X_EPT_VIOLATION: hwvm_exit_nested_fault(v, exit); break;
-	case X_HLT: hwvm_exit_hlt(v, exit); break;
-	case X_EXCEPTION_NMI:
-		if (exit->code == VM_EXIT_EXCEPTION && exit->u.exc.vector == X86_EXC_UD && library_knows(v))
-			exit->code = VM_EXIT_EMULATE;
-		break;
-	default: break;
-	}
+	if (exit->hw_reason == X_EPT_VIOLATION)
+		hwvm_exit_nested_fault(v, exit);
+	else if (exit->hw_reason == X_HLT)
+		hwvm_exit_hlt(v, exit);
+	else if (exit->code == VM_EXIT_EXCEPTION && exit->u.exc.vector == X86_EXC_UD && library_knows(v))
+		exit->code = VM_EXIT_EMULATE;
 }

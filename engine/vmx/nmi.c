@@ -8,17 +8,23 @@
 
 #define HANDLER_MAX_NS 1000000000ull
 
-void vmx_nmi_delivered(struct vcpu *v)
+void vmx_nmi_entry(struct vcpu *v)
 {
-	v->state.nmi_blocked = true;
-	vmx_of(v)->nmi_since = host_now_ns();
+	vmx_of(v)->nmi_blocked = v->state.nmi_blocked;
 }
 
-void vmx_nmi_window(struct vcpu *v)
+void vmx_nmi_exit(struct vcpu *v, const struct vm_exit *exit)
 {
+	struct vmx_vcpu *vv = vmx_of(v);
+
+	if (v->inject_valid && v->inject.type == X86_EVENT_NMI && exit->code != VM_EXIT_FAIL_ENTRY) {
+		vv->nmi_blocked = true;
+		vv->nmi_since = host_now_ns();
+	}
 	/* System management mode blocks NMIs whatever its flags are. */
-	if (!vmx_caps.virtual_nmis && !v->state.in_smm)
-		v->state.nmi_blocked = false;
+	if (exit->code == VM_EXIT_IRQ_WINDOW && !v->state.in_smm)
+		vv->nmi_blocked = false;
+	v->state.nmi_blocked = vv->nmi_blocked;
 }
 
 void vmx_nmi_waits(struct vcpu *v, struct vm_exit *exit)

@@ -224,8 +224,9 @@ void vmx_state_to_vmcs(struct vcpu *v)
 	struct x86_state *s = &v->state;
 	u64 rflags = hwvm_rflags(v);
 	u64 blocking = interruptibility(s);
+	u64 pending = unlikely(vv->pending_debug | s->shadow) ? pending_debug(v, rflags) : 0;
 
-	vmwrite_new(GUEST_PENDING_DEBUG, &vv->w.pending_debug, pending_debug(v, rflags));
+	vmwrite_new(GUEST_PENDING_DEBUG, &vv->w.pending_debug, pending);
 	vv->pending_debug = 0;
 	vmwrite_new(GUEST_RIP, &vv->w.rip, s->rip);
 	vmwrite_new(GUEST_RSP, &vv->w.rsp, s->gpr[X86_RSP]);
@@ -250,8 +251,7 @@ void vmx_state_after_exit(struct vcpu *v)
 		s->shadow = X86_SHADOW_STI;
 	else if (vv->w.interruptibility & BLOCKING_MOV_SS)
 		s->shadow = X86_SHADOW_MOV_SS;
-	if (likely(vmx_caps.virtual_nmis))
-		s->nmi_blocked = vv->w.interruptibility & BLOCKING_NMI;
+	s->nmi_blocked = vv->w.interruptibility & BLOCKING_NMI;
 	s->rflags = (vv->w.rflags | RFLAGS_FIXED) & ~(u64)(vv->hw.step_tf ? RFLAGS_TF : 0);
 	vv->hw.stale = STATE_SEG | STATE_CR | STATE_MSR;
 }
@@ -344,7 +344,8 @@ static void size_areas(struct vmx_vcpu *vv, bool load_guests, bool store_guests,
  */
 void vmx_spec_ctrl(struct vmx_vcpu *vv)
 {
-	u64 guest = vv->guest_msrs[AREA_SPEC_CTRL].val, host = hw_spec_ctrl();
+	u64 guest = vv->hw.dirty & STATE_MSR ? vv->vcpu->spec_ctrl : vv->guest_msrs[AREA_SPEC_CTRL].val;
+	u64 host = hw_spec_ctrl();
 
 	if (guest && !vv->owns_spec_ctrl)
 		vv->owns_spec_ctrl = vv->hw.settings = true;

@@ -19,6 +19,7 @@ struct vmx_caps {
 	bool vpid, tpr_shadow;
 	bool monitor_trap; /* debuggers' steps need no TF */
 	bool virtual_nmis; /* else nmi.c */
+	bool looks_first;  /* the library may have to do the processor's work */
 	bool large;        /* pages of 2 MiB */
 	bool pml;          /* page-modification logging */
 };
@@ -70,13 +71,14 @@ struct vmx_vcpu {
 	u8 tpr;                                 /* of the TPR shadow at the entry */
 	struct vmx_msr *guest_msrs, *host_msrs; /* one page for both */
 	u8 *apic_page;                          /* of the TPR shadow; NULL: CR8 is intercepted */
+	bool nmi_blocked;                       /* nmi.c: as it was at the entry */
 	u64 nmi_since;                          /* nmi.c: when the last one was delivered */
 	bool has_spec_ctrl;                     /* the guest has that MSR... */
 	bool owns_spec_ctrl;                    /* ...and uses it: reads and writes do not exit */
 	u64 *noted;                             /* page-modification log; NULL: the processor has none */
 	bool notes;                             /* it is in use */
 	bool halts;                             /* HLT does not exit: the guest halts in guest mode */
-	bool unusual;                           /* notes or halts: there is more to do after an exit */
+	bool unusual;                           /* there may be more to do at entries and exits */
 };
 
 /* Write a field of the current VMCS unless it holds val already. */
@@ -120,17 +122,17 @@ void vmx_host_state(struct vmx_vcpu *vv);    /* what stays the same on a CPU */
 void vmx_spec_ctrl(struct vmx_vcpu *vv);     /* of a guest that has it, before an entry */
 bool vmx_can_run(const struct x86_state *s); /* without the library's help */
 
-/* exit.c: what the VMCS, which is current, says of the exit; then, with interrupts on, what may sleep */
-void vmx_decode_exit(struct vcpu *v, struct vm_exit *exit);
+/* exit.c: what the VMCS, which is current, says of the exit; then, with interrupts on, if it may be needed (true), what may sleep */
+bool vmx_decode_exit(struct vcpu *v, struct vm_exit *exit);
 void vmx_serve_exit(struct vcpu *v, struct vm_exit *exit);
 
 /*
- * nmi.c: processors without virtual NMIs. Before an entry, while an NMI waits: VM_EXIT_NONE: enter; else what is to be done instead.
- * After one: an NMI was delivered; the interrupt window has opened.
+ * nmi.c: processors without virtual NMIs. While an NMI waits, before an entry: VM_EXIT_NONE: enter; else what is to be done instead. At
+ * each entry and exit: whether NMIs are blocked is not the VMCS's to say.
  */
 void vmx_nmi_waits(struct vcpu *v, struct vm_exit *exit);
-void vmx_nmi_delivered(struct vcpu *v);
-void vmx_nmi_window(struct vcpu *v);
+void vmx_nmi_entry(struct vcpu *v);
+void vmx_nmi_exit(struct vcpu *v, const struct vm_exit *exit);
 
 /* enter.c */
 void vmx_load(struct vcpu *v);

@@ -317,6 +317,29 @@ TEST(debug_guest_arms_its_breakpoints)
 	check_eq(log->event[2].rip, GUEST_ADDRESS(arms_itself, arms_itself_moved));
 }
 
+GUEST(general_detect, 64,
+      "mov eax, 0x2400\n mov dr7, rax\n general_detect_here: mov rcx, dr0\n"
+      "mov rax, dr7\n mov [0x9000], rax\n mov rcx, dr0\n" DONE);
+GUEST_LABEL(general_detect_here);
+
+/* DR7.GD: a fault before the access, with BD in DR6, whose delivery clears GD. */
+TEST(debug_general_detect)
+{
+	struct cpu *cpu = start(general_detect);
+	struct guest_event_log *log = guest_log(cpu->machine);
+	struct kvm_debugregs regs;
+
+	log->silent = 1;
+	log->skip = 3;
+	cpu_run_to_done(cpu);
+	check_eq(log->count, 1);
+	check_eq(log->event[0].vector, 1);
+	check_eq(log->event[0].rip, GUEST_ADDRESS(general_detect, general_detect_here));
+	check_eq(*(uint64_t *)(cpu->machine->mem + GUEST_DATA), 0x400);
+	check_ok(kt_ioctl(cpu->kt, KVM_GET_DEBUGREGS, &regs));
+	check_eq(regs.dr6 & (1 << 13), 1 << 13);
+}
+
 GUEST(trap_over_int, 64,
       "mov word ptr [0x9000], ss\n mov eax, 0x9000\n mov dr1, rax\n mov eax, 0xf0040a\n mov dr7, rax\n"
       "mov ss, word ptr [0x9000]\n int3\n trap_over_int_after: nop\n"
