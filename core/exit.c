@@ -530,7 +530,7 @@ static enum run_result exit_fail_entry(struct vcpu *v, struct vm_exit *exit)
 {
 	v->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	v->run->fail_entry.hardware_entry_failure_reason = exit->hw_reason;
-	v->run->fail_entry.cpu = 0;
+	v->run->fail_entry.cpu = exit->u.cpu;
 	return RUN_USER;
 }
 

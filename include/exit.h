@@ -80,6 +80,7 @@ struct vm_exit {
 			u32 error;
 		} task;
 		u64 gla; /* INVLPG */
+		u32 cpu; /* FAIL_ENTRY: the host's that has refused */
 	} u;
 };
 

@@ -212,7 +212,10 @@ static void decode_code(struct vcpu *v, struct vm_exit *exit, u32 code)
 	case X_SKINIT:
 	case X_RDPRU: hwvm_exit_ud(exit); break;
 	case X_NPF: nested_page_fault(v, exit); break;
-	case X_INVALID: exit->code = VM_EXIT_FAIL_ENTRY; break;
+	case X_INVALID:
+		exit->code = VM_EXIT_FAIL_ENTRY;
+		exit->u.cpu = (u32)svm_of(v)->asid_cpu;
+		break;
 	default: exit->code = VM_EXIT_UNKNOWN;
 	}
 }

@@ -262,6 +262,7 @@ static bool run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 	if (unlikely(!entered)) {
 		exit->code = VM_EXIT_FAIL_ENTRY;
 		exit->hw_reason = vmread(INSTRUCTION_ERROR);
+		exit->u.cpu = (u32)cpu;
 		after_event(v, true);
 		return false;
 	}

@@ -211,6 +211,7 @@ static void decode_reason(struct vcpu *v, struct vm_exit *exit, u32 reason)
 static void failed_entry(struct vm_exit *exit)
 {
 	exit->code = VM_EXIT_FAIL_ENTRY;
+	exit->u.cpu = (u32)hw_cpu();
 	if (X_REASON(exit->hw_reason) == X_MC_AT_ENTRY)
 		hw_machine_check();
 }

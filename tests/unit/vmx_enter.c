@@ -258,8 +258,10 @@ static void a_refused_entry_is_reported(void **state)
 	interrupt(0x30);
 	vmx_script(step_hlt, step_delivered, NULL);
 	vmxt.refuses = true;
+	cpu0.cpu = 1;
 	hwt_run_exits(KVM_EXIT_FAIL_ENTRY);
 	expect_eq(hwt.run->fail_entry.hardware_entry_failure_reason, 7);
+	expect_eq(hwt.run->fail_entry.cpu, 1);
 	hwt_run_exits(KVM_EXIT_HLT);
 }
 
@@ -274,8 +276,10 @@ static void an_invalid_state_is_reported(void **state)
 	set_if();
 	interrupt(0x30);
 	vmx_script(step_invalid_state, step_delivered, NULL);
+	cpu0.cpu = 1;
 	hwt_run_exits(KVM_EXIT_FAIL_ENTRY);
 	expect_eq(hwt.run->fail_entry.hardware_entry_failure_reason, 0x80000021);
+	expect_eq(hwt.run->fail_entry.cpu, 1);
 	hwt_run_exits(KVM_EXIT_HLT);
 }
 
