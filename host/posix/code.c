@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "posix.h"
 
 /* ANYKVM_CODE_MIB in the environment: so many MiB, if that is less. */
 static size_t limited(size_t size)
@@ -38,11 +39,11 @@ int host_code_alloc(struct host_code *c, size_t wanted)
 		close(fd);
 		return err;
 	}
-	rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	rx = rw == MAP_FAILED ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	if (rx == MAP_FAILED) {
+	rw = map_unfilled(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	rx = rw ? map_unfilled(size, PROT_READ | PROT_EXEC, MAP_SHARED, fd) : NULL;
+	if (!rx) {
 		err = -errno;
-		if (rw != MAP_FAILED)
+		if (rw)
 			munmap(rw, size);
 	} else {
 		*c = (struct host_code){ .rw = rw, .rx = rx, .size = size };

@@ -174,6 +174,19 @@ void host_free(void *p)
 	errno = saved;
 }
 
+void *map_unfilled(size_t size, int prot, int flags, int fd)
+{
+	void *p = mmap(NULL, size, PROT_NONE, flags, fd, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (munlock(p, size) || mprotect(p, size, prot)) {
+		munmap(p, size);
+		return NULL;
+	}
+	return p;
+}
+
 static void *map_anonymous(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -186,7 +199,7 @@ static void *map_anonymous(size_t size)
 /* The engine's tables are read at random: on small pages most of a look-up is the processor's own page walk. */
 static void *map_huge(size_t size)
 {
-	char *p = map_anonymous(size + HUGE_PAGE);
+	char *p = map_unfilled(size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	size_t before;
 
 	if (!p)

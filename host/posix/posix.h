@@ -26,6 +26,12 @@ struct vector_state {
 void vector_save(struct vector_state *s);
 void vector_restore(struct vector_state *s);
 
+/*
+ * A mapping that is filled as it is touched, also after mlockall(MCL_FUTURE), which would fill all of the engine's tables where most of
+ * each is never used. Not locked then. NULL: refused.
+ */
+void *map_unfilled(size_t size, int prot, int flags, int fd);
+
 /* The host_shared's memfd, owned by it. */
 int host_shared_fd(const struct host_shared *m);
 size_t host_shared_size(const struct host_shared *m);

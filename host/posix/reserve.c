@@ -4,18 +4,14 @@
 #include <sys/mman.h>
 
 #include "host.h"
+#include "posix.h"
 
 void *host_reserve(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = map_unfilled(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
-	if (p == MAP_FAILED)
+	if (!p)
 		return NULL;
-	/* After mlockall(MCL_FUTURE) all of it would be filled, were it writable from the start. */
-	if (munlock(p, size) || mprotect(p, size, PROT_READ | PROT_WRITE)) {
-		munmap(p, size);
-		return NULL;
-	}
 	/* A huge page for each few entries would cost two megabytes of zeroing at every first touch. */
 	madvise(p, size, MADV_NOHUGEPAGE);
 	return p;
