@@ -41,8 +41,14 @@ void host_yield(void)
 	yield();
 }
 
+/*
+ * By the thread's flag, which keeps hw_enter_begin() out. cond_resched() alone goes by a copy of it that another CPU's interrupt has to
+ * bring: without that the thread would try to enter for ever and never be scheduled.
+ */
 void host_resched(void)
 {
+	if (need_resched())
+		schedule();
 	cond_resched();
 	if (unlikely(test_thread_flag(TIF_NOTIFY_RESUME)))
 		thread_work();
