@@ -266,9 +266,10 @@ static bool run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 		after_event(v, true);
 		return false;
 	}
-	vv->launched = true;
 	vmx_state_after_exit(v);
 	serve = vmx_decode_exit(v, exit);
+	/* SDM, "VM Entries": VMLAUNCH launches what it can enter; after a guest state that it cannot the VMCS is still clear. */
+	vv->launched |= exit->code != VM_EXIT_FAIL_ENTRY;
 	if (unlikely(vv->unusual))
 		unusual_exit(v, vv, exit);
 	if (unlikely(v->inject_valid))

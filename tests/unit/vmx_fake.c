@@ -256,7 +256,6 @@ bool vmx_world_switch(u64 *gpr, bool launched, u64 *host_rsp)
 		fake_set(INSTRUCTION_ERROR, 7);
 		return false;
 	}
-	c->launched = true;
 	fake_exit(X_INTR, 0, 0);
 	fake_set(EXIT_INTR_INFO, 0);
 	fake_set(IDT_VECTORING_INFO, 0);
@@ -265,9 +264,11 @@ bool vmx_world_switch(u64 *gpr, bool launched, u64 *host_rsp)
 	vmxt.steps[hwt.next++](gpr);
 	store_area();
 	load_area(EXIT_MSR_LOAD, EXIT_MSR_LOAD_COUNT);
+	if (fake_field(EXIT_REASON) & X_ENTRY_FAILED)
+		return true;
+	c->launched = true;
 	/* SDM, "VM-Entry Controls for Event Injection": bit 31 is cleared on every VM exit. */
-	if (!(fake_field(EXIT_REASON) & X_ENTRY_FAILED))
-		fake_set(ENTRY_INTR_INFO, fake_field(ENTRY_INTR_INFO) & ~(u64)INTR_VALID);
+	fake_set(ENTRY_INTR_INFO, fake_field(ENTRY_INTR_INFO) & ~(u64)INTR_VALID);
 	return true;
 }
 
