@@ -5,7 +5,7 @@
 # make check-routes                              programs of every kind of linking, a few seconds
 # make check-boots BOOTS=200                       as many boots in a row, machines mixed
 
-$(BUILD)/tests/clients/device: tests/clients/device.c
+$(BUILD)/tests/clients/device: tests/clients/device.c tests/clients/check.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -o $@ $<
 

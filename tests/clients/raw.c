@@ -29,13 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			printf("%s:%d: %s (errno %d)\n", __func__, __LINE__, #cond, errno);                            \
-			exit(1);                                                                                       \
-		}                                                                                                      \
-	} while (0)
+#include "check.h"
 
 static void check_fd(long fd)
 {

@@ -21,13 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			printf("%s:%d: %s (errno %d)\n", __func__, __LINE__, #cond, errno);                            \
-			exit(1);                                                                                       \
-		}                                                                                                      \
-	} while (0)
+#include "check.h"
 
 #define GIB (1ul << 30)
 #define MEMORY (GIB + (64ul << 20))
