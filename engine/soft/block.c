@@ -189,11 +189,12 @@ void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *page)
 			forget_targets(sv, p);
 }
 
-void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin, bool keep)
+void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin)
 {
-	tr_forget_page(sv, p);
-	if (!keep)
-		p->nr_targets = 0;
+	if (p->cell)
+		tr_forget_page(sv, p);
+	else
+		forget_targets(sv, p);
 	p->lin = lin;
 }
 
@@ -271,8 +272,10 @@ X86_RACY static void read_code(u8 *bytes, const u8 *host, unsigned len)
 }
 
 /* What b->insn has been decoded to is a block of the page, of its present generation. */
-static void init_block(const struct x86_state *s, struct soft_block *b, u64 gpa, struct soft_page *p)
+static void init_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, struct soft_page *p)
 {
+	const struct x86_state *s = &sv->vcpu->state;
+
 	b->gpa = gpa;
 	b->page = p;
 	b->generation = p->generation;
@@ -283,6 +286,7 @@ static void init_block(const struct x86_state *s, struct soft_block *b, u64 gpa,
 	b->heat = 0;
 	b->plain = NULL;
 	b->lost = 0;
+	sv->stat.blocks_made++;
 }
 
 /* The block stands in the arena's free part: keep it, with that room for instructions. */
@@ -294,7 +298,6 @@ static void keep_block(struct soft_vcpu *sv, struct soft_block *b)
 	arena_take(sv, sizeof(*b) + b->nr * sizeof(struct x86_insn));
 	b->next = sv->bucket[bucket];
 	sv->bucket[bucket] = b;
-	sv->stat.blocks_made++;
 }
 
 /* The first b->nr instructions are what they were, where the code has the same bytes. False: room was not enough. */
@@ -361,10 +364,12 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 			unlink_block(sv, old);
 		return NULL;
 	}
-	init_block(s, b, gpa, p);
+	init_block(sv, b, gpa, p);
 	b->before_crossing = left - b->len < X86_MAX_INSN_LEN && b->len < left &&
 			     x86_decode(&next, bytes + b->len, left - b->len, s->mode, s) == X86_DECODE_MORE;
-	if (b != old)
+	if (b == old)
+		sv->stat.blocks_stale++;
+	else
 		keep_block(sv, b);
 	return b;
 }
@@ -391,7 +396,7 @@ static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 
 	b->len = b->insn[0].len;
 	if (!take_code(sv, p, gpa, bytes, first) || !take_code(sv, p2, gpa2, bytes + first, b->len - first))
 		return NULL;
-	init_block(s, b, gpa, p);
+	init_block(sv, b, gpa, p);
 	b->page2 = p2;
 	p2->page->crossed = true;
 	b->generation2 = p2->generation;

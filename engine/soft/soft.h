@@ -256,8 +256,8 @@ struct fetch_entry *soft_fetched(struct soft_vcpu *sv, u64 lin);
 void soft_new_context(struct soft_vcpu *sv, bool all);
 /* Branches may lead to the block's translation from now on. False: no, the block is stale or there is no room to note it. */
 bool soft_note_target(struct soft_vcpu *sv, struct soft_block *b);
-/* The page is at another address now; the branch tables forget it at the old one. keep: its translations are good there too. */
-void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin, bool keep);
+/* The page is at another address now; the branch tables forget it at the old one. Without a cell its translations are no good there. */
+void soft_set_address(struct soft_vcpu *sv, struct soft_page *p, u64 lin);
 void soft_flush_blocks(struct soft_vcpu *sv);
 /* The blocks that begin in page p, which gpa is in, are invalid: their generated code must not be found any more. */
 void soft_drop_page(struct soft_vcpu *sv, u64 gpa, const struct code_page *p);

@@ -207,16 +207,16 @@ static bool take_cell(struct tr_state *tr, struct soft_page *p)
 static bool note_address(struct soft_vcpu *sv, struct soft_page *p)
 {
 	u64 lin = sv->vcpu->state.rip & X86_PAGE_MASK;
-	bool keep = p->cell;
+	bool first = p->lin == LIN_NONE;
 
 	if (likely(p->lin == lin))
 		return true;
-	if (p->lin != LIN_NONE && !p->cell && sv->tr.ready) {
+	soft_set_address(sv, p, lin);
+	if (!first && !p->cell && sv->tr.ready) {
 		TR_COUNT(sv, drop[DROP_ADDRESS]);
 		if (!take_cell(&sv->tr, p))
 			return false;
 	}
-	soft_set_address(sv, p, lin, keep);
 	if (p->cell)
 		((u64 *)sv->tr.code.rw)[p->cell] = lin;
 	return true;
