@@ -554,19 +554,11 @@ static u8 guest_maxphyaddr(const struct vcpu *v)
 	return MAXPHYADDR_DEFAULT;
 }
 
-/* A vCPU that halts in guest mode is woken by interrupts only, not by a hypercall. As on Linux its CPUID says so. */
-static u32 kept_pv_features(struct vcpu *v, const struct kvm_cpuid_entry2 *e)
-{
-	if (__atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE) & KVM_X86_DISABLE_EXITS_HLT)
-		v->cpuid[e - v->cpuid].eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
-	return e->eax;
-}
-
 /*
  * The paravirtual leaves stand at the first base with the signature: other hypervisors' leaves may come
- * before.
+ * before. The leaf of the features, or NULL.
  */
-static u32 guest_pv_features(struct vcpu *v)
+static const struct kvm_cpuid_entry2 *find_pv_features(const struct vcpu *v)
 {
 	u32 base;
 
@@ -575,10 +567,19 @@ static u32 guest_pv_features(struct vcpu *v)
 
 		if (!e || e->ebx != pv_signature[0] || e->ecx != pv_signature[1] || e->edx != pv_signature[2])
 			continue;
-		e = find(v, base | 1, 0);
-		return e ? kept_pv_features(v, e) : 0;
+		return find(v, base | 1, 0);
 	}
-	return 0;
+	return NULL;
+}
+
+static void update_pv_features(struct vcpu *v)
+{
+	const struct kvm_cpuid_entry2 *e = find_pv_features(v);
+
+	/* A vCPU that halts in guest mode is woken by interrupts only, not by a hypercall. As on Linux its own CPUID says so. */
+	if (e && __atomic_load_n(&v->vm->disabled_exits, __ATOMIC_ACQUIRE) & KVM_X86_DISABLE_EXITS_HLT)
+		v->cpuid[e - v->cpuid].eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
+	v->pv_features = e ? e->eax : 0;
 }
 
 void vcpu_cpuid_changed(struct vcpu *v)
@@ -592,7 +593,7 @@ void vcpu_cpuid_changed(struct vcpu *v)
 	s->maxphyaddr = guest_maxphyaddr(v);
 	e = find(v, 0, 0);
 	s->vendor_amd = e ? vendor_is_amd(e->ebx, e->ecx, e->edx) : cpuid_host_is_amd();
-	v->pv_features = guest_pv_features(v);
+	update_pv_features(v);
 	hyperv_cpuid_changed(v);
 	v->xcr0_supported = cpuid_supported_xcr0();
 	if (v->nr_cpuid) {

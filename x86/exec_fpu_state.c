@@ -169,38 +169,39 @@ static unsigned avx512_offset(const struct x86_state *s, unsigned n, u64 compact
 	return at;
 }
 
-static enum x86_result probe_avx512(struct x86_state *s, const struct x86_insn *i, u64 lin, u64 which, u64 compacted,
-				    enum x86_access acc)
+/* What is done with one component: size bytes at lin in the guest, and ours. */
+typedef enum x86_result part_fn(struct x86_state *s, const struct x86_insn *i, u64 lin, void *ours, unsigned size);
+
+static enum x86_result each_avx512(struct x86_state *s, const struct x86_insn *i, u64 lin, u64 which, u64 compacted,
+				   part_fn *fn)
 {
 	enum x86_result r = X86_OK;
 
 	for (unsigned n = 0; n < AVX512_PARTS && r == X86_OK; n++)
 		if (which & avx512_part(n) && avx512_bytes(s, n))
-			r = x86_probe_linear(s, s->mmu_index, i->seg, lin + avx512_offset(s, n, compacted),
-					     avx512_bytes(s, n), acc);
+			r = fn(s, i, lin + avx512_offset(s, n, compacted), (u8 *)s->xsave + s->xsave_avx512[n],
+			       avx512_bytes(s, n));
 	return r;
 }
 
-static enum x86_result write_avx512(struct x86_state *s, const struct x86_insn *i, u64 lin, u64 which, u64 compacted)
+static enum x86_result part_readable(struct x86_state *s, const struct x86_insn *i, u64 lin, void *ours, unsigned size)
 {
-	enum x86_result r = X86_OK;
-
-	for (unsigned n = 0; n < AVX512_PARTS && r == X86_OK; n++)
-		if (which & avx512_part(n))
-			r = write_part(s, i, lin + avx512_offset(s, n, compacted), (u8 *)s->xsave + s->xsave_avx512[n],
-				       0, avx512_bytes(s, n));
-	return r;
+	return x86_probe_linear(s, s->mmu_index, i->seg, lin, size, ACC_READ);
 }
 
-static enum x86_result read_avx512(struct x86_state *s, const struct x86_insn *i, u64 lin, u64 which, u64 compacted)
+static enum x86_result part_writable(struct x86_state *s, const struct x86_insn *i, u64 lin, void *ours, unsigned size)
 {
-	enum x86_result r = X86_OK;
+	return x86_probe_linear(s, s->mmu_index, i->seg, lin, size, ACC_WRITE);
+}
 
-	for (unsigned n = 0; n < AVX512_PARTS && r == X86_OK; n++)
-		if (which & avx512_part(n))
-			r = read_part(s, i, lin + avx512_offset(s, n, compacted), (u8 *)s->xsave + s->xsave_avx512[n],
-				      0, avx512_bytes(s, n));
-	return r;
+static enum x86_result load_part(struct x86_state *s, const struct x86_insn *i, u64 lin, void *ours, unsigned size)
+{
+	return read_part(s, i, lin, ours, 0, size);
+}
+
+static enum x86_result store_part(struct x86_state *s, const struct x86_insn *i, u64 lin, void *ours, unsigned size)
+{
+	return write_part(s, i, lin, ours, 0, size);
 }
 
 /* The components of rfbm that are not loaded become initial, as far as the mode reaches them. */
@@ -268,14 +269,14 @@ static enum x86_result save_standard(struct x86_state *s, const struct x86_insn 
 	if (r == X86_OK)
 		r = x86_probe_linear(s, s->mmu_index, i->seg, lin, xsave_bytes(s, rfbm), ACC_WRITE);
 	if (r == X86_OK)
-		r = probe_avx512(s, i, lin, rfbm, 0, ACC_WRITE);
+		r = each_avx512(s, i, lin, rfbm, 0, part_writable);
 	if (r == X86_OK)
 		r = x86_read_linear(s, s->mmu_index, i->seg, lin + XS_HEADER, &old, sizeof(old));
 	if (r != X86_OK)
 		return r;
 	make_image(s, i, &x);
 	which = optimized ? rfbm & x.xstate_bv : rfbm;
-	r = write_avx512(s, i, lin, which, 0);
+	r = each_avx512(s, i, lin, which, 0, store_part);
 	if (r != X86_OK)
 		return r;
 	x.xstate_bv = (old & ~rfbm) | (x.xstate_bv & rfbm);
@@ -293,7 +294,7 @@ static enum x86_result save_compacted(struct x86_state *s, const struct x86_insn
 	if (r == X86_OK)
 		r = x86_probe_linear(s, s->mmu_index, i->seg, lin, xsave_bytes(s, rfbm), ACC_WRITE);
 	if (r == X86_OK)
-		r = probe_avx512(s, i, lin, rfbm, rfbm | XCOMP_COMPACTED, ACC_WRITE);
+		r = each_avx512(s, i, lin, rfbm, rfbm | XCOMP_COMPACTED, part_writable);
 	if (r != X86_OK)
 		return r;
 	make_image(s, i, &x);
@@ -301,7 +302,7 @@ static enum x86_result save_compacted(struct x86_state *s, const struct x86_insn
 		x.xstate_bv |= XFEATURE_SSE;
 	x.xstate_bv &= rfbm;
 	x.xcomp_bv = rfbm | XCOMP_COMPACTED;
-	r = write_avx512(s, i, lin, x.xstate_bv, x.xcomp_bv);
+	r = each_avx512(s, i, lin, x.xstate_bv, x.xcomp_bv, store_part);
 	if (r != X86_OK)
 		return r;
 	return write_components(s, i, lin, &x, x.xstate_bv, x.xstate_bv & XFEATURE_SSE, 16);
@@ -379,7 +380,7 @@ static enum x86_result install_image(struct x86_state *s, const struct x86_insn 
 {
 	struct x86_xsave *area = x86_fpu_area(s);
 	u64 load = rfbm & x->xstate_bv;
-	enum x86_result r = read_avx512(s, i, lin, load, x->xcomp_bv);
+	enum x86_result r = each_avx512(s, i, lin, load, x->xcomp_bv, load_part);
 
 	if (r != X86_OK)
 		return r;
@@ -438,7 +439,7 @@ static enum x86_result restore(struct x86_state *s, const struct x86_insn *i, bo
 	r = read_components(s, i, lin, &x, rfbm & x.xstate_bv, mxcsr);
 	if (r != X86_OK)
 		return r;
-	r = probe_avx512(s, i, lin, rfbm & x.xstate_bv, x.xcomp_bv, ACC_READ);
+	r = each_avx512(s, i, lin, rfbm & x.xstate_bv, x.xcomp_bv, part_readable);
 	if (r != X86_OK)
 		return r;
 	return install_image(s, i, lin, &x, rfbm, mxcsr || (rfbm & XFEATURE_SSE));

@@ -234,36 +234,6 @@ static enum x86_result map_access(struct x86_state *s, unsigned mmu, unsigned se
 	return map_piece(s, mmu, lin, size - first, acc, &p[1]);
 }
 
-static enum x86_result mmio_read(struct x86_state *s, u64 gpa, u8 *buf, unsigned size)
-{
-	while (size) {
-		unsigned n = size < 8 ? size : 8;
-		enum x86_result r = s->ops->mmio_read(s, gpa, buf, n);
-
-		if (r != X86_OK)
-			return r;
-		gpa += n;
-		buf += n;
-		size -= n;
-	}
-	return X86_OK;
-}
-
-static enum x86_result mmio_write(struct x86_state *s, u64 gpa, const u8 *buf, unsigned size)
-{
-	while (size) {
-		unsigned n = size < 8 ? size : 8;
-		enum x86_result r = s->ops->mmio_write(s, gpa, buf, n);
-
-		if (r != X86_OK)
-			return r;
-		gpa += n;
-		buf += n;
-		size -= n;
-	}
-	return X86_OK;
-}
-
 /* Copies that other vCPUs must not see torn where the size is that of a register. */
 X86_RACY static void copy_racy(void *dst, const void *src, unsigned size)
 {
@@ -276,77 +246,85 @@ X86_RACY static void copy_racy(void *dst, const void *src, unsigned size)
 	}
 }
 
-static enum x86_result read_piece(struct x86_state *s, const struct piece *p, u8 *buf)
+/*
+ * Between the guest and buf, which is only read where acc is ACC_WRITE. One function for both directions: what is a page's
+ * part, RAM or device is the same, and they must agree on it.
+ */
+static enum x86_result move_mmio(struct x86_state *s, u64 gpa, u8 *buf, unsigned size, enum x86_access acc)
 {
-	enum x86_result r;
+	enum x86_result r = X86_OK;
 
-	if (p->host) {
-		copy_racy(buf, p->host, p->size);
-		return X86_OK;
+	while (size && r == X86_OK) {
+		unsigned n = size < 8 ? size : 8;
+
+		r = acc == ACC_WRITE ? s->ops->mmio_write(s, gpa, buf, n) : s->ops->mmio_read(s, gpa, buf, n);
+		gpa += n;
+		buf += n;
+		size -= n;
 	}
-	if (!s->ops->ram) {
-		r = s->ops->ram_read(s, p->gpa, buf, p->size);
-		if (r != X86_UNHANDLED)
-			return r;
-	}
-	return mmio_read(s, p->gpa, buf, p->size);
+	return r;
 }
 
-static enum x86_result write_piece(struct x86_state *s, const struct piece *p, const u8 *buf)
+static void move_host(u8 *host, u8 *buf, unsigned size, enum x86_access acc)
 {
+	if (acc == ACC_WRITE)
+		copy_racy(host, buf, size);
+	else
+		copy_racy(buf, host, size);
+}
+
+static enum x86_result move_piece(struct x86_state *s, const struct piece *p, u8 *buf, enum x86_access acc)
+{
+	bool write = acc == ACC_WRITE;
 	enum x86_result r;
 
 	if (p->host) {
-		copy_racy(p->host, buf, p->size);
-		if (p->flags & RAM_NOTIFY)
+		move_host(p->host, buf, p->size, acc);
+		if (write && p->flags & RAM_NOTIFY)
 			s->ops->ram_written(s, p->gpa, p->size);
 		return X86_OK;
 	}
 	if (!s->ops->ram) {
-		r = s->ops->ram_write(s, p->gpa, buf, p->size);
+		r = write ? s->ops->ram_write(s, p->gpa, buf, p->size) : s->ops->ram_read(s, p->gpa, buf, p->size);
 		if (r != X86_UNHANDLED)
 			return r;
 	}
-	return mmio_write(s, p->gpa, buf, p->size);
+	return move_mmio(s, p->gpa, buf, p->size, acc);
+}
+
+static enum x86_result move_pieces(struct x86_state *s, const struct piece p[2], unsigned nr, u8 *buf,
+				   enum x86_access acc)
+{
+	enum x86_result r = move_piece(s, &p[0], buf, acc);
+
+	return r == X86_OK && nr == 2 ? move_piece(s, &p[1], buf + p[0].size, acc) : r;
+}
+
+static inline enum x86_result move_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, u8 *buf,
+					  unsigned size, enum x86_access acc)
+{
+	struct piece p[2];
+	unsigned nr;
+	u8 *host = x86_tlb_probe(s, mmu, lin, size, acc);
+	enum x86_result r;
+
+	if (host) {
+		move_host(host, buf, size, acc);
+		return X86_OK;
+	}
+	r = map_access(s, mmu, seg, lin, size, acc, p, &nr);
+	return r == X86_OK ? move_pieces(s, p, nr, buf, acc) : r;
 }
 
 enum x86_result x86_read_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, void *buf, unsigned size)
 {
-	struct piece p[2];
-	unsigned nr;
-	u8 *host = x86_tlb_probe(s, mmu, lin, size, ACC_READ);
-	enum x86_result r;
-
-	if (host) {
-		copy_racy(buf, host, size);
-		return X86_OK;
-	}
-	r = map_access(s, mmu, seg, lin, size, ACC_READ, p, &nr);
-	if (r == X86_OK)
-		r = read_piece(s, &p[0], buf);
-	if (r == X86_OK && nr == 2)
-		r = read_piece(s, &p[1], (u8 *)buf + p[0].size);
-	return r;
+	return move_linear(s, mmu, seg, lin, buf, size, ACC_READ);
 }
 
 enum x86_result x86_write_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, const void *buf,
 				 unsigned size)
 {
-	struct piece p[2];
-	unsigned nr;
-	u8 *host = x86_tlb_probe(s, mmu, lin, size, ACC_WRITE);
-	enum x86_result r;
-
-	if (host) {
-		copy_racy(host, buf, size);
-		return X86_OK;
-	}
-	r = map_access(s, mmu, seg, lin, size, ACC_WRITE, p, &nr);
-	if (r == X86_OK)
-		r = write_piece(s, &p[0], buf);
-	if (r == X86_OK && nr == 2)
-		r = write_piece(s, &p[1], (const u8 *)buf + p[0].size);
-	return r;
+	return move_linear(s, mmu, seg, lin, (u8 *)buf, size, ACC_WRITE);
 }
 
 enum x86_result x86_probe_linear(struct x86_state *s, unsigned mmu, unsigned seg, u64 lin, unsigned size,
@@ -380,10 +358,7 @@ enum x86_result x86_rmw_begin_slow(struct x86_state *s, unsigned seg, u64 lin, u
 	}
 	m->bounce = true;
 	m->ptr = m->buf;
-	r = read_piece(s, &p[0], m->buf);
-	if (r == X86_OK && nr == 2)
-		r = read_piece(s, &p[1], m->buf + p[0].size);
-	return r;
+	return move_pieces(s, p, nr, m->buf, ACC_READ);
 }
 
 enum x86_result x86_rmw_end_slow(struct x86_state *s, struct x86_rmw *m)
