@@ -34,6 +34,10 @@ void fake_apic_write(struct vcpu *v, unsigned reg, u32 val);
 u32 fake_apic_read(struct vcpu *v, unsigned reg);
 /* Software-enable a LAPIC. */
 void fake_apic_enable(struct vcpu *v);
+/* fake_vm() with its LAPICs enabled and LINT0 masked: all interrupts come through them. */
+struct vm *fake_machine(enum irqchip_mode mode, unsigned nr);
+/* What the vCPU's processor would take now, acknowledged; -1: nothing. */
+int fake_take(struct vcpu *v);
 void fake_cpuid(struct vcpu *v, u32 leaf1_ecx); /* also X86F_X2APIC from bit 21 */
 
 extern unsigned fake_kicks; /* calls of vcpu_kick */

@@ -35,26 +35,9 @@ static u64 entry(struct vm *vm, unsigned pin)
 	return read_reg(vm, (u8)(0x10 + 2 * pin)) | (u64)read_reg(vm, (u8)(0x11 + 2 * pin)) << 32;
 }
 
-static struct vm *new_machine(unsigned cpus)
-{
-	struct vm *vm = fake_vm(IRQCHIP_KERNEL, cpus);
-	unsigned i;
-
-	for (i = 0; i < cpus; i++) {
-		fake_apic_enable(vm->vcpu[i]);
-		fake_apic_write(vm->vcpu[i], APIC_LVT0, APIC_LVT_MASKED);
-	}
-	return vm;
-}
-
-static int take(struct vcpu *v)
-{
-	return irq_pending(v) ? irq_acknowledge(v) : -1;
-}
-
 static void registers(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 
 	expect_eq(read_reg(vm, 1), 0x170011);
 	write_reg(vm, 0, 0x0f000000);
@@ -69,56 +52,56 @@ static void registers(void **state)
 
 static void edge_interrupt(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct vcpu *v = vm->vcpu[0];
 
 	set_entry(vm, 4, 0x34);
 	expect_eq(ioapic_set_irq(vm, 0, 4, 1), 1);
 	expect_eq(ioapic_set_irq(vm, 0, 4, 1), 0); /* no new edge: coalesced */
-	expect_eq(take(v), 0x34);
-	expect_eq((unsigned)take(v), (unsigned)-1);
+	expect_eq(fake_take(v), 0x34);
+	expect_eq((unsigned)fake_take(v), (unsigned)-1);
 	fake_apic_write(v, APIC_EOI, 0);
 	ioapic_set_irq(vm, 0, 4, 0);
 	expect_eq(ioapic_set_irq(vm, 0, 4, 1), 1);
-	expect_eq(take(v), 0x34);
+	expect_eq(fake_take(v), 0x34);
 	fake_vm_free(vm);
 }
 
 static void level_interrupt_repeats_until_lowered(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct vcpu *v = vm->vcpu[0];
 
 	set_entry(vm, 9, LEVEL | 0x51);
 	expect_eq(ioapic_set_irq(vm, 0, 9, 1), 1);
 	expect_eq(entry(vm, 9), LEVEL | REMOTE_IRR | 0x51);
-	expect_eq(take(v), 0x51);
+	expect_eq(fake_take(v), 0x51);
 	expect_error(ioapic_set_irq(vm, 0, 9, 1), 1); /* waits for the EOI */
 	fake_apic_write(v, APIC_EOI, 0);
-	expect_eq(take(v), 0x51);
+	expect_eq(fake_take(v), 0x51);
 	ioapic_set_irq(vm, 0, 9, 0);
 	fake_apic_write(v, APIC_EOI, 0);
-	expect_eq((unsigned)take(v), (unsigned)-1);
+	expect_eq((unsigned)fake_take(v), (unsigned)-1);
 	expect_eq(entry(vm, 9), LEVEL | 0x51);
 	fake_vm_free(vm);
 }
 
 static void masked_level_interrupt_comes_when_unmasked(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct vcpu *v = vm->vcpu[0];
 
 	set_entry(vm, 9, LEVEL | MASKED | 0x51);
 	expect_error(ioapic_set_irq(vm, 0, 9, 1), 1);
-	expect_eq((unsigned)take(v), (unsigned)-1);
+	expect_eq((unsigned)fake_take(v), (unsigned)-1);
 	set_entry(vm, 9, LEVEL | 0x51);
-	expect_eq(take(v), 0x51);
+	expect_eq(fake_take(v), 0x51);
 	fake_vm_free(vm);
 }
 
 static void edge_mode_clears_remote_irr(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 
 	set_entry(vm, 9, LEVEL | 0x51);
 	ioapic_set_irq(vm, 0, 9, 1);
@@ -130,22 +113,22 @@ static void edge_mode_clears_remote_irr(void **state)
 
 static void destinations(void **state)
 {
-	struct vm *vm = new_machine(3);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 3);
 	unsigned i;
 
 	for (i = 0; i < 3; i++)
 		fake_apic_write(vm->vcpu[i], APIC_LDR, 1u << (24 + i));
 	set_entry(vm, 1, DEST(2) | 0x41);
 	expect_eq(ioapic_set_irq(vm, 0, 1, 1), 1);
-	expect_eq(take(vm->vcpu[2]), 0x41);
-	expect_eq((unsigned)take(vm->vcpu[0]), (unsigned)-1);
+	expect_eq(fake_take(vm->vcpu[2]), 0x41);
+	expect_eq((unsigned)fake_take(vm->vcpu[0]), (unsigned)-1);
 	set_entry(vm, 2, DEST(0xff) | 0x42);
 	expect_eq(ioapic_set_irq(vm, 0, 2, 1), 3);
 	set_entry(vm, 3, DEST(5) | LOGICAL | 0x53);
 	expect_eq(ioapic_set_irq(vm, 0, 3, 1), 2);
-	expect_eq(take(vm->vcpu[0]), 0x53);
-	expect_eq(take(vm->vcpu[1]), 0x42);
-	expect_eq(take(vm->vcpu[2]), 0x53);
+	expect_eq(fake_take(vm->vcpu[0]), 0x53);
+	expect_eq(fake_take(vm->vcpu[1]), 0x42);
+	expect_eq(fake_take(vm->vcpu[2]), 0x53);
 	set_entry(vm, 5, DEST(7) | 0x55);
 	expect_error(ioapic_set_irq(vm, 0, 5, 1), 1); /* nobody has that id */
 	fake_vm_free(vm);
@@ -153,7 +136,7 @@ static void destinations(void **state)
 
 static void lowest_priority_goes_round(void **state)
 {
-	struct vm *vm = new_machine(3);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 3);
 	unsigned i, n[3] = { 0 };
 
 	for (i = 0; i < 3; i++)
@@ -165,7 +148,7 @@ static void lowest_priority_goes_round(void **state)
 		expect_eq(ioapic_set_irq(vm, 0, 1, 1), 1);
 		ioapic_set_irq(vm, 0, 1, 0);
 		for (c = 0; c < 3; c++) {
-			if (take(vm->vcpu[c]) != 0x41)
+			if (fake_take(vm->vcpu[c]) != 0x41)
 				continue;
 			n[c]++;
 			fake_apic_write(vm->vcpu[c], APIC_EOI, 0);
@@ -179,40 +162,40 @@ static void lowest_priority_goes_round(void **state)
 
 static void nmi_and_extint_delivery(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 
 	set_entry(vm, 3, 4 << 8);
 	ioapic_set_irq(vm, 0, 3, 1);
 	expect_eq(fake_nmis, 1);
 	set_entry(vm, 0, 7 << 8 | 0x20);
 	expect_eq(ioapic_set_irq(vm, 0, 0, 1), 0); /* ExtINT: the PIC is asked, not this message */
-	expect_eq((unsigned)take(vm->vcpu[0]), (unsigned)-1);
+	expect_eq((unsigned)fake_take(vm->vcpu[0]), (unsigned)-1);
 	fake_vm_free(vm);
 }
 
 static void endless_level_interrupt_is_slowed_down(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct vcpu *v = vm->vcpu[0];
 	unsigned n;
 
 	set_entry(vm, 9, LEVEL | 0x51);
 	ioapic_set_irq(vm, 0, 9, 1);
-	for (n = 0; take(v) == 0x51; n++) {
+	for (n = 0; fake_take(v) == 0x51; n++) {
 		expect_true(n <= 10000);
 		fake_apic_write(v, APIC_EOI, 0);
 	}
 	expect_eq(n, 10000);
 	fake_advance(9000000);
-	expect_eq((unsigned)take(v), (unsigned)-1);
+	expect_eq((unsigned)fake_take(v), (unsigned)-1);
 	fake_advance(2000000);
-	expect_eq(take(v), 0x51);
+	expect_eq(fake_take(v), 0x51);
 	fake_vm_free(vm);
 }
 
 static void eoi_without_broadcast(void **state)
 {
-	struct vm *vm = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct vcpu *v = vm->vcpu[0];
 
 	/* With the in-process IOAPIC there is no directed EOI: the bit cannot be set. */
@@ -223,7 +206,7 @@ static void eoi_without_broadcast(void **state)
 
 static void state_goes_out_and_in(void **state)
 {
-	struct vm *vm = new_machine(1), *other = new_machine(1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1), *other = fake_machine(IRQCHIP_KERNEL, 1);
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
 
 	set_entry(vm, 9, LEVEL | MASKED | 0x51);
@@ -236,7 +219,7 @@ static void state_goes_out_and_in(void **state)
 	chip.chip.ioapic.redirtbl[9].bits &= ~MASKED;
 	expect_eq(irqchip_set(other, &chip), 0);
 	expect_eq(entry(other, 4), 0x34);
-	expect_eq(take(other->vcpu[0]), 0x51);
+	expect_eq(fake_take(other->vcpu[0]), 0x51);
 	fake_vm_free(vm);
 	fake_vm_free(other);
 }

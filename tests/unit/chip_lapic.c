@@ -9,14 +9,11 @@
 
 static struct vm *new_machine(unsigned cpus)
 {
-	struct vm *vm = fake_vm(IRQCHIP_KERNEL, cpus);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, cpus);
 	unsigned i;
 
-	for (i = 0; i < cpus; i++) {
-		fake_apic_enable(vm->vcpu[i]);
-		fake_apic_write(vm->vcpu[i], APIC_LVT0, APIC_LVT_MASKED);
+	for (i = 0; i < cpus; i++)
 		fake_cpuid(vm->vcpu[i], X2APIC);
-	}
 	return vm;
 }
 
@@ -25,12 +22,7 @@ static void go_x2apic(struct vcpu *v)
 	expect_eq(lapic_set_base(v, v->apic_base | APIC_BASE_X2APIC, false), 0);
 }
 
-static int take(struct vcpu *v)
-{
-	return irq_pending(v) ? irq_acknowledge(v) : -1;
-}
-
-#define expect_none(v) expect_error(take(v), 1)
+#define expect_none(v) expect_error(fake_take(v), 1)
 
 static void send(struct vcpu *to, u8 vector)
 {
@@ -73,15 +65,15 @@ static void priorities(void **state)
 	send(v, 0x51);
 	send(v, 0x31);
 	send(v, 0x55);
-	expect_eq(take(v), 0x55);
+	expect_eq(fake_take(v), 0x55);
 	expect_eq(fake_apic_read(v, APIC_PPR), 0x50);
 	expect_none(v); /* 0x51 is of the class in service */
 	send(v, 0x61);
-	expect_eq(take(v), 0x61);
+	expect_eq(fake_take(v), 0x61);
 	fake_apic_write(v, APIC_EOI, 0);
 	expect_none(v);
 	fake_apic_write(v, APIC_EOI, 0);
-	expect_eq(take(v), 0x51);
+	expect_eq(fake_take(v), 0x51);
 	fake_apic_write(v, APIC_EOI, 0);
 	fake_apic_write(v, APIC_TPR, 0x35);
 	expect_eq(fake_apic_read(v, APIC_PPR), 0x35);
@@ -89,7 +81,7 @@ static void priorities(void **state)
 	lapic_set_tpr(v, 2);
 	expect_eq(lapic_get_tpr(v), 2);
 	expect_eq(fake_apic_read(v, APIC_TPR), 0x20);
-	expect_eq(take(v), 0x31);
+	expect_eq(fake_take(v), 0x31);
 	fake_vm_free(vm);
 }
 
@@ -102,7 +94,7 @@ static void vector_registers(void **state)
 	expect_eq(lapic_deliver(vm, NULL, &m), 1);
 	expect_eq(fake_apic_read(v, APIC_IRR + 0x30), 1u << 31);
 	expect_eq(fake_apic_read(v, APIC_TMR + 0x30), 1u << 31);
-	expect_eq(take(v), 0x7f);
+	expect_eq(fake_take(v), 0x7f);
 	expect_eq(fake_apic_read(v, APIC_IRR + 0x30), 0);
 	expect_eq(fake_apic_read(v, APIC_ISR + 0x30), 1u << 31);
 	fake_apic_write(v, APIC_EOI, 0);
@@ -112,7 +104,7 @@ static void vector_registers(void **state)
 	expect_eq(fake_apic_read(v, APIC_TMR + 0x30), 0);
 	m.trig_level = true;
 	m.level = false; /* de-assert: nothing */
-	take(v);
+	fake_take(v);
 	expect_eq(lapic_deliver(vm, NULL, &m), 0);
 	fake_vm_free(vm);
 }
@@ -189,15 +181,15 @@ static void ipis_by_shorthand(void **state)
 	struct vm *vm = new_machine(3);
 
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 1u << 18 | ICR_ASSERT | 0x41);
-	expect_eq(take(vm->vcpu[0]), 0x41);
+	expect_eq(fake_take(vm->vcpu[0]), 0x41);
 	expect_none(vm->vcpu[1]);
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 3u << 18 | ICR_ASSERT | 0x52);
 	expect_none(vm->vcpu[0]);
-	expect_eq(take(vm->vcpu[1]), 0x52);
-	expect_eq(take(vm->vcpu[2]), 0x52);
+	expect_eq(fake_take(vm->vcpu[1]), 0x52);
+	expect_eq(fake_take(vm->vcpu[2]), 0x52);
 	fake_apic_write(vm->vcpu[0], APIC_ICR, 2u << 18 | ICR_ASSERT | 0x63);
-	expect_eq(take(vm->vcpu[0]), 0x63);
-	expect_eq(take(vm->vcpu[1]), 0x63);
+	expect_eq(fake_take(vm->vcpu[0]), 0x63);
+	expect_eq(fake_take(vm->vcpu[1]), 0x63);
 	expect_eq(fake_apic_read(vm->vcpu[0], APIC_ICR), 2u << 18 | ICR_ASSERT | 0x63);
 	fake_vm_free(vm);
 }
@@ -302,7 +294,7 @@ static void x2apic_registers(void **state)
 	expect_eq(lapic_write_msr(v, 0x828, 0), 0);
 	expect_eq(lapic_write_msr(v, 0x83f, 0x141), 1);
 	expect_eq(lapic_write_msr(v, 0x83f, 0x41), 0); /* self IPI */
-	expect_eq(take(v), 0x41);
+	expect_eq(fake_take(v), 0x41);
 	expect_eq(lapic_write_msr(v, 0x80b, 0), 0);
 	/* The page is gone. */
 	expect_eq(fake_apic_read(v, APIC_VERSION), ~0u);
@@ -317,15 +309,15 @@ static void x2apic_ipis(void **state)
 	for (i = 0; i < 3; i++)
 		go_x2apic(vm->vcpu[i]);
 	expect_eq(lapic_write_msr(vm->vcpu[0], 0x830, 2ull << 32 | ICR_ASSERT | 0x41), 0);
-	expect_eq(take(vm->vcpu[2]), 0x41);
+	expect_eq(fake_take(vm->vcpu[2]), 0x41);
 	expect_eq(msr(vm->vcpu[0], 0x830), 2ull << 32 | ICR_ASSERT | 0x41);
 	lapic_write_msr(vm->vcpu[0], 0x830, 3ull << 32 | 1u << 11 | ICR_ASSERT | 0x52); /* logical: 0 and 1 */
-	expect_eq(take(vm->vcpu[0]), 0x52);
-	expect_eq(take(vm->vcpu[1]), 0x52);
+	expect_eq(fake_take(vm->vcpu[0]), 0x52);
+	expect_eq(fake_take(vm->vcpu[1]), 0x52);
 	expect_none(vm->vcpu[2]);
 	lapic_write_msr(vm->vcpu[0], 0x830, 0xffffffffull << 32 | ICR_ASSERT | 0x63);
 	for (i = 0; i < 3; i++)
-		expect_eq(take(vm->vcpu[i]), 0x63);
+		expect_eq(fake_take(vm->vcpu[i]), 0x63);
 	fake_vm_free(vm);
 }
 
@@ -352,7 +344,7 @@ static void error_register(void **state)
 	expect_eq(fake_apic_read(v, APIC_ESR), 0);
 	fake_apic_write(v, APIC_ESR, 0);
 	expect_eq(fake_apic_read(v, APIC_ESR), APIC_ESR_SEND_ILLEGAL | APIC_ESR_RECEIVE_ILLEGAL);
-	expect_eq(take(v), 0xfe);
+	expect_eq(fake_take(v), 0xfe);
 	fake_apic_write(v, APIC_ESR, 0);
 	expect_eq(fake_apic_read(v, APIC_ESR), 0);
 	fake_vm_free(vm);
@@ -377,7 +369,7 @@ static void local_vectors(void **state)
 	expect_eq(fake_apic_read(v, APIC_VERSION), 0x60014);
 	fake_apic_write(v, APIC_CMCI, 0x33);
 	lapic_raise_cmci(v);
-	expect_eq(take(v), 0x33);
+	expect_eq(fake_take(v), 0x33);
 	fake_vm_free(vm);
 }
 
@@ -389,13 +381,13 @@ static void state_goes_out_and_in(void **state)
 	u32 id;
 
 	send(v, 0x51);
-	take(v);
+	fake_take(v);
 	send(v, 0x61);
 	fake_apic_write(v, APIC_TPR, 0x20);
 	lapic_get_state(v, &s);
 	expect_eq(lapic_set_state(w, &s), 0);
 	expect_eq(fake_apic_read(w, APIC_TPR), 0x20);
-	expect_eq(take(w), 0x61);
+	expect_eq(fake_take(w), 0x61);
 	fake_apic_write(w, APIC_EOI, 0);
 	expect_eq(fake_apic_read(w, APIC_ISR + 0x20), 1u << 17);
 	/* x2APIC: the id in the old format is in the top byte. */

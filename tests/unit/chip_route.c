@@ -8,23 +8,6 @@
 
 #define MSI_ADDRESS 0xfee00000u
 
-static struct vm *new_machine(enum irqchip_mode mode, unsigned cpus)
-{
-	struct vm *vm = fake_vm(mode, cpus);
-	unsigned i;
-
-	for (i = 0; i < cpus; i++) {
-		fake_apic_enable(vm->vcpu[i]);
-		fake_apic_write(vm->vcpu[i], APIC_LVT0, APIC_LVT_MASKED);
-	}
-	return vm;
-}
-
-static int take(struct vcpu *v)
-{
-	return irq_pending(v) ? irq_acknowledge(v) : -1;
-}
-
 static void unmask(struct vm *vm, unsigned pin, u32 low)
 {
 	fake_mmio_write(vm, 0xfec00000, 0x10 + 2 * pin);
@@ -60,13 +43,13 @@ static void creation(void **state)
 
 static void default_routes(void **state)
 {
-	struct vm *vm = new_machine(IRQCHIP_KERNEL, 1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	unsigned gsi;
 
 	for (gsi = 0; gsi < 24; gsi++) {
 		unmask(vm, gsi, 0x40 + gsi);
 		expect_true(irq_set_line(vm, 0, gsi, 1) > 0);
-		expect_eq(take(vm->vcpu[0]), 0x40 + gsi);
+		expect_eq(fake_take(vm->vcpu[0]), 0x40 + gsi);
 		fake_apic_write(vm->vcpu[0], APIC_EOI, 0);
 	}
 	fake_out(vm, 0xa0, 0x0a);
@@ -78,7 +61,7 @@ static void default_routes(void **state)
 
 static void bad_tables(void **state)
 {
-	struct vm *vm = new_machine(IRQCHIP_KERNEL, 1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct kvm_irq_routing_entry e[2] = { to_chip(5, KVM_IRQCHIP_IOAPIC, 5), to_chip(5, KVM_IRQCHIP_IOAPIC, 6) };
 
 	expect_error(irq_set_routing(vm, e, 2, 0), EINVAL); /* one chip twice */
@@ -112,19 +95,19 @@ static void bad_tables(void **state)
 
 static void messages(void **state)
 {
-	struct vm *vm = new_machine(IRQCHIP_KERNEL, 2);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 2);
 	struct kvm_msi msi = { .address_lo = MSI_ADDRESS | 1 << 12, .data = 0x61 };
 	struct kvm_irq_routing_entry e = to_msi(100, MSI_ADDRESS, 0x62);
 
 	expect_eq(irq_send_msi(vm, &msi), 1);
-	expect_eq(take(vm->vcpu[1]), 0x61);
+	expect_eq(fake_take(vm->vcpu[1]), 0x61);
 	msi.address_lo = MSI_ADDRESS | 9 << 12;
 	expect_error(irq_send_msi(vm, &msi), 1);
 	msi.flags = 2;
 	expect_error(irq_send_msi(vm, &msi), EINVAL);
 	expect_eq(irq_set_routing(vm, &e, 1, 0), 0);
 	expect_eq(irq_set_line(vm, 0, 100, 1), 1);
-	expect_eq(take(vm->vcpu[0]), 0x62);
+	expect_eq(fake_take(vm->vcpu[0]), 0x62);
 	expect_error(irq_set_line(vm, 0, 100, 0), 1);
 	/* With 32-bit ids the low byte of the upper address must be clear. */
 	vm->x2apic_flags = KVM_X2APIC_API_USE_32BIT_IDS;
@@ -145,8 +128,9 @@ static bool soon(struct vcpu *v)
 
 static void irqfd_raises_an_edge(void **state)
 {
-	struct vm *vm = new_machine(IRQCHIP_KERNEL, 1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct kvm_irqfd irqfd = { .fd = (u32)eventfd(0, 0), .gsi = 5 };
+	struct kvm_irqfd other = { .fd = (u32)eventfd(1, 0), .gsi = 6 };
 	const u64 one = 1;
 
 	unmask(vm, 5, 0x45);
@@ -154,11 +138,11 @@ static void irqfd_raises_an_edge(void **state)
 	expect_error(irqfd_assign(vm, &irqfd), EBUSY);
 	expect_eq(write((int)irqfd.fd, &one, 8), 8);
 	expect_true(soon(vm->vcpu[0]));
-	expect_eq(take(vm->vcpu[0]), 0x45);
+	expect_eq(fake_take(vm->vcpu[0]), 0x45);
 	fake_apic_write(vm->vcpu[0], APIC_EOI, 0);
 	expect_eq(write((int)irqfd.fd, &one, 8), 8);
 	expect_true(soon(vm->vcpu[0]));
-	take(vm->vcpu[0]);
+	fake_take(vm->vcpu[0]);
 	fake_apic_write(vm->vcpu[0], APIC_EOI, 0);
 	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
 	irqfd.gsi = 6;
@@ -166,18 +150,24 @@ static void irqfd_raises_an_edge(void **state)
 	irqfd.gsi = 5;
 	expect_eq(irqfd_assign(vm, &irqfd), 0);
 	expect_eq(write((int)irqfd.fd, &one, 8), 8);
-	usleep(20000);
+	/* The one watcher has come by: for another eventfd. */
+	unmask(vm, 6, 0x46);
+	expect_eq(irqfd_assign(vm, &other), 0);
+	expect_true(soon(vm->vcpu[0]));
+	expect_eq(fake_take(vm->vcpu[0]), 0x46);
+	fake_apic_write(vm->vcpu[0], APIC_EOI, 0);
 	expect_true(!irq_pending(vm->vcpu[0]));
 	irqfd.flags = 0;
 	expect_eq(irqfd_assign(vm, &irqfd), 0); /* what was written meanwhile counts */
 	expect_true(soon(vm->vcpu[0]));
 	fake_vm_free(vm);
 	close((int)irqfd.fd);
+	close((int)other.fd);
 }
 
 static void irqfd_errors(void **state)
 {
-	struct vm *vm = new_machine(IRQCHIP_KERNEL, 1), *split = new_machine(IRQCHIP_SPLIT, 1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1), *split = fake_machine(IRQCHIP_SPLIT, 1);
 	struct kvm_irqfd irqfd = { .fd = ~0u, .gsi = 5 };
 	int p[2];
 
@@ -205,7 +195,7 @@ static void irqfd_errors(void **state)
 
 static void irqfd_resamples(void **state)
 {
-	struct vm *vm = new_machine(IRQCHIP_KERNEL, 1);
+	struct vm *vm = fake_machine(IRQCHIP_KERNEL, 1);
 	struct vcpu *v = vm->vcpu[0];
 	struct kvm_irqfd irqfd = { .fd = (u32)eventfd(0, 0),
 				   .gsi = 9,
@@ -217,7 +207,7 @@ static void irqfd_resamples(void **state)
 	expect_eq(irqfd_assign(vm, &irqfd), 0);
 	expect_eq(write((int)irqfd.fd, &val, 8), 8);
 	expect_true(soon(v));
-	expect_eq(take(v), 0x59);
+	expect_eq(fake_take(v), 0x59);
 	expect_error(read((int)irqfd.resamplefd, &val, 8), 1);
 	fake_apic_write(v, APIC_EOI, 0);
 	expect_eq(read((int)irqfd.resamplefd, &val, 8), 8); /* told, and the line is down */
@@ -225,7 +215,7 @@ static void irqfd_resamples(void **state)
 	val = 1;
 	expect_eq(write((int)irqfd.fd, &val, 8), 8);
 	expect_true(soon(v));
-	take(v);
+	fake_take(v);
 	/* Deassigned while raised: the line goes down with it. */
 	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
 	expect_eq(irqfd_assign(vm, &irqfd), 0);
@@ -238,7 +228,7 @@ static void irqfd_resamples(void **state)
 
 static void split_irqchip_reports_eois(void **state)
 {
-	struct vm *vm = new_machine(IRQCHIP_SPLIT, 1);
+	struct vm *vm = fake_machine(IRQCHIP_SPLIT, 1);
 	struct vcpu *v = vm->vcpu[0];
 	struct kvm_irq_routing_entry e[3] = {
 		to_msi(4, MSI_ADDRESS, 0x44),                      /* edge */
@@ -252,7 +242,7 @@ static void split_irqchip_reports_eois(void **state)
 	expect_eq(irq_set_routing(vm, e, 3, 0), 0);
 	for (i = 0; i < 3; i++) {
 		expect_eq(irq_set_line(vm, 0, e[i].gsi, 1), 1);
-		expect_eq(take(v), e[i].u.msi.data & 0xff);
+		expect_eq(fake_take(v), e[i].u.msi.data & 0xff);
 		v->requests = 0;
 		fake_apic_write(v, APIC_EOI, 0);
 		expect_eq(!!(v->requests & REQ_APIC), i == 1);

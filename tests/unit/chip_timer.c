@@ -13,11 +13,9 @@ static struct vcpu *v;
 
 static int setup(void **state)
 {
-	vm = fake_vm(IRQCHIP_KERNEL, 1);
+	vm = fake_machine(IRQCHIP_KERNEL, 1);
 	v = vm->vcpu[0];
 	fake_cpuid(v, TSC_DEADLINE);
-	fake_apic_enable(v);
-	fake_apic_write(v, APIC_LVT0, APIC_LVT_MASKED);
 	fake_apic_write(v, APIC_TDCR, 0xb); /* by 1 */
 	return 0;
 }

@@ -187,6 +187,23 @@ void fake_apic_enable(struct vcpu *v)
 	fake_apic_write(v, APIC_SPIV, 0x1ff);
 }
 
+struct vm *fake_machine(enum irqchip_mode mode, unsigned nr)
+{
+	struct vm *vm = fake_vm(mode, nr);
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		fake_apic_enable(vm->vcpu[i]);
+		fake_apic_write(vm->vcpu[i], APIC_LVT0, APIC_LVT_MASKED);
+	}
+	return vm;
+}
+
+int fake_take(struct vcpu *v)
+{
+	return irq_pending(v) ? irq_acknowledge(v) : -1;
+}
+
 void fake_cpuid(struct vcpu *v, u32 leaf1_ecx)
 {
 	host_free(v->cpuid);

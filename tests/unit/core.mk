@@ -7,7 +7,8 @@ CORE_TEST_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(CORE_TEST_SRC))
 $(CORE_TEST_OBJ): FLAGS = $(BASE) $(HOSTINC) -Iinclude -Ix86 -Ihost/posix -Itests/unit -pthread
 
 $(BUILD)/tests/unit/core-tests: $(CORE_TEST_OBJ) $(LIB_OBJ)
-	$(CC) $(LDSAN) -o $@ $^ -lcmocka -pthread
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDSAN) -o $@ $^ -lcmocka -pthread
 
 .PHONY: check-core
 check-core: $(BUILD)/tests/unit/core-tests

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include "core_fake.h"
 #include "posix.h"
+#include "vcpu_call.h"
 
 struct fake fake;
 struct x86_event fake_delivered;
@@ -74,18 +75,6 @@ const struct engine_ops fake_engine = {
 	.settings_changed = settings_changed,
 };
 
-static void real_mode(void)
-{
-	struct kvm_sregs sregs;
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
-
-	assert_int_equal(fake_ioctl(KVM_GET_SREGS, &sregs), 0);
-	sregs.cs.base = 0;
-	sregs.cs.selector = 0;
-	assert_int_equal(fake_ioctl(KVM_SET_SREGS, &sregs), 0);
-	assert_int_equal(fake_ioctl(KVM_SET_REGS, &regs), 0);
-}
-
 static int setup(int (*irqchip)(struct vm *vm))
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = RAM_SIZE };
@@ -101,7 +90,7 @@ static int setup(int (*irqchip)(struct vm *vm))
 		assert_int_equal(irqchip(fake.vm), 0);
 	assert_int_equal(vcpu_create(fake.vm, 0, &fake.v), 0);
 	fake.run = fake.v->run;
-	real_mode();
+	vcpu_real_mode(fake.v, CODE);
 	return 0;
 }
 
@@ -171,14 +160,7 @@ void step_deliver(struct vcpu *v, struct vm_exit *exit)
 
 long fake_vcpu_ioctl(struct vcpu *v, u32 cmd, void *arg)
 {
-	struct object made;
-	long r;
-
-	/* As the library's edge does it. */
-	signal_enter();
-	r = vcpu_ioctl(v, cmd, (unsigned long)arg, &made);
-	signal_leave();
-	return r;
+	return vcpu_call(v, cmd, (unsigned long)arg);
 }
 
 long fake_ioctl(u32 cmd, void *arg)
@@ -188,8 +170,7 @@ long fake_ioctl(u32 cmd, void *arg)
 
 long fake_run(void)
 {
-	fake.run->exit_reason = 0xdead;
-	return fake_ioctl(KVM_RUN, NULL);
+	return vcpu_call_run(fake.v);
 }
 
 void fake_run_exits(u32 reason)

@@ -6,12 +6,8 @@
 #ifndef CORE_FAKE_H
 #define CORE_FAKE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include "irqchip.h"
+#include "unit.h"
 
 #define RAM_SIZE 0x100000u
 #define CODE 0x1000u

@@ -60,7 +60,13 @@ static void srcu_readers_never_see_freed_data(void **state)
 	host_srcu_destroy(&srcu);
 }
 
-static u32 synchronized;
+static u32 synchronized, kicks;
+
+/* The synchronizer calls it each time that it finds a reader. */
+static void count_kick(void *arg)
+{
+	__atomic_fetch_add(&kicks, 1, __ATOMIC_SEQ_CST);
+}
 
 static void *synchronizer(void *arg)
 {
@@ -71,15 +77,17 @@ static void *synchronizer(void *arg)
 
 static void srcu_waits_for_an_old_reader(void **state)
 {
-	struct timespec pause = { .tv_nsec = 20000000 };
 	pthread_t thread;
 	int idx;
 
 	expect_eq(host_srcu_init(&srcu), 0);
+	host_srcu_set_kick(&srcu, count_kick, NULL);
 	idx = host_srcu_read_lock(&srcu);
-	synchronized = 0;
+	synchronized = kicks = 0;
 	pthread_create(&thread, NULL, synchronizer, NULL);
-	nanosleep(&pause, NULL);
+	/* Twice: it has waited for us and not gone on. */
+	while (__atomic_load_n(&kicks, __ATOMIC_SEQ_CST) < 2)
+		sched_yield();
 	expect_eq(__atomic_load_n(&synchronized, __ATOMIC_SEQ_CST), 0);
 	/* New readers come and go without helping or harming. */
 	host_srcu_read_unlock(&srcu, host_srcu_read_lock(&srcu));

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include "hw_fake.h"
 #include "posix.h"
+#include "vcpu_call.h"
 
 struct fake_processor cpu0;
 struct hw_test hwt;
@@ -310,17 +311,6 @@ void fake_log(enum host_log_level level, const char *fmt, ...)
 
 /* --- a VM ---------------------------------------------------------------------------------------------------------------- */
 
-static void real_mode(void)
-{
-	struct kvm_sregs s;
-	struct kvm_regs r = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
-
-	expect_eq(hwt_vcpu_ioctl(KVM_GET_SREGS, &s), 0);
-	s.cs.base = s.cs.selector = 0;
-	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
-	expect_eq(hwt_vcpu_ioctl(KVM_SET_REGS, &r), 0);
-}
-
 void hwt_protected_mode(void)
 {
 	struct kvm_segment flat = { .limit = ~0u, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1, .selector = 16 };
@@ -347,7 +337,7 @@ void hwt_begin(const struct engine_ops *engine)
 	expect_eq(vm_set_memory_region(hwt.vm, &slot), 0);
 	expect_eq(vcpu_create(hwt.vm, 0, &hwt.v), 0);
 	hwt.run = hwt.v->run;
-	real_mode();
+	vcpu_real_mode(hwt.v, CODE);
 	/* HLT wherever it goes. */
 	memset(hwt.ram + CODE, 0xf4, 0x1000);
 }
@@ -368,14 +358,7 @@ int hwt_end(void)
 
 long hwt_vcpu_ioctl_int(u32 cmd, unsigned long arg)
 {
-	struct object made;
-	long r;
-
-	/* As the library's edge does it. */
-	signal_enter();
-	r = vcpu_ioctl(hwt.v, cmd, arg, &made);
-	signal_leave();
-	return r;
+	return vcpu_call(hwt.v, cmd, arg);
 }
 
 long hwt_vcpu_ioctl(u32 cmd, void *arg)
@@ -385,8 +368,7 @@ long hwt_vcpu_ioctl(u32 cmd, void *arg)
 
 long hwt_run(void)
 {
-	hwt.run->exit_reason = 0xdead;
-	return hwt_vcpu_ioctl(KVM_RUN, NULL);
+	return vcpu_call_run(hwt.v);
 }
 
 void hwt_run_exits(u32 reason)
