@@ -6,8 +6,6 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,17 +29,6 @@ static uint8_t *memory;
 struct reader {
 	const uint8_t *p, *end;
 };
-
-void fuzz_fail(const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	abort();
-}
 
 static uint8_t get8(struct reader *r)
 {

@@ -6,8 +6,6 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -19,17 +17,6 @@
 
 static struct guest guest;
 static unsigned used;
-
-void fuzz_fail(const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	abort();
-}
 
 static void on_alarm(int sig)
 {

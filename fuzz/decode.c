@@ -3,24 +3,10 @@
  * The decoder on random bytes: what it says of its own lengths and operands holds together, and the stubs made of native
  * instructions decode again.
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "fuzz.h"
 #include "native.h"
 #include "optable.h"
-
-void fuzz_fail(const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	abort();
-}
 
 static void check_fields(const struct x86_insn *i)
 {

@@ -5,6 +5,7 @@
  *	decode.c	the decoder and the translator's copy of what it decodes
  *	code.c		random guest code in lockstep (guest.c: the guest)
  *	api.c		random ioctls
+ *	fail.c		what they share: fuzz_fail()
  *	seeds.c		makes the seeds of code.c
  *
  * A failure is abort(); libFuzzer then saves the input. `make fuzz-replay INPUT=FILE` runs one again.

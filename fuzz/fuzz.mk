@@ -20,13 +20,13 @@ FUZZ_SEEDS := $(BUILD)/fuzz-seeds
 FUZZ_FLAGS := $(BASE) $(HOSTINC) -Iinclude -Ix86 -Ifuzz -Itests/insn -Itests/engine
 $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/*.c)): FLAGS = $(FUZZ_FLAGS)
 
-$(BUILD)/fuzz-decode: $(BUILD)/fuzz/decode.o $(LIB_OBJ)
+$(BUILD)/fuzz-decode: $(BUILD)/fuzz/decode.o $(BUILD)/fuzz/fail.o $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) -fsanitize=fuzzer $(LDSAN) -o $@ $^ -pthread
-$(BUILD)/fuzz-code: $(BUILD)/fuzz/code.o $(BUILD)/fuzz/guest.o $(LIB_OBJ)
+$(BUILD)/fuzz-code: $(BUILD)/fuzz/code.o $(BUILD)/fuzz/fail.o $(BUILD)/fuzz/guest.o $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) -fsanitize=fuzzer $(LDSAN) -o $@ $^ -pthread
-$(BUILD)/fuzz-api: $(BUILD)/fuzz/api.o $(BUILD)/tests/lib/ioctls.o $(LIB_OBJ)
+$(BUILD)/fuzz-api: $(BUILD)/fuzz/api.o $(BUILD)/fuzz/fail.o $(BUILD)/tests/lib/ioctls.o $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) -fsanitize=fuzzer $(LDSAN) -o $@ $^ -pthread
 $(FUZZ_SEEDS): $(BUILD)/fuzz/seeds.o $(addprefix $(BUILD)/tests/,insn/generate.o insn/testops.o insn/native_run.o insn/bare.o \

@@ -11,6 +11,7 @@
 #include "../lib/guest.h"
 #include "../lib/ioctls.h"
 #include "../lib/signals.h"
+#include "../lib/words.h"
 
 #define ROUNDS 3000
 #define THREADS 4
@@ -35,25 +36,11 @@ static void fill_random(uint64_t *state, void *memory, size_t size)
 /* Small values are more interesting than noise: let each word be one of them half of the time. */
 static void soften(uint64_t *state, void *memory, size_t size)
 {
-	static const uint64_t words[] = { 0,
-					  1,
-					  2,
-					  0x7f,
-					  0x80,
-					  0xff,
-					  0x1000,
-					  0xfffff000,
-					  0x7fffffff,
-					  0xffffffff,
-					  0xfee00000,
-					  0xffffffffffffffff,
-					  0x8000000000000000,
-					  0x7ffffffffffff000 };
 	uint64_t *at = memory;
 
 	for (size_t i = 0; i < size / 8; i++)
 		if (next_random(state) & 1)
-			at[i] = words[next_random(state) % (sizeof(words) / sizeof(words[0]))];
+			at[i] = interesting_words[next_random(state) % INTERESTING_WORDS];
 }
 
 /* Where a structure names host memory, it must be ours: the guest may write there later. */

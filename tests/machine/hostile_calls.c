@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "hostile.h"
 #include "../lib/ioctls.h"
+#include "../lib/words.h"
 
 #define WORDS 1024 /* of an argument */
 #define KERNEL_ADDRESS ((uint8_t *)0xffff888000100000ul)
@@ -171,25 +172,8 @@ void run_something(void)
 
 static uint64_t word(void)
 {
-	static const uint64_t words[] = { 0,
-					  1,
-					  2,
-					  4,
-					  0x7f,
-					  0x80,
-					  0xff,
-					  0x1000,
-					  0xfffff000,
-					  0x7fffffff,
-					  0xffffffff,
-					  0xfee00000,
-					  0xffffffffffffffff,
-					  0x8000000000000000,
-					  0x7ffffffffffff000,
-					  0x100000001 };
-
 	if (below(2))
-		return words[below(COUNT(words))];
+		return interesting_words[below(INTERESTING_WORDS)];
 	return any() >> below(64);
 }
 

@@ -34,7 +34,7 @@ MACHINE_PROGRAMS := $(addprefix $(MACHINE_DIR)/,notifier counter pressure space 
 MACHINE_CC = @mkdir -p $(@D); $(if $(V),set -x;) $(CC) -std=gnu11 -O1 $(WARN) -static -pthread -o $@ $(filter-out %.h,$^)
 $(MACHINE_PROGRAMS): $(MACHINE_DIR)/%: tests/machine/%.c tests/machine/small.c tests/machine/small.h
 	$(MACHINE_CC)
-$(MACHINE_DIR)/hostile: $(addprefix tests/machine/,hostile.c hostile_calls.c small.c hostile.h small.h) $(BUILD)/tests/lib/ioctls.o
+$(MACHINE_DIR)/hostile: $(addprefix tests/machine/,hostile.c hostile_calls.c small.c hostile.h small.h) tests/lib/words.h $(BUILD)/tests/lib/ioctls.o
 	$(MACHINE_CC)
 $(MACHINE_DIR)/compat32: tests/machine/compat32.c
 	@mkdir -p $(@D)
