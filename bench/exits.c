@@ -115,104 +115,42 @@ static struct cpu *new_cpu(unsigned int flags)
 #define TURN "1:\n"
 #define AGAIN "dec r12\n jnz 1b\n" DONE
 
-static void simple(const char *name, struct guest_code code, unsigned int flags)
-{
-	struct row row = { .name = name, .cpu = new_cpu(flags), .code = code };
+/* A row that is one guest program: its name, what the machine has, the code. */
+#define ROW(id, text, flags, assembly)                                                                                 \
+	GUEST(code_##id, 64, assembly);                                                                                \
+	TEST(exit_##id)                                                                                                \
+	{                                                                                                              \
+		struct row row = { .name = text, .cpu = new_cpu(flags), .code = code_##id };                           \
+                                                                                                                       \
+		measure(&row);                                                                                         \
+	}
 
-	measure(&row);
-}
-
-GUEST(nothing, 64, TURN AGAIN);
-TEST(empty_loop)
-{
-	simple("empty-loop", nothing, 0);
-}
-
-GUEST(cpuid, 64, TURN "xor eax, eax\n cpuid\n" AGAIN);
-TEST(exit_cpuid)
-{
-	simple("cpuid", cpuid, 0);
-}
+ROW(empty_loop, "empty-loop", 0, TURN AGAIN)
+ROW(cpuid, "cpuid", 0, TURN "xor eax, eax\n cpuid\n" AGAIN)
 
 GUEST(hypercall, 64, TURN "mov eax, 1000\n vmcall\n" AGAIN);
 GUEST(hypercall_amd, 64, TURN "mov eax, 1000\n vmmcall\n" AGAIN);
 TEST(exit_hypercall)
 {
-	simple("hypercall", __builtin_cpu_is("intel") ? hypercall : hypercall_amd, 0);
+	struct row row = { .name = "hypercall", .cpu = new_cpu(0) };
+
+	row.code = __builtin_cpu_is("intel") ? hypercall : hypercall_amd;
+	measure(&row);
 }
 
-GUEST(msr_read, 64, TURN "mov ecx, 0x1b\n rdmsr\n" AGAIN);
-TEST(exit_msr_read)
-{
-	simple("msr-read", msr_read, MACHINE_IRQCHIP);
-}
-
-GUEST(msr_write, 64, "mov ecx, 0x3b\n xor eax, eax\n xor edx, edx\n" TURN "wrmsr\n" AGAIN);
-TEST(exit_msr_write)
-{
-	simple("msr-write", msr_write, MACHINE_IRQCHIP);
-}
-
+ROW(msr_read, "msr-read", MACHINE_IRQCHIP, TURN "mov ecx, 0x1b\n rdmsr\n" AGAIN)
+ROW(msr_write, "msr-write", MACHINE_IRQCHIP, "mov ecx, 0x3b\n xor eax, eax\n xor edx, edx\n" TURN "wrmsr\n" AGAIN)
 /* CR4.MCE: a bit that is nobody's to give to a guest. */
-GUEST(control, 64, "mov rax, cr4\n" TURN "xor rax, 0x40\n mov cr4, rax\n" AGAIN);
-TEST(exit_cr4_write)
-{
-	simple("cr4-write", control, 0);
-}
-
-GUEST(port_in_place, 64, TURN "in al, 0x21\n" AGAIN);
-TEST(exit_port_read_in_place)
-{
-	simple("port-read-in-place", port_in_place, MACHINE_IRQCHIP);
-}
-
-GUEST(port_out_in_place, 64, "mov al, 0xff\n" TURN "out 0x21, al\n" AGAIN);
-TEST(exit_port_write_in_place)
-{
-	simple("port-write-in-place", port_out_in_place, MACHINE_IRQCHIP);
-}
-
-GUEST(port_to_user, 64, TURN "out 0xe5, al\n" AGAIN);
-TEST(exit_port_write_to_user)
-{
-	simple("port-write-to-user", port_to_user, 0);
-}
-
-GUEST(port_in_to_user, 64, TURN "in al, 0xe5\n" AGAIN);
-TEST(exit_port_read_to_user)
-{
-	simple("port-read-to-user", port_in_to_user, 0);
-}
-
-GUEST(lapic_in_place, 64, "mov esi, 0xfee00020\n" TURN "mov eax, [rsi]\n" AGAIN);
-TEST(exit_lapic_read)
-{
-	simple("lapic-read", lapic_in_place, MACHINE_IRQCHIP);
-}
-
-GUEST(lapic_write_in_place, 64, "mov esi, 0xfee00380\n xor eax, eax\n" TURN "mov [rsi], eax\n" AGAIN);
-TEST(exit_lapic_write)
-{
-	simple("lapic-write", lapic_write_in_place, MACHINE_IRQCHIP);
-}
-
-GUEST(ioapic_in_place, 64, "mov esi, 0xfec00010\n" TURN "mov eax, [rsi]\n" AGAIN);
-TEST(exit_ioapic_read)
-{
-	simple("ioapic-read", ioapic_in_place, MACHINE_IRQCHIP);
-}
-
-GUEST(mmio_to_user, 64, "mov esi, 0xd0000000\n" TURN "mov [rsi], eax\n" AGAIN);
-TEST(exit_mmio_write_to_user)
-{
-	simple("mmio-write-to-user", mmio_to_user, 0);
-}
-
-GUEST(mmio_from_user, 64, "mov esi, 0xd0000000\n" TURN "mov eax, [rsi]\n" AGAIN);
-TEST(exit_mmio_read_to_user)
-{
-	simple("mmio-read-to-user", mmio_from_user, 0);
-}
+ROW(cr4_write, "cr4-write", 0, "mov rax, cr4\n" TURN "xor rax, 0x40\n mov cr4, rax\n" AGAIN)
+ROW(port_read_in_place, "port-read-in-place", MACHINE_IRQCHIP, TURN "in al, 0x21\n" AGAIN)
+ROW(port_write_in_place, "port-write-in-place", MACHINE_IRQCHIP, "mov al, 0xff\n" TURN "out 0x21, al\n" AGAIN)
+ROW(port_write_to_user, "port-write-to-user", 0, TURN "out 0xe5, al\n" AGAIN)
+ROW(port_read_to_user, "port-read-to-user", 0, TURN "in al, 0xe5\n" AGAIN)
+ROW(lapic_read, "lapic-read", MACHINE_IRQCHIP, "mov esi, 0xfee00020\n" TURN "mov eax, [rsi]\n" AGAIN)
+ROW(lapic_write, "lapic-write", MACHINE_IRQCHIP, "mov esi, 0xfee00380\n xor eax, eax\n" TURN "mov [rsi], eax\n" AGAIN)
+ROW(ioapic_read, "ioapic-read", MACHINE_IRQCHIP, "mov esi, 0xfec00010\n" TURN "mov eax, [rsi]\n" AGAIN)
+ROW(mmio_write_to_user, "mmio-write-to-user", 0, "mov esi, 0xd0000000\n" TURN "mov [rsi], eax\n" AGAIN)
+ROW(mmio_read_to_user, "mmio-read-to-user", 0, "mov esi, 0xd0000000\n" TURN "mov eax, [rsi]\n" AGAIN)
 
 /* --- interrupts ---------------------------------------------------------------------------------------------- */
 
