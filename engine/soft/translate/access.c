@@ -124,7 +124,7 @@ static void check_crossing(struct front *f, struct slow_part *p)
 	p->to_cross = emit_jcc(e, 5, emit_here(e));
 }
 
-static struct slow_part *new_slow_part(struct front *f, struct slow_part part, bool write)
+struct slow_part *tr_new_slow_part(struct front *f, struct slow_part part, bool write)
 {
 	struct slow_part *p = &f->slow[f->nr_slow++];
 
@@ -147,18 +147,12 @@ static void load_entry(struct emit *e, struct slow_part *p, struct emit_mem tabl
 static struct emit_mem look_up(struct front *f, struct slow_part *p, bool write)
 {
 	struct emit *e = &f->e;
-	struct emit_mem table = { .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 };
 
 	p->retry = emit_here(e);
-	/* sarx r12, ea, r15 */
-	emit8(e, 0xc4);
-	emit8(e, (u8)(p->ea & 8 ? 0x42 : 0x62));
-	emit8(e, 0x82);
-	emit8(e, 0xf7);
-	emit8(e, (u8)(0xe0 | (p->ea & 7)));
+	emit_table_index(e, p->ea);
 	if (write)
 		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
-	load_entry(e, p, table);
+	load_entry(e, p, TABLE_ENTRY);
 	return (struct emit_mem){ .base = p->ea, .index = X86_R12, .disp = 1 }; /* flat.c */
 }
 
@@ -175,7 +169,7 @@ struct emit_mem tr_access_constant(struct front *f, s32 lin, bool write, bool gr
 {
 	struct emit *e = &f->e;
 	struct slow_part *p =
-		new_slow_part(f, (struct slow_part){ .constant = true, .lin = lin, .group = group }, write);
+		tr_new_slow_part(f, (struct slow_part){ .constant = true, .lin = lin, .group = group }, write);
 	struct emit_mem table = { .base = X86_R15, .index = NOREG, .scale = 3, .disp = (lin >> 12) * 8 - 12 };
 
 	p->retry = emit_here(e);
@@ -197,7 +191,7 @@ static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size,
 
 	tr_free_flags(f);
 	f->held = 0;
-	p = new_slow_part(f, part, write);
+	p = tr_new_slow_part(f, part, write);
 	if (size > 1 && !inside)
 		check_crossing(f, p);
 	return look_up(f, p, write);
@@ -206,7 +200,7 @@ static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size,
 struct emit_mem tr_access_span(struct front *f, unsigned ea, unsigned span, bool write)
 {
 	struct emit *e = &f->e;
-	struct slow_part *p = new_slow_part(f, (struct slow_part){ .ea = (u8)ea, .group = true }, write);
+	struct slow_part *p = tr_new_slow_part(f, (struct slow_part){ .ea = (u8)ea, .group = true }, write);
 
 	if (span) {
 		/* The offset in the page, at the top of 32 bits. */
@@ -257,7 +251,7 @@ struct emit_mem tr_access(struct front *f, unsigned size, bool write)
 	return look_up_page(f, ea, size, write, known_inside_page(f, size));
 }
 
-static void leave_to_interpreter(struct front *f, u32 site)
+void tr_leave_to_interpreter(struct front *f, u32 site)
 {
 	emit_mov_imm(&f->e, X86_R12, site);
 	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
@@ -275,7 +269,7 @@ static void cross_part(struct front *f, const struct slow_part *p)
 		compare_with_end(e, p->ea, p->size);
 		emit_jcc(e, 6, p->retry);
 	}
-	leave_to_interpreter(f, p->site);
+	tr_leave_to_interpreter(f, p->site);
 }
 
 static void miss_part(struct front *f, const struct slow_part *p)
@@ -297,6 +291,10 @@ void tr_emit_slow_parts(struct front *f)
 	unsigned n;
 
 	for (n = 0; n < f->nr_slow; n++) {
+		if (f->slow[n].stack) {
+			tr_emit_stack_part(f, &f->slow[n]);
+			continue;
+		}
 		if (f->slow[n].to_cross)
 			cross_part(f, &f->slow[n]);
 		miss_part(f, &f->slow[n]);

@@ -281,7 +281,7 @@ static struct emit_mem pushed_slot(struct front *f, u8 *scratch)
 	struct emit_mem m;
 
 	*scratch = X86_R13;
-	if (tr_group_access(f, STACK, &m))
+	if (tr_group_access(f, STACK, &m) || tr_lone_stack_access(f, -f->word, true, &m))
 		return m;
 	push_room(f);
 	*scratch = X86_R12;
@@ -293,7 +293,9 @@ static struct emit_mem top_slot(struct front *f, unsigned host)
 {
 	struct emit_mem m;
 
-	return tr_group_access(f, STACK, &m) ? m : tr_access_at(f, host, f->word, false);
+	if (tr_group_access(f, STACK, &m) || (host == X86_R14 && tr_lone_stack_access(f, 0, false, &m)))
+		return m;
+	return tr_access_at(f, host, f->word, false);
 }
 
 void tr_push_cell(struct front *f, enum gen_cell cell)

@@ -91,6 +91,15 @@ static u8 *rel32(struct emit *e, const void *target)
 	return at;
 }
 
+void emit_table_index(struct emit *e, unsigned ea)
+{
+	emit8(e, 0xc4);
+	emit8(e, (u8)(ea & 8 ? 0x42 : 0x62));
+	emit8(e, 0x82);
+	emit8(e, 0xf7);
+	emit8(e, (u8)(0xe0 | (ea & 7)));
+}
+
 void emit_load_near(struct emit *e, unsigned reg, const void *target)
 {
 	emit8(e, (u8)(0x48 | (reg & 8 ? 4 : 0)));

@@ -74,6 +74,10 @@ static inline void emit_lea(struct emit *e, unsigned reg, struct emit_mem m)
 	emit_rm(e, true, 0x8d, reg, m);
 }
 
+/* sarx r12, ea, r15: the index of the address in a flat table; and the entry, once r12 is that of the right table. */
+void emit_table_index(struct emit *e, unsigned ea);
+#define TABLE_ENTRY ((struct emit_mem){ .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 })
+
 enum emit_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 enum emit_shift { SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
 

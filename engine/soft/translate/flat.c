@@ -75,10 +75,16 @@ static void table_flush(struct flat_table *t, enum x86_flush what)
 		list_flush(t, &t->list[1]);
 }
 
+void flat_forget_stack(struct soft_vcpu *sv)
+{
+	sv->vcpu->state.gen[GEN_STACK_PAGE] = NO_STACK_PAGE;
+}
+
 void flat_flush_write(struct soft_vcpu *sv)
 {
 	unsigned m;
 
+	flat_forget_stack(sv);
 	for (m = 0; m < MMU_USER_AC; m++)
 		table_flush(&sv->tr.flat[m][FLAT_WRITE], X86_FLUSH_ALL);
 }
@@ -89,6 +95,8 @@ void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
 	unsigned m, k;
 
 	tr->flat_generation = sv->tlb.generation;
+	if (what != X86_FLUSH_PAGE || sv->vcpu->state.gen[GEN_STACK_PAGE] == (lin & X86_PAGE_MASK))
+		flat_forget_stack(sv);
 	for (m = 0; m < MMU_USER_AC; m++) {
 		for (k = 0; k < FLAT_KINDS; k++) {
 			struct flat_table *t = &tr->flat[m][k];

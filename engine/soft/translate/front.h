@@ -5,6 +5,7 @@
  *	flags.c		which guest flags live where, and which are dead
  *	access.c	memory operands: address, checks, look-up, out-of-line parts
  *	group.c		accesses that share a look-up
+ *	stack.c		accesses through the stack pointer
  *	branch.c	calls, returns, jumps, the ends of blocks
  *	string.c	REP MOVS, REP STOS
  *	system.c	system instructions that kernels run all the time
@@ -31,6 +32,8 @@ struct slow_part {
 	bool group;        /* what comes by to_cross crosses: a group of accesses */
 	bool constant;     /* the address is lin, ea nothing */
 	s32 lin;
+	bool stack; /* of the stack (stack.c): span bytes from lin off r14 */
+	u16 span;
 };
 
 /* A place where the instruction's routine may take over, out of line; control comes back behind the instruction. */
@@ -69,6 +72,7 @@ struct member {
 };
 
 #define NO_CELL 0xff
+#define HELD_STACK 0xff /* r12 is GEN_STACK_ADDEND */
 #define NO_ROOT 0xffff
 struct group {
 	u16 root, index_root; /* index_root: of an index register times 1 << scale, or NO_ROOT */
@@ -81,6 +85,8 @@ struct group {
 	u8 reg, index;         /* at the look-up: guest registers that are the roots but for constants, */
 	s32 adjust;            /* which make this together */
 	u8 cell;               /* GEN_HOST + cell, or NO_CELL: the address is in r12 only */
+	bool stack;            /* off rsp: found by the stack's page (stack.c) */
+	bool direct;           /* likewise, and every access is through r14 */
 };
 
 struct front {
@@ -96,7 +102,7 @@ struct front {
 	bool m32; /* 32-bit code, else 64-bit */
 	u8 word;  /* bytes of addresses and stack slots: 4 or 8 */
 	enum flags_at flags;
-	u8 held;     /* the group whose host address is in r12, + 1, or 0 */
+	u8 held;     /* the group whose host address is in r12, + 1; or HELD_STACK, or 0 */
 	bool keeps;  /* the instruction at hand has left r12 to held */
 	bool plain;  /* no groups of accesses */
 	bool failed; /* no more sites, or can_copy was wrong: the chain is given up */
@@ -167,6 +173,8 @@ struct emit_mem tr_access_span(struct front *f, unsigned ea, unsigned span, bool
 struct emit_mem tr_access_constant(struct front *f, s32 lin, bool write, bool group);
 /* Is the byte at that offset from the code page at an address that instructions can name? */
 bool tr_constant(const struct front *f, s64 offset, s32 *lin);
+struct slow_part *tr_new_slow_part(struct front *f, struct slow_part part, bool write);
+void tr_leave_to_interpreter(struct front *f, u32 site);
 void tr_emit_slow_parts(struct front *f);
 
 u32 tr_new_site(struct front *f, enum tr_site_kind kind);
@@ -179,6 +187,16 @@ void tr_make_groups(struct front *f);
 void tr_look_up_groups(struct front *f);
 /* The access, if it is a group's: at *m, which is r12 and a constant. Keeps flags and r13. */
 bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m);
+/* The block's only access, of a word at r14 + disp. False: it has groups, or must not have any. */
+bool tr_lone_stack_access(struct front *f, s32 disp, bool write, struct emit_mem *m);
+
+/* --- stack.c ---------------------------------------------------------------------------------------------------- */
+
+/* Make span bytes from r14 + lo on accessible by tr_stack_operand(). Frees the flags first; uses r12. */
+void tr_look_up_stack(struct front *f, s32 lo, unsigned span, bool write);
+/* What is at r14 + disp, r14 as it is now. Keeps flags and r13. */
+struct emit_mem tr_stack_operand(struct front *f, s32 disp);
+void tr_emit_stack_part(struct front *f, struct slow_part *p);
 
 /* --- branch.c --------------------------------------------------------------------------------------------------- */
 

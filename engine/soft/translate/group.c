@@ -451,16 +451,55 @@ static bool assign_cell(struct front *f, struct group *g, u8 *busy_until)
 	return false;
 }
 
+/* Are all accesses through rsp, whatever it has become since the look-up? */
+static bool through_rsp(const struct front *f, const struct group *g)
+{
+	unsigned n = (unsigned)(g - f->group + 1), k, slot;
+
+	for (k = g->first; k <= g->last; k++)
+		for (slot = 0; slot < SLOTS; slot++)
+			if (f->member[k][slot].group == n &&
+			    (f->track[k][X86_RSP].root != g->root || f->member[k][slot].index != NOREG))
+				return false;
+	return true;
+}
+
+/* Can the group, which is placed, be found by the stack's page? Others of that kind must not be in use then. */
+static bool on_stack(struct front *f, const struct group *g)
+{
+	const struct group *other;
+
+	if (f->m32 || g->page || g->index_root != NO_ROOT || f->track[g->at][X86_RSP].root != g->root)
+		return false;
+	for (other = f->group; other < g; other++)
+		if (other->stack && other->at <= g->last && g->at <= other->last)
+			return false;
+	return true;
+}
+
+static void choose_one(struct front *f, struct group *g)
+{
+	g->use = place(f, g);
+	g->stack = g->use && on_stack(f, g);
+	g->direct = g->stack && through_rsp(f, g);
+	if (g->stack) {
+		g->reg = X86_RSP;
+		g->adjust = f->track[g->at][X86_RSP].adjust;
+	}
+	g->use = g->use && (g->direct || pays(f, g));
+	g->stack = g->stack && g->use;
+}
+
 static void choose(struct front *f)
 {
 	u8 busy_until[GEN_HOSTS] = { 0 };
 	unsigned n, k;
 
 	for (n = 0; n < f->nr_groups; n++)
-		f->group[n].use = place(f, &f->group[n]) && pays(f, &f->group[n]);
+		choose_one(f, &f->group[n]);
 	for (k = 0; k < f->b->nr; k++)
 		for (n = 0; n < f->nr_groups; n++)
-			if (f->group[n].use && f->group[n].at == k)
+			if (f->group[n].use && !f->group[n].direct && f->group[n].at == k)
 				f->group[n].use = assign_cell(f, &f->group[n], busy_until);
 }
 
@@ -525,6 +564,8 @@ static struct emit_mem look_up_group(struct front *f, const struct group *g)
 {
 	s32 lin;
 
+	if (g->stack)
+		return tr_stack_operand(f, g->lo - g->adjust);
 	if (g->page && tr_constant(f, g->lo, &lin))
 		return tr_access_constant(f, lin, g->write, true);
 	return tr_access_span(f, lowest(f, g), g->page ? 0 : (unsigned)(g->hi - g->lo), g->write);
@@ -539,12 +580,25 @@ void tr_look_up_groups(struct front *f)
 
 		if (!g->use || g->at != f->k)
 			continue;
+		if (g->stack)
+			tr_look_up_stack(f, g->lo - g->adjust, (unsigned)(g->hi - g->lo), g->write);
+		if (g->direct)
+			continue;
 		tr_free_flags(f);
 		emit_lea(&f->e, X86_R12, look_up_group(f, g));
 		if (g->cell != NO_CELL)
 			emit_store(&f->e, X86_R12, GS_MEM(GEN(GEN_HOST + g->cell)));
 		f->held = (u8)(n + 1);
 	}
+}
+
+bool tr_lone_stack_access(struct front *f, s32 disp, bool write, struct emit_mem *m)
+{
+	if (f->m32 || f->plain || f->nr_groups)
+		return false;
+	tr_look_up_stack(f, disp, f->word, write);
+	*m = tr_stack_operand(f, disp);
+	return true;
 }
 
 bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m)
@@ -557,6 +611,10 @@ bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m)
 	g = &f->group[member->group - 1];
 	if (!g->use)
 		return false;
+	if (g->direct) {
+		*m = tr_stack_operand(f, member->from - f->track[f->k][X86_RSP].adjust);
+		return true;
+	}
 	if (f->held != member->group) {
 		if (g->cell == NO_CELL)
 			return false;

@@ -94,6 +94,7 @@ void tr_init(struct soft_vcpu *sv)
 	tr_make_stubs(tr);
 	tr_trace_stubs(sv);
 	tr->ready = true;
+	flat_forget_stack(sv);
 	tr_reset(sv);
 }
 
@@ -266,6 +267,8 @@ static void set_cells(struct soft_vcpu *sv, const u8 *code)
 	s->gen[GEN_WRITE_DELTA] = write_delta(tr, mmu);
 	s->gen[GEN_HASH] = (u64)(unsigned long)tr_targets_in_force(sv)->hash;
 	s->gen[GEN_SOFT_VCPU] = (u64)(unsigned long)sv;
+	if (unlikely(s->gen[GEN_TABLE] != table_cell(tr, mmu)))
+		flat_forget_stack(sv);
 	s->gen[GEN_TABLE] = table_cell(tr, mmu);
 	mmu = s->cr4 & CR4_SMAP ? MMU_SUPER_SMAP : MMU_SUPER;
 	s->gen[GEN_STAC_TABLE] = table_cell(tr, MMU_SUPER);
@@ -661,6 +664,17 @@ static struct tr_block *block_at(const struct tr_state *tr, const u8 *rip)
 	return low < tr->nr_blocks && rip >= tr->order[low]->body ? tr->order[low] : NULL;
 }
 
+/* The stack pointer is so far from canonical that the index of its page is no address. */
+static void fix_stack_look_up(struct soft_vcpu *sv, const struct host_fault *f)
+{
+	struct tr_state *tr = &sv->tr;
+
+	tr->stop_site = tr->site[sv->vcpu->state.gen[GEN_STACK_SITE]];
+	tr->stop_before = true;
+	*f->r12 = TR_EXIT_UNWOUND;
+	*f->rip = (u64)(unsigned long)tr->exit_saved;
+}
+
 /*
  * A guest instruction itself has faulted: a page of guest memory that is gone, a non-canonical address, an unmasked
  * x87 or SSE exception. Nothing of it is done; the interpreter executes it and finds out what it is.
@@ -672,8 +686,12 @@ bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f)
 	struct tr_block *t;
 	unsigned k, n;
 
-	if (!tr->ready || rip < tr->code.rx + tr->stubs_end || rip >= tr->code.rx + tr->used)
+	if (!tr->ready || rip < tr->thunk_stack_read || rip >= tr->code.rx + tr->used)
 		return false;
+	if (rip < tr->code.rx + tr->stubs_end) {
+		fix_stack_look_up(sv, f);
+		return true;
+	}
 	t = block_at(tr, rip);
 	if (!t || rip >= t->body + t->offset[t->nr])
 		return false;

@@ -133,7 +133,7 @@ static void call_helper(struct emit *e, const void *fn, const u8 *ret)
 	emit8(e, 0x48), emit8(e, 0x83), emit8(e, 0xf8), emit8(e, TR_GO_ON); /* cmp rax, TR_GO_ON */
 	go_on = emit_jcc(e, 4, emit_here(e));
 	leave = emit_jcc(e, 2, emit_here(e));
-	add_rsp(e, 8);
+	emit_load(e, X86_RSP, GS_MEM(GEN(GEN_HOST_RSP)));
 	load_and_jump(e);
 	emit_patch(e, leave, emit_here(e));
 	emit_mov_imm(e, X86_RAX, TR_EXIT_UNWOUND);
@@ -175,6 +175,60 @@ static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
 	emit8(e, 0xc3);
 }
 
+/* r12 = the entry of the address in r13 in the table for reads or writes, and the rel32 of the branch taken if there is one. */
+static u8 *look_up_entry(struct emit *e, bool write)
+{
+	emit_table_index(e, X86_R13);
+	if (write)
+		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
+	emit_load(e, X86_R12, TABLE_ENTRY);
+	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
+	return emit_jcc(e, 5, emit_here(e));
+}
+
+/* Of the entry in r12, which is 1 less (flat.c). */
+static void store_addend(struct emit *e)
+{
+	emit_lea(e, X86_R12, (struct emit_mem){ .base = X86_R12, .index = NOREG, .disp = 1 });
+	emit_store(e, X86_R12, GS_MEM(GEN(GEN_STACK_ADDEND)));
+}
+
+/*
+ * The page of the address in r13, which r14 points to or near, becomes the stack's page (stack.c); r12 is the site's number. A page
+ * that is only read, and that may not be written, is none, but its addend is there for the block that called.
+ */
+static const u8 *make_stack_thunk(struct emit *e, const struct tr_state *tr, bool write)
+{
+	const u8 *start = emit_here(e), *again;
+	u8 *found, *found_read = NULL;
+
+	emit_store(e, X86_R12, GS_MEM(GEN(GEN_STACK_SITE)));
+	again = emit_here(e);
+	found = look_up_entry(e, true);
+	if (!write)
+		found_read = look_up_entry(e, false);
+	emit_load(e, X86_R12, GS_MEM(GEN(GEN_STACK_SITE)));
+	add_rsp(e, -8);
+	emit_call(e, tr->thunk_miss);
+	add_rsp(e, 8);
+	emit_jmp(e, again);
+	if (found_read) {
+		emit_patch(e, found_read, emit_here(e));
+		store_addend(e);
+		emit_mov_imm(e, X86_R12, NO_STACK_PAGE);
+		emit_store(e, X86_R12, GS_MEM(GEN(GEN_STACK_PAGE)));
+		emit8(e, 0xc3);
+	}
+	emit_patch(e, found, emit_here(e));
+	store_addend(e);
+	emit_mov_rr(e, X86_R12, X86_R13);
+	emit_rr(e, true, 0x81, ALU_AND, X86_R12);
+	emit32(e, (u32)X86_PAGE_MASK);
+	emit_store(e, X86_R12, GS_MEM(GEN(GEN_STACK_PAGE)));
+	emit8(e, 0xc3);
+	return start;
+}
+
 void tr_make_stubs(struct tr_state *tr)
 {
 	struct emit e = { .p = tr->code.rw + 8 * TR_PAGE_CELLS, .to_rx = tr->code.rx - tr->code.rw };
@@ -186,5 +240,7 @@ void tr_make_stubs(struct tr_state *tr)
 	tr->thunk_exec = make_exec_thunk(&e, (const void *)tr_helper_exec, ret, &tr->thunk_exec_saved);
 	tr->thunk_lockstep = make_exec_thunk(&e, (const void *)tr_helper_block, ret, &tr->thunk_lockstep_saved);
 	make_miss_thunk(&e, tr, ret);
+	tr->thunk_stack_read = make_stack_thunk(&e, tr, false);
+	tr->thunk_stack_write = make_stack_thunk(&e, tr, true);
 	tr->stubs_end = (size_t)(e.p - tr->code.rw + 63) & ~(size_t)63;
 }

@@ -99,6 +99,10 @@ static bool set_ac(struct front *f, bool set)
 	emit_store(e, X86_R15, GS_MEM(GEN(GEN_TABLE)));
 	emit_rm(e, false, 0x8a, X86_R12, GS_MEM(GEN(set ? GEN_STAC_INDEX : GEN_CLAC_INDEX)));
 	emit_rm(e, false, 0x88, X86_R12, GS_MEM(STATE(mmu_index)));
+	if (!set) { /* the stack's page may be a user's */
+		emit_mov_imm(e, X86_R12, NO_STACK_PAGE);
+		emit_store(e, X86_R12, GS_MEM(GEN(GEN_STACK_PAGE)));
+	}
 	return true;
 }
 

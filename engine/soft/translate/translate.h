@@ -14,7 +14,8 @@
  *	guest vector and x87 state		the host's registers (x86_state.fpu_live is true in all generated code)
  *
  * Memory. flat.c keeps a sparse table with one addend per guest page for each kind of access and privilege; the inline
- * part checks alignment, looks the addend up and uses it. Accesses off one base share a look-up (group.c). Whatever has no
+ * part checks alignment, looks the addend up and uses it. Accesses off one base share a look-up (group.c); those off the stack
+ * pointer mostly need none (stack.c). Whatever has no
  * addend (absent, MMIO, code page, watchpoint, unaligned across pages) leaves the block, and the interpreter executes the
  * whole instruction.
  *
@@ -86,11 +87,17 @@ enum gen_cell {
 	GEN_CLAC_TABLE,
 	GEN_CLAC_DELTA,
 	GEN_CLAC_INDEX,
-	GEN_HOST, /* host addresses of groups of accesses (group.c) */
+	GEN_STACK_PAGE,   /* linear address of a page that may be written in the mode in force, or NO_STACK_PAGE, and */
+	GEN_STACK_ADDEND, /* what makes it, or since then the page of the last look-up through r14, a host address */
+	GEN_STACK_SITE,   /* scratch of that look-up (stubs.c) */
+	GEN_HOST,         /* host addresses of groups of accesses (group.c) */
 	GEN_CELLS = GEN_HOST + 4
 };
 
 #define GEN_HOSTS (GEN_CELLS - GEN_HOST)
+
+/* No address is near it but what no page has: an access there faults on the host, whatever is added. */
+#define NO_STACK_PAGE (1ull << 62)
 
 /* --- flat tables (flat.c) --------------------------------------------------------------------------------- */
 
@@ -113,6 +120,8 @@ void flat_free(struct soft_vcpu *sv);
 /* The TLB was flushed: entirely, or one page. Follows the tagged TLB, whose large pages may have made one into all. */
 void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin);
 void flat_flush_write(struct soft_vcpu *sv);
+/* The stack's page is not known any more: another mode is in force, or the page may not be written as it was. */
+void flat_forget_stack(struct soft_vcpu *sv);
 /* Try to make an access of the current mmu_index possible inline. False: the interpreter must do it. */
 bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
 /* struct x86_ops.known: by the table, which is filled if it can be. */
@@ -235,7 +244,8 @@ struct tr_state {
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
 	const u8 *exit_native, *exit_saved, *exit_lookup, *exit_string;
-	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_lockstep, *thunk_lockstep_saved;
+	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_stack_read, *thunk_stack_write, *thunk_lockstep,
+		*thunk_lockstep_saved;
 
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
 	struct tr_site stop_site;
