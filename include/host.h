@@ -172,6 +172,11 @@ void host_code_free(struct host_code *c);
  */
 void *host_reserve(size_t size);
 void host_unreserve(void *p, size_t size);
+/*
+ * A stack of size bytes, whole pages: its lowest address. The page below faults. NULL: no memory. User space only.
+ */
+u8 *host_stack_alloc(size_t size);
+void host_stack_free(u8 *stack, size_t size);
 /* May user space change its GS base (FSGSBASE)? */
 bool host_user_gs_base(void);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Sparse address space for tables of the translator. */
+/* Memory of the translator that is not just memory: sparse tables, stacks that end by a fault. */
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include "host.h"
 #include "posix.h"
+
+#define HOST_PAGE 4096u
 
 void *host_reserve(size_t size)
 {
@@ -20,6 +22,26 @@ void *host_reserve(size_t size)
 void host_unreserve(void *p, size_t size)
 {
 	munmap(p, size);
+}
+
+u8 *host_stack_alloc(size_t size)
+{
+	u8 *p = mmap(NULL, size + HOST_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		     0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (mprotect(p, HOST_PAGE, PROT_NONE)) {
+		munmap(p, size + HOST_PAGE);
+		return NULL;
+	}
+	return p + HOST_PAGE;
+}
+
+void host_stack_free(u8 *stack, size_t size)
+{
+	if (stack)
+		munmap(stack - HOST_PAGE, size + HOST_PAGE);
 }
 
 bool host_user_gs_base(void)

@@ -95,25 +95,17 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 
 	tr->site[site].offset = (u16)target;
 	tr->site[site].backward = backward;
-	tr->site[site].flags_dead = !(f->live >> f->b->nr & 1);
+	tr->site[site].flags_dead = !f->landed && !(f->live >> f->b->nr & 1);
 	if (backward && saved) {
 		tr_emit_test_requests(e);
 		tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, saved);
 	}
-	jump = cond == ALWAYS ? emit_jmp(e, emit_here(e)) : emit_jcc(e, cond, emit_here(e));
+	if (cond != ALWAYS)
+		jump = emit_jcc(e, cond, emit_here(e));
+	else
+		jump = f->calls ? emit_call_near(e, emit_here(e)) : emit_jmp(e, emit_here(e));
 	tr->site[site].jump = jump;
 	tr_exit_if(f, jump, site, saved);
-}
-
-/* r12 = the entry of the hash table for the address in r13. */
-static void emit_hash_entry(struct emit *e)
-{
-	/* hash_index() */
-	emit_rr(e, false, 0x69, X86_R12, X86_R13); /* imul r12d, r13d, HASH_FACTOR */
-	emit32(e, HASH_FACTOR);
-	emit_shift(e, false, SHIFT_SHR, X86_R12, 32 - HASH_BITS);
-	emit_shift(e, false, SHIFT_SHL, X86_R12, HASH_SHIFT);
-	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
 }
 
 /*
@@ -140,7 +132,7 @@ static void enter_by(struct front *f, s32 disp, bool indirect, bool forward)
 		f->indirect_site = tr_new_site(f, SITE_INDIRECT);
 	}
 	entry.disp = disp + (s32)offsetof(struct hash_entry, code);
-	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
+	emit_rm(e, false, 0xff, f->calls ? 2 : 4, entry); /* call or jmp [r12 + code] */
 	f->ended = true;
 }
 
@@ -180,9 +172,10 @@ bool tr_linkable(const struct front *f, s64 target)
 /* Out of line: the target may be no address at all, then the branch has to be undone (tr_run). */
 void tr_emit_indirect_exit(struct front *f)
 {
-	if (!f->indirect[0])
+	if (!f->indirect[1])
 		return;
-	emit_patch(&f->e, f->indirect[0], emit_here(&f->e));
+	if (f->indirect[0])
+		emit_patch(&f->e, f->indirect[0], emit_here(&f->e));
 	emit_patch(&f->e, f->indirect[1], emit_here(&f->e));
 	emit_mov_imm(&f->e, X86_R12, f->indirect_site);
 	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
@@ -396,6 +389,51 @@ static void indirect_target(struct front *f)
 		emit_mov_rr(&f->e, X86_R13, tr_host_reg(o->reg));
 }
 
+/*
+ * Behind the host's CALL: the RET of the guest comes here, with its target in r13 and the flags saved. Mostly it is where the guest's
+ * CALL said.
+ */
+static void land(struct front *f, s64 behind)
+{
+	const u8 *elsewhere = f->sv->tr.return_lookup;
+	struct emit *e = &f->e;
+
+	f->held = 0;
+	f->flags = FLAGS_SAVED;
+	f->ended = true;
+	if (!tr_linkable(f, behind)) {
+		emit_jmp(e, elsewhere);
+		return;
+	}
+	if (f->fixed && sign_extended(linear_constant(f, behind))) {
+		emit_rr(e, true, 0x81, ALU_CMP, X86_R13);
+		emit32(e, (u32)linear_constant(f, behind));
+	} else {
+		tr_linear(f, X86_R12, behind);
+		emit_rr(e, true, 0x39, X86_R12, X86_R13); /* cmp r13, r12 */
+	}
+	emit_jcc(e, 5, elsewhere);
+	f->landed = true;
+	finally_go_to(f, behind);
+}
+
+/* To a relative call's target, or that in its cell. */
+static void call_to(struct front *f, s64 target)
+{
+	f->calls = !f->m32;
+	if (f->i->opnd[0].kind == OPND_REL) {
+		if (f->m32)
+			finally_go_to(f, target);
+		else
+			go_to(f, target);
+	} else {
+		tr_save_flags_after(f);
+		emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
+		look_up(f, true, false);
+	}
+	f->calls = false;
+}
+
 static bool call(struct front *f)
 {
 	const struct x86_insn *i = f->i;
@@ -415,6 +453,9 @@ static bool call(struct front *f)
 		emit_load(&f->e, scratch, m);
 		emit_store(&f->e, scratch, GS_MEM(GEN(GEN_OVERWRITTEN)));
 	}
+	if (!f->m32) /* the end of the host's stack is found before anything has been done */
+		emit_load(&f->e, scratch,
+			  (struct emit_mem){ .base = X86_RSP, .index = NOREG, .disp = -(s32)PAIRS_ROOM + 0x7c0 });
 	if (f->fixed && (f->m32 || sign_extended(linear_constant(f, behind)))) {
 		store_immediate(f, (u32)linear_constant(f, behind), m);
 	} else {
@@ -422,13 +463,9 @@ static bool call(struct front *f)
 		store_word(f, scratch, m);
 	}
 	move_rsp(f, -f->word);
-	if (relative) {
-		finally_go_to(f, relative_target(f));
-		return true;
-	}
-	tr_save_flags_after(f);
-	emit_load(&f->e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
-	look_up(f, true, false);
+	call_to(f, relative ? relative_target(f) : 0);
+	if (!f->m32)
+		land(f, behind);
 	return true;
 }
 
@@ -445,13 +482,31 @@ static bool jump(struct front *f)
 	return true;
 }
 
+/* To the place behind the host's CALL that is due, with the guest's target in r13. */
+static void return_to_pair(struct front *f)
+{
+	struct emit *e = &f->e;
+
+	tr_save_flags_after(f);
+	f->indirect_site = tr_new_site(f, SITE_INDIRECT);
+	tr_emit_test_requests(e);
+	f->indirect[1] = emit_jcc(e, 5, emit_here(e));
+	emit_rm(e, false, 0xc7, 0, GS_MEM(GEN(GEN_SITE)));
+	emit32(e, f->indirect_site);
+	emit8(e, 0xc3);
+	f->ended = true;
+}
+
 static bool ret(struct front *f)
 {
 	if (f->i->opsize != f->word)
 		return false;
 	load_word(f, X86_R13, top_slot(f, X86_R14));
 	move_rsp(f, f->word + (s32)(f->i->nr_operands ? (u16)f->i->imm : 0));
-	look_up(f, true, false);
+	if (f->m32)
+		look_up(f, true, false);
+	else
+		return_to_pair(f);
 	return true;
 }
 

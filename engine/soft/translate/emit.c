@@ -100,6 +100,16 @@ void emit_table_index(struct emit *e, unsigned ea)
 	emit8(e, (u8)(0xe0 | (ea & 7)));
 }
 
+void emit_hash_entry(struct emit *e)
+{
+	/* hash_index() */
+	emit_rr(e, false, 0x69, X86_R12, X86_R13); /* imul r12d, r13d, HASH_FACTOR */
+	emit32(e, HASH_FACTOR);
+	emit_shift(e, false, SHIFT_SHR, X86_R12, 32 - HASH_BITS);
+	emit_shift(e, false, SHIFT_SHL, X86_R12, HASH_SHIFT);
+	emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_HASH)));
+}
+
 void emit_load_near(struct emit *e, unsigned reg, const void *target)
 {
 	emit8(e, (u8)(0x48 | (reg & 8 ? 4 : 0)));
@@ -111,6 +121,12 @@ void emit_load_near(struct emit *e, unsigned reg, const void *target)
 u8 *emit_jmp(struct emit *e, const void *target)
 {
 	emit8(e, 0xe9);
+	return rel32(e, target);
+}
+
+u8 *emit_call_near(struct emit *e, const void *target)
+{
+	emit8(e, 0xe8);
 	return rel32(e, target);
 }
 

@@ -78,6 +78,9 @@ static inline void emit_lea(struct emit *e, unsigned reg, struct emit_mem m)
 void emit_table_index(struct emit *e, unsigned ea);
 #define TABLE_ENTRY ((struct emit_mem){ .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 })
 
+/* r12 = the entry of the hash table for the address in r13. */
+void emit_hash_entry(struct emit *e);
+
 enum emit_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 enum emit_shift { SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
 
@@ -105,8 +108,9 @@ static inline void emit_shift(struct emit *e, bool w, enum emit_shift op, unsign
 
 /* mov reg, imm: the shortest that gives the 64-bit value. Flags stay. */
 void emit_mov_imm(struct emit *e, unsigned reg, u64 imm);
-/* jmp rel32, jcc rel32, call rel32 to an executable address. Return the rw address of the rel32. */
+/* jmp rel32, call rel32, jcc rel32 to an executable address. Return the rw address of the rel32. */
 u8 *emit_jmp(struct emit *e, const void *target);
+u8 *emit_call_near(struct emit *e, const void *target);
 u8 *emit_jcc(struct emit *e, unsigned cond, const void *target);
 /* call of C or assembly code anywhere: rip-relative if near, else through a register that is scratch. */
 void emit_call(struct emit *e, const void *target);

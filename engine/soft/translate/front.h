@@ -112,6 +112,8 @@ struct front {
 	unsigned nr_slow, nr_aside, nr_exits;
 	u8 *indirect[2]; /* branches to the way out of an indirect branch, which ends the block, or NULL */
 	u32 indirect_site;
+	bool calls;              /* the branch being emitted is a host CALL, for land() behind it */
+	bool landed;             /* the block's end is behind a call: as a callee left the flags, saved */
 	bool ended;              /* control has left the block for good */
 	bool last;               /* of the chain: another block must not be let follow */
 	struct soft_block *next; /* control falls into this block, whose code follows, or NULL */

@@ -59,6 +59,9 @@ static int alloc_all(struct soft_vcpu *sv)
 	tr->order = host_alloc_pages(TR_MAX_BLOCKS * sizeof(*tr->order));
 	if (!tr->meta || !tr->site || !tr->order)
 		return -ENOMEM;
+	tr->pairs = host_stack_alloc(PAIRS_SIZE);
+	if (!tr->pairs)
+		return -ENOMEM;
 	err = tr_targets_init(sv);
 	return err ? err : flat_init(sv);
 }
@@ -91,7 +94,7 @@ void tr_init(struct soft_vcpu *sv)
 		tr_free(sv); /* clears wanted too */
 		return;
 	}
-	tr_make_stubs(tr);
+	tr_make_stubs(sv);
 	tr_trace_stubs(sv);
 	tr->ready = true;
 	flat_forget_stack(sv);
@@ -109,6 +112,7 @@ void tr_free(struct soft_vcpu *sv)
 	host_free_pages(tr->site, TR_MAX_SITES * sizeof(*tr->site));
 	host_free_pages(tr->order, TR_MAX_BLOCKS * sizeof(*tr->order));
 	tr_targets_free(sv);
+	host_stack_free(tr->pairs, PAIRS_SIZE);
 	lockstep_free(tr->lockstep);
 	*tr = (struct tr_state){ 0 };
 }
@@ -669,7 +673,7 @@ static void fix_stack_look_up(struct soft_vcpu *sv, const struct host_fault *f)
 {
 	struct tr_state *tr = &sv->tr;
 
-	tr->stop_site = tr->site[sv->vcpu->state.gen[GEN_STACK_SITE]];
+	tr->stop_site = tr->site[sv->vcpu->state.gen[GEN_SITE]];
 	tr->stop_before = true;
 	*f->r12 = TR_EXIT_UNWOUND;
 	*f->rip = (u64)(unsigned long)tr->exit_saved;

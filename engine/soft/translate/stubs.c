@@ -3,8 +3,8 @@
  * The ways into and out of generated code, generated themselves (so that the offsets in the state need no second
  * description). They stand at the start of the code memory and stay there when everything else is dropped.
  *
- * Stack. enter() saves six registers and leaves the stack 16-byte aligned; a thunk is called from generated code and
- * aligns it again for C.
+ * Stacks. enter() saves six registers on the thread's stack, leaves that 16-byte aligned, and changes to the stack of generated code
+ * (PAIRS_SIZE), which it finds empty; thunks, which are called there, change to the thread's for C.
  */
 #include "emit.h"
 
@@ -81,6 +81,7 @@ static void make_enter(struct emit *e)
 		push_reg(e, callee_saved[n]);
 	add_rsp(e, -8);
 	emit_store(e, X86_RSP, GS_MEM(GEN(GEN_HOST_RSP)));
+	emit_load(e, X86_RSP, GS_MEM(GEN(GEN_PAIRS)));
 	load_and_jump(e);
 }
 
@@ -126,14 +127,15 @@ static void call_helper(struct emit *e, const void *fn, const u8 *ret)
 	emit_rr(e, false, 0x89, X86_R12, X86_RSI);
 	emit_mov_rr(e, X86_RDX, X86_R13);
 	emit_store(e, X86_R13, GS_MEM(GEN(GEN_R13)));
-	add_rsp(e, -8);
+	emit_store(e, X86_RSP, GS_MEM(GEN(GEN_RSP)));
+	emit_load(e, X86_RSP, GS_MEM(GEN(GEN_HOST_RSP)));
 	emit_mov_imm(e, X86_RAX, (u64)(unsigned long)fn);
 	emit8(e, 0xff), emit8(e, 0xd0);
-	add_rsp(e, 8);
+	emit_load(e, X86_RSP, GS_MEM(GEN(GEN_RSP)));
 	emit8(e, 0x48), emit8(e, 0x83), emit8(e, 0xf8), emit8(e, TR_GO_ON); /* cmp rax, TR_GO_ON */
 	go_on = emit_jcc(e, 4, emit_here(e));
 	leave = emit_jcc(e, 2, emit_here(e));
-	emit_load(e, X86_RSP, GS_MEM(GEN(GEN_HOST_RSP)));
+	emit_load(e, X86_RSP, GS_MEM(GEN(GEN_PAIRS)));
 	load_and_jump(e);
 	emit_patch(e, leave, emit_here(e));
 	emit_mov_imm(e, X86_RAX, TR_EXIT_UNWOUND);
@@ -202,15 +204,13 @@ static const u8 *make_stack_thunk(struct emit *e, const struct tr_state *tr, boo
 	const u8 *start = emit_here(e), *again;
 	u8 *found, *found_read = NULL;
 
-	emit_store(e, X86_R12, GS_MEM(GEN(GEN_STACK_SITE)));
+	emit_store(e, X86_R12, GS_MEM(GEN(GEN_SITE)));
 	again = emit_here(e);
 	found = look_up_entry(e, true);
 	if (!write)
 		found_read = look_up_entry(e, false);
-	emit_load(e, X86_R12, GS_MEM(GEN(GEN_STACK_SITE)));
-	add_rsp(e, -8);
+	emit_load(e, X86_R12, GS_MEM(GEN(GEN_SITE)));
 	emit_call(e, tr->thunk_miss);
-	add_rsp(e, 8);
 	emit_jmp(e, again);
 	if (found_read) {
 		emit_patch(e, found_read, emit_here(e));
@@ -229,8 +229,33 @@ static const u8 *make_stack_thunk(struct emit *e, const struct tr_state *tr, boo
 	return start;
 }
 
-void tr_make_stubs(struct tr_state *tr)
+/*
+ * A RET that comes back to another place than the CALL that it was paired with; and one on an empty stack, whose only word leads
+ * here. The target is in r13, the flags are saved.
+ */
+static void make_return_lookup(struct emit *e, struct soft_vcpu *sv)
 {
+	struct emit_mem entry = { .base = X86_R12, .index = NOREG, .disp = offsetof(struct hash_entry, lin) };
+	u64 *empty = (u64 *)(void *)(sv->tr.pairs + PAIRS_SIZE - 64);
+	u8 *miss;
+
+	*empty = (u64)(unsigned long)emit_here(e);
+	sv->vcpu->state.gen[GEN_PAIRS] = (u64)(unsigned long)empty;
+	add_rsp(e, -8);
+	sv->tr.return_lookup = emit_here(e);
+	emit_hash_entry(e);
+	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
+	miss = emit_jcc(e, 5, emit_here(e));
+	entry.disp = offsetof(struct hash_entry, code);
+	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
+	emit_patch(e, miss, emit_here(e));
+	emit_load(e, X86_R12, GS_MEM(GEN(GEN_SITE)));
+	emit_jmp(e, sv->tr.exit_saved);
+}
+
+void tr_make_stubs(struct soft_vcpu *sv)
+{
+	struct tr_state *tr = &sv->tr;
 	struct emit e = { .p = tr->code.rw + 8 * TR_PAGE_CELLS, .to_rx = tr->code.rx - tr->code.rw };
 	const u8 *ret = make_return(&e);
 
@@ -242,5 +267,6 @@ void tr_make_stubs(struct tr_state *tr)
 	make_miss_thunk(&e, tr, ret);
 	tr->thunk_stack_read = make_stack_thunk(&e, tr, false);
 	tr->thunk_stack_write = make_stack_thunk(&e, tr, true);
+	make_return_lookup(&e, sv);
 	tr->stubs_end = (size_t)(e.p - tr->code.rw + 63) & ~(size_t)63;
 }

@@ -44,7 +44,8 @@
  * hash tables are emptied at each entry into guest mode.
  *
  * Control flow. Jumps within the page are linked directly (patched), but to an instruction that crosses into the next
- * page, as only a look-up knows which page that is; every other goes through a hash table by linear
+ * page, as only a look-up knows which page that is. In 64-bit code a CALL is the host's, and its RET comes back to the code behind it,
+ * which compares the address (branch.c, land). Every other branch goes through a hash table by linear
  * address, one for user and one for supervisor mode, emptied whenever translations of code addresses may change. Loops
  * pass a check of vcpu->requests: in each backward link and in each look-up but direct ones forward. A block that control
  * falls into, and that has been decoded but not translated, is translated along and follows directly (a chain, front.c).
@@ -72,7 +73,9 @@ enum gen_cell {
 	GEN_RAX,         /* rax while it is used to save or restore flags */
 	GEN_WRITE_DELTA, /* entries from the read table in force to the write table */
 	GEN_HASH,        /* base of the hash table in force */
-	GEN_HOST_RSP,    /* stack pointer of the entry */
+	GEN_HOST_RSP,    /* stack pointer of the entry: that of helpers */
+	GEN_PAIRS,       /* the stack of generated code when it is empty (stubs.c) */
+	GEN_RSP,         /* the stack pointer of generated code while a helper runs */
 	GEN_TARGET,      /* where the entry jumps */
 	GEN_SOFT_VCPU,   /* struct soft_vcpu */
 	GEN_R13,         /* scratch kept over a helper */
@@ -89,8 +92,8 @@ enum gen_cell {
 	GEN_CLAC_INDEX,
 	GEN_STACK_PAGE,   /* linear address of a page that may be written in the mode in force, or NO_STACK_PAGE, and */
 	GEN_STACK_ADDEND, /* what makes it, or since then the page of the last look-up through r14, a host address */
-	GEN_STACK_SITE,   /* scratch of that look-up (stubs.c) */
-	GEN_HOST,         /* host addresses of groups of accesses (group.c) */
+	GEN_SITE, /* number of the site that a stub works for, where r12 is needed: that look-up, a RET (stubs.c) */
+	GEN_HOST, /* host addresses of groups of accesses (group.c) */
 	GEN_CELLS = GEN_HOST + 4
 };
 
@@ -126,6 +129,17 @@ void flat_forget_stack(struct soft_vcpu *sv);
 bool flat_fill(struct soft_vcpu *sv, u64 lin, bool write);
 /* struct x86_ops.known: by the table, which is filled if it can be. */
 u8 *flat_known(struct soft_vcpu *sv, u64 lin, bool write);
+
+/* --- the stack of generated code ----------------------------------------------------------------------------- */
+
+/*
+ * Guest calls are host calls and guest returns host returns, so that the processor's return stack predicts them; what the guest
+ * has on its own stack decides (branch.c). The host's return addresses have a stack of their own, which may be emptied at
+ * any time, and is whenever control leaves generated code, so none outlives what it leads to. A call reads PAIRS_ROOM below it: at
+ * the stack's end that faults, and the call is the interpreter's. The room is for signal handlers.
+ */
+#define PAIRS_ROOM (256u << 10)
+#define PAIRS_SIZE (PAIRS_ROOM + (64u << 10))
 
 /* --- code cache ---------------------------------------------------------------------------------------------- */
 
@@ -243,9 +257,10 @@ struct tr_state {
 
 	/* Stubs (stubs.c); exits and thunks expect the site number in r12d. */
 	u32 (*enter)(void);
+	u8 *pairs; /* stack of generated code: PAIRS_SIZE bytes */
 	const u8 *exit_native, *exit_saved, *exit_lookup, *exit_string;
-	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_stack_read, *thunk_stack_write, *thunk_lockstep,
-		*thunk_lockstep_saved;
+	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_stack_read, *thunk_stack_write, *return_lookup,
+		*thunk_lockstep, *thunk_lockstep_saved;
 
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
 	struct tr_site stop_site;
@@ -306,7 +321,7 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b);
 bool tr_fixup(struct soft_vcpu *sv, const struct host_fault *f);
 
 /* stubs.c */
-void tr_make_stubs(struct tr_state *tr);
+void tr_make_stubs(struct soft_vcpu *sv);
 /*
  * Called by generated code. TR_LEAVE: leave it; TR_GO_ON: behind the call; else the entry (saved flags) of the block at rip,
  * for which the cells are set.
