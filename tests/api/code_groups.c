@@ -100,3 +100,27 @@ TEST(code_frames_on_two_pages)
 	cpu_run_to_done(cpu);
 	check_eq(load32(machine->mem + SUM), sum);
 }
+
+/*
+ * Linux's memset() for processors without fast REP STOS: the flags of DEC live through eight stores, and the last of the loop's
+ * turns lies on two pages. As often as it takes to be translated, and translated otherwise.
+ */
+GUEST(fill, 64,
+      "mov edx, 1000\n xor ebx, ebx\n"
+      "1: mov edi, 0x40010\n mov ecx, 64\n mov eax, edx\n"
+      "2: dec rcx\n mov [rdi], rax\n mov [rdi + 8], rax\n mov [rdi + 0x10], rax\n mov [rdi + 0x18], rax\n"
+      "mov [rdi + 0x20], rax\n mov [rdi + 0x28], rax\n mov [rdi + 0x30], rax\n mov [rdi + 0x38], rax\n"
+      "lea rdi, [rdi + 0x40]\n jnz 2b\n or rbx, rcx\n dec edx\n jnz 1b\n" DONE);
+
+TEST(code_fill_that_ends_on_two_pages)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+
+	guest_start(cpu, GUEST_LONG, fill);
+	cpu_run_to_done(cpu);
+	check_eq(cpu_regs(cpu).rbx, 0);
+	check_eq(cpu_regs(cpu).rdi, 0x41010);
+	check_eq(load32(machine->mem + 0x41008), 1);
+	check_eq(load32(machine->mem + 0x41010), 0);
+}

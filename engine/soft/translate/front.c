@@ -630,8 +630,10 @@ static void emit_block(struct front *f)
 	for (f->k = 0; f->k < b->nr && !f->ended; f->k++) {
 		f->i = &b->insn[f->k];
 		t->offset[f->k] = (u32)(emit_here(&f->e) - t->body);
-		if (f->flags == FLAGS_SAVED)
+		if (f->flags == FLAGS_SAVED) {
 			t->saved_in |= 1u << f->k;
+			t->saved_at |= 1u << f->k;
+		}
 		tr_look_up_groups(f);
 		f->keeps = false;
 		translate_insn(f);
@@ -734,7 +736,7 @@ const u8 *tr_plain_code(struct soft_vcpu *sv, struct soft_block *b, unsigned k)
 	if ((!b->plain || b->plain->lin != b->tr->lin) && !translate(sv, b, true))
 		return NULL;
 	t = b->plain;
-	if (t->saved_in >> k & 1 || !(t->live >> k & 1))
+	if (t->saved_at >> k & 1 || !(t->live >> k & 1))
 		return t->body + t->offset[k];
 	if (tr->used + RESTORE_ROOM > tr->code.size) {
 		tr->full = true;

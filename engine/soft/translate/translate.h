@@ -181,6 +181,7 @@ struct tr_block {
 	const u8 *cold, *cold_end; /* parts out of line, behind the chain that the block is in (front.c) */
 	u64 live;                  /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
+	u32 saved_at; /* bit k: where the code of instruction k begins they are in GEN_FLAGS; it may itself save them, see saved_in */
 	u16 nr;
 	u16 page_offset; /* of block->gpa */
 	u64 lin;         /* soft_page.lin that it was made for */
