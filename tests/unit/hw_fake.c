@@ -324,15 +324,16 @@ void hwt_protected_mode(void)
 	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
 }
 
-void hwt_begin(const struct engine_ops *engine)
+void hwt_begin(void)
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = RAM_SIZE };
 
 	signal_activate();
 	hwt = (struct hw_test){ 0 };
+	expect_eq(hw_kind.init(), 0);
 	hwt.ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(hwt.ram != MAP_FAILED);
-	expect_eq(vm_create(engine, 0, &hwt.vm), 0);
+	expect_eq(vm_create(hw_kind.engine, 0, &hwt.vm), 0);
 	slot.userspace_addr = (unsigned long)hwt.ram;
 	expect_eq(vm_set_memory_region(hwt.vm, &slot), 0);
 	expect_eq(vcpu_create(hwt.vm, 0, &hwt.v), 0);
@@ -342,23 +343,42 @@ void hwt_begin(const struct engine_ops *engine)
 	memset(hwt.ram + CODE, 0xf4, 0x1000);
 }
 
-int hwt_end(void)
+static int end_vm(void)
 {
-	int err;
-
-	if (!hwt.vm)
+	if (hwt.inside) {
+		virt_users = 0;
+		all_off(virt_off, NR_CPUS);
 		return 0;
-	err = hwt.next != hwt.nr_steps;
+	}
 	vcpu_put(hwt.v);
 	vm_put(hwt.vm);
 	munmap(hwt.ram, RAM_SIZE);
+	return hwt.next != hwt.nr_steps;
+}
+
+int hwt_end(void)
+{
+	int err = 0, i;
+
+	if (hwt.vm) {
+		err = end_vm();
+		hw_kind.exit();
+	}
+	for (i = 0; i < NR_CPUS; i++)
+		err |= hw_kind.is_on(i);
+	err |= cpu0.pages && !hwt.inside;
 	hwt = (struct hw_test){ 0 };
 	return -err;
 }
 
 long hwt_vcpu_ioctl_int(u32 cmd, unsigned long arg)
 {
-	return vcpu_call(hwt.v, cmd, arg);
+	long r;
+
+	hwt.inside = true;
+	r = vcpu_call(hwt.v, cmd, arg);
+	hwt.inside = false;
+	return r;
 }
 
 long hwt_vcpu_ioctl(u32 cmd, void *arg)
@@ -385,4 +405,11 @@ void hwt_code(const void *bytes, size_t n)
 void hwt_regs(struct kvm_regs *r)
 {
 	expect_eq(hwt_vcpu_ioctl(KVM_GET_REGS, r), 0);
+}
+
+void hwt_expect_log(const char *part)
+{
+	expect_eq(cpu0.log_lines, 1);
+	if (!strstr(cpu0.log, part))
+		fail_msg("the log says: %s", cpu0.log);
 }

@@ -40,15 +40,29 @@ struct hw_test {
 	struct kvm_run *run;
 	u8 *ram;
 	unsigned nr_steps, next; /* of the script of entries */
+	bool inside;             /* an ioctl */
 };
 extern struct hw_test hwt;
 
-/* What the kind of processor adds: an MSR (NULL: it has none), CPUID as the engine's sources see it (svm.mk, vmx.mk). */
+/* The kind of processor, for tests that are the same on both. */
+struct hw_kind {
+	const struct engine_ops *engine;
+	void (*reset)(void); /* a processor that has what is needed */
+	int (*init)(void);   /* the engine's module_init and module_exit */
+	void (*exit)(void);
+	bool (*is_on)(int cpu); /* virtualization */
+};
+extern const struct hw_kind hw_kind;
+
+/* What the kind of processor adds: an MSR (NULL: it has none), CPUID as the engine's sources see it (hw.mk). */
 u64 *fake_msr(u32 msr);
 void fake_cpuid(u32 leaf, u32 subleaf, u32 out[4]);
 
-/* A VM with a vCPU on this engine, whose module_init has succeeded; the end of both: 0, or -1: the script was not used up. */
-void hwt_begin(const struct engine_ops *engine);
+/*
+ * The engine, and a VM with a vCPU on it; the end of all: 0, or -1: the script was not used up, or something is left. What a failed check
+ * in a step has left in the middle of an ioctl, locks and all, stays for ever.
+ */
+void hwt_begin(void);
 int hwt_end(void);
 long hwt_vcpu_ioctl(u32 cmd, void *arg);
 long hwt_vcpu_ioctl_int(u32 cmd, unsigned long arg);
@@ -57,6 +71,9 @@ void hwt_run_exits(u32 reason);
 void hwt_code(const void *bytes, size_t n);
 #define CODE_BYTES(...) hwt_code((const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))
 void hwt_regs(struct kvm_regs *r);
-void hwt_protected_mode(void); /* flat, CPL 0 */
+void hwt_protected_mode(void);         /* flat, CPL 0 */
+void hwt_expect_log(const char *part); /* one line, which has this */
+
+int hw_life_tests(void);
 
 #endif /* HW_FAKE_H */

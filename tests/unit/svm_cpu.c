@@ -1,15 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* What is found of AMD-V, turning it on, and what is left after failures. */
-#include <string.h>
-#include <unistd.h>
+/* What is found of AMD-V, turning it on. */
 #include "svm_fake.h"
-
-static void expect_log(const char *part)
-{
-	expect_eq(cpu0.log_lines, 1);
-	if (!strstr(cpu0.log, part))
-		fail_msg("the log says: %s", cpu0.log);
-}
 
 static void no_amd_v_is_no_device_without_a_word(void **state)
 {
@@ -27,7 +18,7 @@ static void turned_off_in_the_firmware_is_said(void **state)
 	fake_processor_reset(0);
 	cpu0.vm_cr = VM_CR_SVMDIS;
 	expect_error(svm_module_init(), EPERM);
-	expect_log("firmware");
+	hwt_expect_log("firmware");
 }
 
 static void no_nested_paging_is_said(void **state)
@@ -35,7 +26,7 @@ static void no_nested_paging_is_said(void **state)
 	fake_processor_reset(0);
 	cpu0.features = 0;
 	expect_error(svm_module_init(), ENODEV);
-	expect_log("nested paging");
+	hwt_expect_log("nested paging");
 }
 
 static void one_asid_is_none(void **state)
@@ -67,44 +58,6 @@ static void another_hypervisor_is_busy(void **state)
 	svm_module_exit();
 }
 
-/* As far as it gets until an allocation fails; everything is given back. */
-static int live(void)
-{
-	struct vcpu *v;
-	struct vm *vm;
-	int err = svm_module_init();
-
-	if (err)
-		return err;
-	err = vm_create(&svm_engine, 0, &vm);
-	if (!err) {
-		err = vcpu_create(vm, 0, &v);
-		if (!err)
-			vcpu_put(v);
-		vm_put(vm);
-	}
-	svm_module_exit();
-	return err;
-}
-
-static void each_page_may_be_missing(void **state)
-{
-	unsigned n;
-
-	for (n = 1;; n++) {
-		fake_processor_reset(0);
-		cpu0.fail_page = n;
-		if (!live())
-			break;
-		expect_eq(cpu0.fail_page, 0);
-		expect_eq(cpu0.pages, 0);
-		expect_eq(cpu0.efer[0] | cpu0.efer[1], 0);
-	}
-	/* Maps, two pages for each CPU, lock, roots, vector state, VMCB. */
-	expect_true(n > 9);
-	expect_eq(cpu0.pages, 0);
-}
-
 int svm_cpu_tests(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -113,7 +66,6 @@ int svm_cpu_tests(void)
 		cmocka_unit_test_teardown(no_nested_paging_is_said, svm_test_end),
 		cmocka_unit_test_teardown(one_asid_is_none, svm_test_end),
 		cmocka_unit_test_teardown(another_hypervisor_is_busy, svm_test_end),
-		cmocka_unit_test_teardown(each_page_may_be_missing, svm_test_end),
 	};
 
 	return cmocka_run_group_tests_name("svm: the processor", tests, NULL, NULL);

@@ -5,7 +5,7 @@
 
 struct svm_test svmt;
 
-/* --- MSRs and CPUID, as the engines see them (svm.mk) --------------------------------------------------------------------- */
+/* --- MSRs and CPUID, as the engines see them (hw.mk) --------------------------------------------------------------------- */
 
 u64 *fake_msr(u32 msr)
 {
@@ -80,26 +80,39 @@ void fake_processor_reset(u32 features)
 	cpu0 = (struct fake_processor){ .svm = true, .features = HAS_NPT | features, .asids = 16 };
 }
 
+static void reset(void)
+{
+	fake_processor_reset(0);
+}
+
+static bool is_on(int cpu)
+{
+	return cpu0.efer[cpu] & X86_EFER_SVME || cpu0.hsave[cpu];
+}
+
+const struct hw_kind hw_kind = {
+	.engine = &svm_engine,
+	.reset = reset,
+	.init = svm_module_init,
+	.exit = svm_module_exit,
+	.is_on = is_on,
+};
+
 void svm_test_begin(u32 features)
 {
 	if (!cpu0.asids)
 		fake_processor_reset(0);
 	cpu0.features = HAS_NPT | features;
 	svmt = (struct svm_test){ 0 };
-	expect_eq(svm_module_init(), 0);
-	hwt_begin(&svm_engine);
+	hwt_begin();
 	svmt.c = svm_of(hwt.v)->vmcb;
 }
 
 int svm_test_end(void **state)
 {
-	bool began = hwt.vm;
 	int err = hwt_end();
 
-	if (began)
-		svm_module_exit();
 	svmt = (struct svm_test){ 0 };
-	err |= cpu0.pages != 0 || (cpu0.efer[0] | cpu0.efer[1]) & X86_EFER_SVME || cpu0.hsave[0] || cpu0.hsave[1];
 	if (cpu0.features & HAS_TSC_RATIO)
 		err |= cpu0.tsc_ratio[0] != TSC_RATIO_ONE || cpu0.tsc_ratio[1] != TSC_RATIO_ONE;
 	cpu0 = (struct fake_processor){ 0 };

@@ -3,5 +3,5 @@
 
 int main(void)
 {
-	return svm_cpu_tests() + svm_exit_tests() + svm_enter_tests() != 0;
+	return hw_life_tests() + svm_cpu_tests() + svm_exit_tests() + svm_enter_tests() != 0;
 }

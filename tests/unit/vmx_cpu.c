@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* What is found of VT-x, turning it on, and what is left after failures. */
-#include <string.h>
+/* What is found of VT-x, turning it on. */
 #include "vmx_fake.h"
-
-static void expect_log(const char *part)
-{
-	expect_eq(cpu0.log_lines, 1);
-	if (!strstr(cpu0.log, part))
-		fail_msg("the log says: %s", cpu0.log);
-}
 
 static void no_vt_x_is_no_device_without_a_word(void **state)
 {
@@ -23,7 +15,7 @@ static void turned_off_in_the_firmware_is_said(void **state)
 	fake_vmx_reset();
 	vmxt.feature_control = FEATURE_LOCKED;
 	expect_error(vmx_module_init(&vmxt.options), EPERM);
-	expect_log("firmware");
+	hwt_expect_log("firmware");
 }
 
 static void a_control_that_is_missing_is_said(void **state)
@@ -44,7 +36,7 @@ static void a_control_that_is_missing_is_said(void **state)
 		fake_vmx_reset();
 		fake_lacks(missing[i].msr, missing[i].bits);
 		expect_error(vmx_module_init(&vmxt.options), ENODEV);
-		expect_log(missing[i].log);
+		hwt_expect_log(missing[i].log);
 		expect_eq(cpu0.pages, 0);
 	}
 }
@@ -74,44 +66,6 @@ static void feature_control_is_locked(void **state)
 	expect_eq(vmxt.feature_control, FEATURE_LOCKED | FEATURE_VMXON);
 }
 
-/* As far as it gets until an allocation fails; everything is given back. */
-static int live(void)
-{
-	struct vcpu *v;
-	struct vm *vm;
-	int err = vmx_module_init(&vmxt.options);
-
-	if (err)
-		return err;
-	err = vm_create(&vmx_engine, 0, &vm);
-	if (!err) {
-		err = vcpu_create(vm, 0, &v);
-		if (!err)
-			vcpu_put(v);
-		vm_put(vm);
-	}
-	vmx_module_exit();
-	return err;
-}
-
-static void every_failed_allocation_leaves_nothing(void **state)
-{
-	unsigned n;
-	int err;
-
-	fake_vmx_reset();
-	for (n = 1;; n++) {
-		cpu0.fail_page = n;
-		err = live();
-		expect_eq(cpu0.pages, 0);
-		expect_eq(vmxt.vmxon[0] | vmxt.vmxon[1], 0);
-		if (!err)
-			break;
-		expect_eq(err, -ENOMEM);
-	}
-	expect_true(n > 5);
-}
-
 int vmx_cpu_tests(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -120,7 +74,6 @@ int vmx_cpu_tests(void)
 		cmocka_unit_test_teardown(a_control_that_is_missing_is_said, vmx_test_end),
 		cmocka_unit_test_teardown(another_hypervisor_is_busy, vmx_test_end),
 		cmocka_unit_test_teardown(feature_control_is_locked, vmx_test_end),
-		cmocka_unit_test_teardown(every_failed_allocation_leaves_nothing, vmx_test_end),
 	};
 
 	return cmocka_run_group_tests_name("vmx: processors", tests, NULL, NULL);

@@ -5,7 +5,7 @@
 
 struct fake_vmx vmxt;
 
-/* --- MSRs and CPUID, as the engines see them (vmx.mk) -------------------------------------------------------------------- */
+/* --- MSRs and CPUID, as the engines see them (hw.mk) -------------------------------------------------------------------- */
 
 u64 *fake_msr(u32 msr)
 {
@@ -283,27 +283,40 @@ void step_intr(u64 *gpr)
 
 /* --- a VM ------------------------------------------------------------------------------------------------------------------- */
 
+static int init(void)
+{
+	return vmx_module_init(&vmxt.options);
+}
+
+static bool is_on(int cpu)
+{
+	return vmxt.vmxon[cpu] || cpu0.cr4[cpu] & CR4_VMXE;
+}
+
+const struct hw_kind hw_kind = {
+	.engine = &vmx_engine,
+	.reset = fake_vmx_reset,
+	.init = init,
+	.exit = vmx_module_exit,
+	.is_on = is_on,
+};
+
 void vmx_test_begin(void)
 {
 	if (!vmxt.vmx)
 		fake_vmx_reset();
-	expect_eq(vmx_module_init(&vmxt.options), 0);
-	hwt_begin(&vmx_engine);
+	hwt_begin();
 }
 
 int vmx_test_end(void **state)
 {
-	bool began = hwt.vm;
 	int err = hwt_end();
 
-	if (began)
-		vmx_module_exit();
-	err |= cpu0.pages != 0 || vmxt.vmxon[0] || vmxt.vmxon[1] || (cpu0.cr4[0] | cpu0.cr4[1]) & CR4_VMXE;
 	cpu0 = (struct fake_processor){ 0 };
 	vmxt = (struct fake_vmx){ 0 };
 	memset(vmcs, 0, sizeof(vmcs));
 	memset(current, 0, sizeof(current));
-	return err ? -1 : 0;
+	return err;
 }
 
 void vmx_script(vmx_step *first, ...)
