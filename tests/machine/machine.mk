@@ -45,7 +45,9 @@ $(MACHINE_INSN): $(INSN_OBJ) $(X86_OBJ)
 
 MACHINE_NEEDS := $(MACHINE_DIR)/anykvm $(MACHINE_PROGRAMS) $(addprefix $(MACHINE_DIR)/,compat32 hostile) $(MACHINE_INSN) $(MACHINE_API_TESTS) $(MACHINE_INITRD)
 
-# $(call machine_run,svm|vmx,DIFFERENCES,[-k],[PARTS-OF-ANYKVM-ALONE],[ENVIRONMENT])
+# $(call machine_parts,svm|vmx,[PARTS-OF-ANYKVM-ALONE])
+machine_parts = $(or $(MACHINE_PARTS),$(MACHINE_PARTS_$(1)) $(2))
+# $(call machine_run,svm|vmx,DIFFERENCES,[-k],PARTS,[ENVIRONMENT])
 define machine_run
 	@echo '$(MACHINE_API)' >$(MACHINE_DIR)/api-arguments
 	@echo '$(MACHINE_VMM)' >$(MACHINE_DIR)/vmm-guests
@@ -57,24 +59,29 @@ define machine_run
 		-a $(MACHINE_DIR)/hostile-arguments:/hostile-arguments -a $(MACHINE_INSN):/insn-tests \
 		-a $(MACHINE_DIR)/anykvm:/anykvm -a tests/boot/host-guest.sh:/host-guest.sh -a $(MACHINE_INITRD):/initrd \
 		$$(find "$$modules" -name 'zram.ko' -o -name 'zsmalloc.ko' -o -name 'lzo*.ko' | sed 's|.*/\(.*\)|-a & :/zram/\1|; s| :|:|') \
-		$(if $(filter refusals,$(MACHINE_PARTS) $(4)),$$(find "$$modules" -name 'kvm*.ko' -o -name irqbypass.ko | sed 's|.*/\(.*\)|-a & :/reference/\1|; s| :|:|')) \
-		$(if $(filter vmm,$(MACHINE_PARTS) $(4)),$$(sh tests/machine/vmm-files.sh) -a $(MACHINE_DIR)/vmm-guests:/vmm-guests) \
-		-a "$$kernel":/vmlinuz $(patsubst %,tests/machine/%.sh,$(or $(MACHINE_PARTS),$(MACHINE_PARTS_$(1)) $(4)))
+		$(if $(filter refusals,$(4)),$$(find "$$modules" -name 'kvm*.ko' -o -name irqbypass.ko | sed 's|.*/\(.*\)|-a & :/reference/\1|; s| :|:|')) \
+		$(if $(filter vmm,$(4)),$$(sh tests/machine/vmm-files.sh) -a $(MACHINE_DIR)/vmm-guests:/vmm-guests) \
+		-a "$$kernel":/vmlinuz $(patsubst %,tests/machine/%.sh,$(4))
+endef
+# $(call machine_run_svm,DIFFERENCES,[-k],PARTS,[ENVIRONMENT]): observe makes the kernel change its code, see qemu.sh.
+define machine_run_svm
+	$(if $(filter-out observe,$(3)),$(call machine_run,svm,$(1),$(2),$(filter-out observe,$(3)),$(4)))
+	$(if $(filter observe,$(3)),$(call machine_run,svm,$(1),$(2),observe,$(4) MACHINE_THREADS=single))
 endef
 
 .PHONY: check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
 check-svm: module $(MACHINE_NEEDS)
-	$(call machine_run,svm,differences-svm,,observe pressure hostile vmm refusals life)
+	$(call machine_run_svm,differences-svm,,$(call machine_parts,svm,observe pressure hostile vmm refusals life))
 	$(Q)for cpu in EPYC,-svm EPYC,+svm,-npt; do \
 		BUILD=$(BUILD) GUEST=$(GUEST) MACHINE_CPU=$$cpu sh tests/machine/machine.sh -M svm -n tests/machine/absent.sh || exit 1; \
 	done
 check-vmx: module $(MACHINE_NEEDS)
-	$(call machine_run,vmx,differences-vmx,,observe)
+	$(call machine_run,vmx,differences-vmx,,$(call machine_parts,vmx,observe))
 	$(if $(MACHINE_PARTS),,$(Q)$(MAKE) check-vmx MACHINE_PARTS='api boot' MACHINE_API=y2006 MACHINE_PARAMETERS=unrestricted_guest=0)
 check-svm-reference: $(MACHINE_NEEDS)
-	$(call machine_run,svm,differences-kvm-amd,-k)
+	$(call machine_run_svm,differences-kvm-amd,-k,$(call machine_parts,svm))
 check-vmx-reference: $(MACHINE_NEEDS)
-	$(call machine_run,vmx,differences-kvm-intel,-k)
+	$(call machine_run,vmx,differences-kvm-intel,-k,$(call machine_parts,vmx))
 
 # The guests' kernel stays Debian's; zram comes from the debug kernel itself.
 DEBUG_KERNEL ?= $(BUILD)/debug-kernel
@@ -83,4 +90,4 @@ check-svm-debug: MACHINE_ARGS := -m 2048
 check-svm-debug: $(MACHINE_NEEDS)
 	sh scripts/debug-kernel.sh $(DEBUG_KERNEL)
 	$(MAKE) module BUILD=$(BUILD)/debug KERNEL_HEADERS=$(abspath $(DEBUG_KERNEL))/build
-	$(call machine_run,svm,differences-svm,,,BUILD=$(BUILD)/debug MACHINE_KERNEL=$(DEBUG_KERNEL)/kernel)
+	$(call machine_run_svm,differences-svm,,$(MACHINE_PARTS),BUILD=$(BUILD)/debug MACHINE_KERNEL=$(DEBUG_KERNEL)/kernel)

@@ -4,6 +4,8 @@
 # usage: qemu.sh KERNEL INITRD MEGABYTES -i|'' CPUS|''
 #   MACHINE_CPU: its processor, one that has AMD-V with nested paging if not given
 #   MACHINE_QEMU: more words for its command line
+#   MACHINE_THREADS=single: its CPUs take turns. In QEMU 7.2, when they do not, a CPU that translates a page while another one writes
+#   to it can keep what was there before for ever; the breakpoints by which Linux changes its code (tracepoints) are an endless loop then.
 #   -i   the time-stamp counter counts executed instructions; one CPU
 # packages: qemu-system-x86 seabios
 set -eu
@@ -16,7 +18,7 @@ if [ -n "$count" ]; then
 	cpus=1
 	set -- -accel tcg,thread=single -icount shift=0,sleep=off
 else
-	set -- -accel tcg,thread=multi
+	set -- -accel "tcg,thread=${MACHINE_THREADS:-multi}"
 fi
 # shellcheck disable=SC2086 # words on purpose
 exec qemu-system-x86_64 "$@" -cpu "${MACHINE_CPU:-EPYC,+svm,+npt,+svme-addr-chk}" -smp "$cpus" -m "$memory" \
