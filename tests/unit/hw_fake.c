@@ -373,12 +373,7 @@ int hwt_end(void)
 
 long hwt_vcpu_ioctl_int(u32 cmd, unsigned long arg)
 {
-	long r;
-
-	hwt.inside = true;
-	r = vcpu_call(hwt.v, cmd, arg);
-	hwt.inside = false;
-	return r;
+	return vcpu_call(hwt.v, cmd, arg);
 }
 
 long hwt_vcpu_ioctl(u32 cmd, void *arg)
@@ -388,7 +383,12 @@ long hwt_vcpu_ioctl(u32 cmd, void *arg)
 
 long hwt_run(void)
 {
-	return vcpu_call_run(hwt.v);
+	long r;
+
+	hwt.inside = true;
+	r = vcpu_call_run(hwt.v);
+	hwt.inside = false;
+	return r;
 }
 
 void hwt_run_exits(u32 reason)

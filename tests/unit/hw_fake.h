@@ -40,7 +40,7 @@ struct hw_test {
 	struct kvm_run *run;
 	u8 *ram;
 	unsigned nr_steps, next; /* of the script of entries */
-	bool inside;             /* an ioctl */
+	bool inside;             /* KVM_RUN */
 };
 extern struct hw_test hwt;
 
@@ -60,7 +60,7 @@ void fake_cpuid(u32 leaf, u32 subleaf, u32 out[4]);
 
 /*
  * The engine, and a VM with a vCPU on it; the end of all: 0, or -1: the script was not used up, or something is left. What a failed check
- * in a step has left in the middle of an ioctl, locks and all, stays for ever.
+ * in a step has left in the middle of KVM_RUN, locks and all, stays for ever.
  */
 void hwt_begin(void);
 int hwt_end(void);
