@@ -9,7 +9,6 @@
 #include "parts.h"
 
 #define MAX_ROUTES 4096
-#define MAX_SPLIT_PINS 24
 #define QUIRKS                                                                                                         \
 	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |                 \
 	 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_FIX_HYPERCALL_INSN |        \
@@ -106,6 +105,7 @@ static const struct {
 	{ KVM_CAP_DISABLE_QUIRKS, 1, NULL },
 	{ KVM_CAP_DISABLE_QUIRKS2, QUIRKS, NULL },
 	{ KVM_CAP_BINARY_STATS_FD, 1, NULL },
+	{ KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1, NULL },
 	/* buses */
 	{ KVM_CAP_IOEVENTFD, 1, NULL },
 	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1, NULL },
@@ -116,6 +116,8 @@ static const struct {
 	{ KVM_CAP_HLT, 1, NULL },
 	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1, NULL },
+	{ KVM_CAP_LAST_CPU, 1, NULL },
+	{ KVM_CAP_SYSTEM_EVENT_DATA, 1, NULL },
 	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, NULL },
 	{ KVM_CAP_HALT_POLL, 1, NULL },
 	{ KVM_CAP_MP_STATE, 1, NULL },
@@ -142,6 +144,8 @@ static const struct {
 	{ KVM_CAP_EXT_EMUL_CPUID, 1, NULL },
 	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1, NULL },
 	{ KVM_CAP_STEAL_TIME, 1, NULL },
+	{ KVM_CAP_ASYNC_PF, 1, NULL },
+	{ KVM_CAP_ASYNC_PF_INT, 1, NULL },
 	{ KVM_CAP_GET_MSR_FEATURES, 1, NULL },
 	{ KVM_CAP_MSR_PLATFORM_INFO, 1, NULL },
 	{ KVM_CAP_X86_USER_SPACE_MSR, 1, NULL },
@@ -221,7 +225,7 @@ static int enable_quirks(struct vm *vm, const u64 *args)
 
 static int enable_split(struct vm *vm, const u64 *args)
 {
-	if (args[0] > MAX_SPLIT_PINS)
+	if (args[0] > MAX_ROUTES) /* of any number of IOAPICs */
 		return -EINVAL;
 	return vm->nr_vcpus ? -EEXIST : irqchip_split(vm, (u32)args[0]);
 }

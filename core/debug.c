@@ -38,7 +38,7 @@ int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d)
 	struct x86_event ev = { .type = X86_EVENT_EXC, .vector = X86_EXC_DB };
 
 	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
-		if (v->ev.exc.pending)
+		if (v->ev.exc.pending || __atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & REQ_TRIPLE_FAULT)
 			return -EBUSY;
 		if (!(d->control & KVM_GUESTDBG_INJECT_DB))
 			ev = (struct x86_event){ .type = X86_EVENT_SOFT_EXC, .vector = X86_EXC_BP, .insn_len = 1 };

@@ -97,6 +97,13 @@ static long tpr_reporting(struct vcpu *v, unsigned long arg)
 	return host_copy_to_user(USER(arg), &ctl, sizeof(ctl));
 }
 
+static bool is_writable(struct vm *vm, u64 gpa)
+{
+	const struct memslot *slot = memslots_find(vm_slots(vm, 0), gpa);
+
+	return slot && !(slot->flags & KVM_MEM_READONLY);
+}
+
 /* The page lets a guest's option ROM lower the TPR without an exit; with a LAPIC in this process it is of no use. */
 static long set_vapic_addr(struct vcpu *v, unsigned long arg)
 {
@@ -106,6 +113,8 @@ static long set_vapic_addr(struct vcpu *v, unsigned long arg)
 		return -EINVAL;
 	if (host_copy_from_user(&addr, USER(arg), sizeof(addr)))
 		return -EFAULT;
+	if (addr.vapic_addr && (!is_writable(v->vm, addr.vapic_addr) || !is_writable(v->vm, addr.vapic_addr + 3)))
+		return -EINVAL;
 	v->vapic_addr = addr.vapic_addr;
 	return 0;
 }
@@ -180,6 +189,7 @@ static long in_srcu(struct vcpu *v, u32 cmd, unsigned long arg)
 
 	switch (cmd) {
 	case KVM_KVMCLOCK_CTRL: r = vcpu_kvmclock_ctrl(v); break;
+	case KVM_SET_VAPIC_ADDR: r = set_vapic_addr(v, arg); break;
 	case KVM_XEN_VCPU_GET_ATTR:
 	case KVM_XEN_VCPU_SET_ATTR: r = xen_attr(v, arg, cmd == KVM_XEN_VCPU_SET_ATTR); break;
 	default: r = msr_ioctl(v, arg, cmd == KVM_SET_MSRS); break;
@@ -223,6 +233,7 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_SET_MSRS:
 	case KVM_XEN_VCPU_GET_ATTR:
 	case KVM_XEN_VCPU_SET_ATTR:
+	case KVM_SET_VAPIC_ADDR:
 	case KVM_KVMCLOCK_CTRL: return in_srcu(v, cmd, arg);
 	case KVM_SET_CPUID: return cpuid_set_ioctl(v, arg, true);
 	case KVM_SET_CPUID2: return cpuid_set_ioctl(v, arg, false);
@@ -231,7 +242,6 @@ static long dispatch(struct vcpu *v, u32 cmd, unsigned long arg, struct object *
 	case KVM_GET_LAPIC: return lapic_ioctl(v, arg, false);
 	case KVM_SET_LAPIC: return lapic_ioctl(v, arg, true);
 	case KVM_TPR_ACCESS_REPORTING: return tpr_reporting(v, arg);
-	case KVM_SET_VAPIC_ADDR: return set_vapic_addr(v, arg);
 	case KVM_INTERRUPT: return interrupt(v, arg);
 	case KVM_NMI: vcpu_queue_nmi(v); return 0;
 	case KVM_SMI: vcpu_request(v, REQ_SMI); return 0;

@@ -141,8 +141,12 @@ static long create_pit(struct vm *vm, unsigned long arg, bool with_config)
 static long get_pit(struct vm *vm, unsigned long arg, size_t size)
 {
 	struct kvm_pit_state2 s;
-	long r = pit_get_state(vm, &s);
+	long r;
 
+	/* KVM_GET_PIT's number says that it reads its argument: an unreadable one is the first error. */
+	if (size == sizeof(struct kvm_pit_state) && host_copy_from_user(&s, (void *)arg, size))
+		return -EFAULT;
+	r = pit_get_state(vm, &s);
 	return r ? r : host_copy_to_user((void *)arg, &s, size);
 }
 
@@ -205,7 +209,8 @@ static long signal_msi(struct vm *vm, const struct kvm_msi *msi)
 
 /* --- objects -------------------------------------------------------------------------------------------- */
 
-static long create_vcpu(struct vm *vm, unsigned long id, struct object *made)
+/* As Linux, of the number's 64 bits the lower half counts. */
+static long create_vcpu(struct vm *vm, u32 id, struct object *made)
 {
 	int r = vcpu_create(vm, id, &made->vcpu);
 
@@ -311,7 +316,7 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	case KVM_XEN_HVM_EVTCHN_SEND:
 	case KVM_MEMORY_ENCRYPT_REG_REGION:
 	case KVM_MEMORY_ENCRYPT_UNREG_REGION: return ioctl_with_struct(vm, cmd, arg);
-	case KVM_CREATE_VCPU: return create_vcpu(vm, arg, made);
+	case KVM_CREATE_VCPU: return create_vcpu(vm, (u32)arg, made);
 	case KVM_CREATE_DEVICE: return create_device(vm, arg, made);
 	case KVM_GET_STATS_FD: return create_stats(vm, made);
 	case KVM_CHECK_EXTENSION: return cap_check(vm->engine, vm, arg);

@@ -106,13 +106,15 @@ static int make_parts(struct vcpu *v)
 }
 
 /* Under vm->lock. */
-static int check_id(struct vm *vm, unsigned long id)
+static int check_id(struct vm *vm, u32 id)
 {
 	u32 n = vm_nr_vcpus(vm), i;
 
 	if (n >= VM_MAX_VCPUS)
 		return -EINVAL;
-	if (vm->max_vcpu_ids && id >= vm->max_vcpu_ids)
+	if (!vm->max_vcpu_ids)
+		vm->max_vcpu_ids = VM_MAX_VCPU_ID;
+	if (id >= vm->max_vcpu_ids)
 		return -EINVAL;
 	for (i = 0; i < n; i++)
 		if (vm->vcpu[i]->id == id)
@@ -120,7 +122,7 @@ static int check_id(struct vm *vm, unsigned long id)
 	return 0;
 }
 
-static int create_locked(struct vm *vm, unsigned long id, struct vcpu **out)
+static int create_locked(struct vm *vm, u32 id, struct vcpu **out)
 {
 	struct vcpu *v;
 	int err = check_id(vm, id);
@@ -147,7 +149,7 @@ static int create_locked(struct vm *vm, unsigned long id, struct vcpu **out)
 	return 0;
 }
 
-int vcpu_create(struct vm *vm, unsigned long id, struct vcpu **out)
+int vcpu_create(struct vm *vm, u32 id, struct vcpu **out)
 {
 	int err;
 

@@ -241,7 +241,7 @@ struct vcpu {
 	} mon_time;              /* M */
 };
 
-int vcpu_create(struct vm *vm, unsigned long id, struct vcpu **v);
+int vcpu_create(struct vm *vm, u32 id, struct vcpu **v);
 void vcpu_put(struct vcpu *v);
 
 static inline void vcpu_request(struct vcpu *v, u32 req)

@@ -154,7 +154,7 @@ struct vm {
 	/* Settings by KVM_ENABLE_CAP and friends. L to change, read anywhere. */
 	u64 tss_addr;
 	u64 identity_map_addr;
-	u32 max_vcpu_ids;
+	u32 max_vcpu_ids;        /* KVM_CAP_MAX_VCPU_ID; the first vCPU fixes it */
 	u32 mmu_pages;           /* KVM_SET_NR_MMU_PAGES; nothing depends on it */
 	u32 boot_cpu_id;         /* KVM_SET_BOOT_CPU_ID */
 	u64 x2apic_flags;        /* KVM_CAP_X2APIC_API */
@@ -166,8 +166,7 @@ struct vm {
 	u64 disabled_quirks;
 	bool exit_hypercall, triple_fault_event, exception_payload, platform_info_off, exit_on_emulation_error;
 	u32 exit_hypercall_mask;
-	u32 max_halt_poll_ns; /* KVM_CAP_HALT_POLL: how long a vCPU may spin in HLT before it sleeps */
-	u32 notify_window, notify_flags;
+	u32 max_halt_poll_ns;          /* KVM_CAP_HALT_POLL: how long a vCPU may spin in HLT before it sleeps */
 	struct msr_filter *msr_filter; /* S */
 
 	/*
