@@ -52,7 +52,7 @@ enum lapic_delivery {
 	DELIVER_STARTUP = 6,
 	DELIVER_EXTINT = 7
 };
-/* Send to all LAPICs that the message addresses. Number of acceptors, -1: nobody addressed. Any context. */
+/* Send to all LAPICs that the message addresses. Number of acceptors; as with Linux 0, too, if it addresses none. Any context. */
 int lapic_deliver(struct vm *vm, struct vcpu *from, const struct lapic_message *m);
 
 /* --- what core asks before an entry (vCPU thread) -------------------------------------------------------- */

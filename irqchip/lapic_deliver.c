@@ -166,14 +166,14 @@ int lapic_deliver(struct vm *vm, struct vcpu *sender, const struct lapic_message
 	struct lapic *from = sender ? sender->lapic : NULL, *best;
 	struct lapic_message copy = *m;
 	u32 i, nr = vm_nr_vcpus(vm);
-	int accepted = -1;
+	int accepted = 0;
 
 	if (m->delivery == DELIVER_LOWEST || m->redir_hint) {
 		copy.delivery = DELIVER_LOWEST;
 		/* A physical broadcast has no lowest priority. */
 		if (m->logical || m->dest != BROADCAST_XAPIC) {
 			best = choose_lowest(vm, from, m);
-			return best ? accept(best, &copy) : -1;
+			return best && accept(best, &copy);
 		}
 		copy.delivery = DELIVER_FIXED;
 	}
@@ -182,8 +182,6 @@ int lapic_deliver(struct vm *vm, struct vcpu *sender, const struct lapic_message
 
 		if (!a || !apic_hw_enabled(a) || !lapic_matches(a, from, m))
 			continue;
-		if (accepted < 0)
-			accepted = 0;
 		accepted += accept(a, &copy);
 	}
 	return accepted;

@@ -210,6 +210,29 @@ TEST(arguments_routing)
 	check_error(route(machine, e + 2, 1), EINVAL);
 }
 
+/* A message to nobody is sent, and nobody has taken it. */
+TEST(arguments_interrupt_for_nobody)
+{
+	struct machine *machine = machine_new(MACHINE_IRQCHIP);
+	struct kvm_msi msi = { .address_lo = LAPIC_BASE | 0xb2 << 12, .data = 0x41 };
+	struct kvm_irq_level line = { .irq = 4, .level = 1 };
+	struct kvm_irq_routing_entry e = { .gsi = 4,
+					   .type = KVM_IRQ_ROUTING_IRQCHIP,
+					   .u.irqchip = { KVM_IRQCHIP_IOAPIC, 4 } };
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	cpu_new(machine, 0);
+	check_eq(kt_ioctl(machine->vm, KVM_SIGNAL_MSI, &msi), 0);
+	check_ok(route(machine, &e, 1));
+	check_ok(kt_ioctl(machine->vm, KVM_GET_IRQCHIP, &chip));
+	chip.chip.ioapic.redirtbl[4].bits = 0x41 | 1 << 15 | 0xb2ull << 56; /* level-triggered */
+	check_ok(kt_ioctl(machine->vm, KVM_SET_IRQCHIP, &chip));
+	check_ok(kt_ioctl(machine->vm, KVM_IRQ_LINE_STATUS, &line));
+	check_eq(line.status, 0);
+	check_ok(kt_ioctl(machine->vm, KVM_GET_IRQCHIP, &chip));
+	check(!chip.chip.ioapic.redirtbl[4].fields.remote_irr);
+}
+
 TEST(arguments_eventfds)
 {
 	struct machine *machine = machine_new(MACHINE_SPLIT);

@@ -134,7 +134,7 @@ static void hardware_disable(void **state)
 	struct lapic_message m = { .vector = 0x41 };
 
 	expect_eq(lapic_set_base(v, 0xfee00100, false), 0);
-	expect_error(lapic_deliver(vm, NULL, &m), 1);
+	expect_eq(lapic_deliver(vm, NULL, &m), 0);
 	expect_eq(fake_apic_read(v, APIC_VERSION), ~0u);
 	expect_true(lapic_accepts_extint(v)); /* the PIC's wire goes past it */
 	expect_true(lapic_owns(v, 0xfee00030));
@@ -213,7 +213,7 @@ static void logical_destinations(void **state)
 	m.dest = 0xff;
 	expect_eq(lapic_deliver(vm, NULL, &m), 3);
 	m.dest = 0x41;
-	expect_error(lapic_deliver(vm, NULL, &m), 1);
+	expect_eq(lapic_deliver(vm, NULL, &m), 0);
 	fake_vm_free(vm);
 }
 
@@ -330,7 +330,7 @@ static void device_broadcast_in_x2apic_mode(void **state)
 	go_x2apic(vm->vcpu[1]);
 	expect_eq(lapic_deliver(vm, NULL, &m), 2);
 	vm->x2apic_flags = KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
-	expect_error(lapic_deliver(vm, NULL, &m), 1);
+	expect_eq(lapic_deliver(vm, NULL, &m), 0);
 	fake_vm_free(vm);
 }
 
