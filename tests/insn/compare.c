@@ -190,8 +190,8 @@ int compare(const struct insn_case *c, const struct cpu_result *lib, u8 *lib_dat
 	text[0] = 0;
 	if (fault_is_optional(c->insn.op) && (lib->vector != VECTOR_NONE || bare->vector != VECTOR_NONE))
 		return 0;
-	/* Which fault of several is found first is not written anywhere. */
-	if (lib->vector < 32 && bare->vector < 32 && ((c->bits == 16 && c->vectors) || !one_access(c->insn.op)))
+	/* Which fault of several is found first, limit or alignment, is not written anywhere. */
+	if (lib->vector < 32 && bare->vector < 32 && ((c->bits != 64 && c->vectors) || !one_access(c->insn.op)))
 		return 0;
 	n = describe(text, n, "vector", lib->vector, bare->vector);
 	if (bare->vector != VECTOR_NONE)
