@@ -32,8 +32,13 @@ const u64 mce_supported_cap = MCG_CTL_P | MCG_CMCI_P | MCG_SER_P;
 
 int mce_create(struct vcpu *v)
 {
-	v->mce = host_alloc(sizeof(struct mce_state));
-	return v->mce ? 0 : -ENOMEM;
+	struct mce_state *m = v->mce = host_alloc(sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	/* As Linux: all banks there can be, until KVM_X86_SETUP_MCE says otherwise. */
+	m->mcg_cap = MCE_MAX_BANKS;
+	return 0;
 }
 
 void mce_destroy(struct vcpu *v)

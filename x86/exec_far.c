@@ -6,9 +6,13 @@
 #include "desc.h"
 #include "operand.h"
 
-/* The far pointer that operand n names: immediate, or offset and selector in memory. */
+/*
+ * The far pointer that operand n names: immediate, or offset and selector in memory. AMD's processors know no pointer with an
+ * offset of 64 bits (APM volume 3, JMP (Far), LSS: mem16:16 and mem16:32).
+ */
 static enum x86_result far_pointer(struct x86_state *s, const struct x86_insn *i, unsigned n, u16 *sel, u64 *off)
 {
+	unsigned size = i->opsize == 8 && s->vendor_amd ? 4 : i->opsize;
 	enum x86_result r;
 	u64 ea, val;
 
@@ -18,9 +22,9 @@ static enum x86_result far_pointer(struct x86_state *s, const struct x86_insn *i
 		return X86_OK;
 	}
 	ea = x86_ea(s, i);
-	r = x86_load(s, i->seg, ea, i->opsize, off);
+	r = x86_load(s, i->seg, ea, size, off);
 	if (r == X86_OK)
-		r = x86_load(s, i->seg, (ea + i->opsize) & x86_addr_mask(i->adsize), 2, &val);
+		r = x86_load(s, i->seg, (ea + size) & x86_addr_mask(i->adsize), 2, &val);
 	if (r == X86_OK)
 		*sel = val;
 	return r;

@@ -335,9 +335,15 @@ TEST(arguments_msrs)
 TEST(arguments_machine_checks)
 {
 	struct cpu *cpu = cpu_new(machine_new(0), 0);
-	struct kvm_x86_mce mce = { .status = 1ull << 63 };
+	struct kvm_x86_mce mce = { .status = 1ull << 63, .bank = 31 };
 	uint64_t supported, cap;
 
+	/* All banks until it is said how many. */
+	check_eq(cpu_get_msr(cpu, 0x179, &cap), 1);
+	check_eq(cap, 32);
+	check_ok(kt_ioctl(cpu->kt, KVM_X86_SET_MCE, &mce));
+	mce.bank = 32;
+	check_error(kt_ioctl(cpu->kt, KVM_X86_SET_MCE, &mce), EINVAL);
 	check_ok(kt_ioctl(cpu->machine->sys, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported));
 	cap = 0;
 	check_error(kt_ioctl(cpu->kt, KVM_X86_SETUP_MCE, &cap), EINVAL);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* The bare CPU: see bare.h. */
+#include <asm/hwcap2.h>
 #include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -20,6 +22,12 @@
 
 static u8 *data_alias, *code_alias;
 static u64 fs_base, gs_base;
+/* At the last signal: ES, DS, FS, GS; what to give FS and GS back, if can_set_bases. */
+__attribute__((used)) static struct {
+	u16 es, ds, fs, gs;
+	u64 fs_base, gs_base;
+	u64 can_set_bases;
+} signal_segments;
 
 static enum { PHASE_IDLE, PHASE_ENTER, PHASE_RUN } phase;
 static struct {
@@ -122,6 +130,12 @@ static void store_result(ucontext_t *uc)
 	out->vector = g[REG_TRAPNO];
 	out->error = g[REG_ERR];
 	out->cr2 = g[REG_CR2];
+	out->sel[SEG_ES] = signal_segments.es;
+	out->sel[SEG_CS] = (u16)g[REG_CSGSFS];
+	out->sel[SEG_SS] = (u16)(g[REG_CSGSFS] >> 48);
+	out->sel[SEG_DS] = signal_segments.ds;
+	out->sel[SEG_FS] = signal_segments.fs;
+	out->sel[SEG_GS] = signal_segments.gs;
 	if (out->vector == X86_EXC_BP) {
 		out->vector = VECTOR_NONE;
 		out->regs.rip--;
@@ -170,7 +184,10 @@ __attribute__((used)) static void handle_signal(int signo, siginfo_t *info, void
 	}
 }
 
-/* The handler begins with the flags of the instruction under test: AC would make C code fault. */
+/*
+ * The handler begins with the flags of the instruction under test: AC would make C code fault. And with its segments: C code
+ * needs its FS.
+ */
 void handle_signal_entry(int signo, siginfo_t *info, void *context);
 asm(".pushsection .text\n"
     ".globl handle_signal_entry\n"
@@ -179,7 +196,20 @@ asm(".pushsection .text\n"
     "	pushfq\n"
     "	andl	$~0x244000, (%rsp)\n" /* ID, AC, NT */
     "	popfq\n"
-    "	jmp	handle_signal\n"
+    "	movw	%es, signal_segments(%rip)\n"
+    "	movw	%ds, signal_segments+2(%rip)\n"
+    "	movw	%fs, signal_segments+4(%rip)\n"
+    "	movw	%gs, signal_segments+6(%rip)\n"
+    "	cmpq	$0, signal_segments+24(%rip)\n"
+    "	je	1f\n"
+    "	xorl	%eax, %eax\n"
+    "	movl	%eax, %fs\n"
+    "	movl	%eax, %gs\n"
+    "	movq	signal_segments+8(%rip), %rax\n"
+    "	wrfsbase %rax\n"
+    "	movq	signal_segments+16(%rip), %rax\n"
+    "	wrgsbase %rax\n"
+    "1:	jmp	handle_signal\n"
     ".popsection\n");
 
 void bare_run(unsigned bits, const struct cpu_regs *regs, bool vectors, struct cpu_result *out)
@@ -194,32 +224,45 @@ void bare_run(unsigned bits, const struct cpu_regs *regs, bool vectors, struct c
 	if (bits == 16)
 		asm volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DATA16_SEL));
 	asm volatile("int3" : : : "memory");
-	if (bits == 16)
-		asm volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(USER_DS));
+	asm volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(USER_DS));
 }
 
-static bool write_ldt(unsigned selector, u32 base, unsigned contents, const struct segment16 *seg)
+bool bare_can_load_fs(void)
+{
+	return signal_segments.can_set_bases;
+}
+
+bool bare_set_ldt(unsigned n, const struct ldt_entry *e)
 {
 	struct user_desc d = {
-		.entry_number = selector >> 3,
-		.base_addr = base,
-		.limit = seg->limit,
-		.seg_32bit = seg->big,
-		.contents = contents,
-		.limit_in_pages = seg->pages,
+		.entry_number = n,
+		.base_addr = e->base,
+		.limit = e->limit,
+		.seg_32bit = e->big,
+		.contents = e->contents,
+		.read_exec_only = e->read_exec_only,
+		.limit_in_pages = e->pages,
+		.seg_not_present = e->absent,
 		.useable = 1,
 	};
 
 	return !syscall(SYS_modify_ldt, 0x11, &d, sizeof(d));
 }
 
+static struct ldt_entry segment16_entry(const struct segment16 *seg)
+{
+	return (struct ldt_entry){
+		.base = DATA_AT, .limit = seg->limit, .contents = seg->expand_down, .big = seg->big, .pages = seg->pages
+	};
+}
+
 bool bare_segments(const struct segment16 *data, const struct segment16 *stack)
 {
-	const struct segment16 code = { .limit = 0xfff };
+	const struct ldt_entry code = { .base = CODE_PAGE, .limit = 0xfff, .contents = MODIFY_LDT_CONTENTS_CODE };
+	const struct ldt_entry d = segment16_entry(data), s = segment16_entry(stack);
 
-	return write_ldt(CODE16_SEL, CODE_PAGE, MODIFY_LDT_CONTENTS_CODE, &code) &&
-	       write_ldt(DATA16_SEL, DATA_AT, data->expand_down ? MODIFY_LDT_CONTENTS_STACK : 0, data) &&
-	       write_ldt(STACK16_SEL, DATA_AT, stack->expand_down ? MODIFY_LDT_CONTENTS_STACK : 0, stack);
+	return bare_set_ldt(CODE16_SEL >> 3, &code) && bare_set_ldt(DATA16_SEL >> 3, &d) &&
+	       bare_set_ldt(STACK16_SEL >> 3, &s);
 }
 
 /* --- set-up ----------------------------------------------------------------------------------------------- */
@@ -274,6 +317,9 @@ bool bare_init(void)
 	gs_base = DATA_AT + 0x340;
 	if (syscall(SYS_arch_prctl, ARCH_SET_GS, gs_base) || syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base))
 		return false;
+	signal_segments.fs_base = fs_base;
+	signal_segments.gs_base = gs_base;
+	signal_segments.can_set_bases = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
 	return true;
 }
 

@@ -38,6 +38,7 @@ struct cpu_result {
 	unsigned vector; /* of the exception */
 	u32 error;
 	u64 cr2; /* of a page fault */
+	u16 sel[SEG_COUNT];
 };
 
 /* Where in the XSAVE area things are. */
@@ -72,6 +73,21 @@ struct segment16 {
 	bool big; /* D/B */
 };
 bool bare_segments(const struct segment16 *data, const struct segment16 *stack);
+
+/*
+ * Entries TEST_LDT_FREE to TEST_LDT_ENTRIES - 1 of the LDT are the test's. Privilege level 3, accessed and AVL set, as the kernel makes them. False: not
+ * allowed.
+ */
+#define TEST_LDT_FREE 3
+#define TEST_LDT_ENTRIES 32
+struct ldt_entry {
+	u32 base, limit;
+	u8 contents; /* 0 data, 1 data that expands down, 2 code, 3 conforming code */
+	bool read_exec_only, absent, big, pages;
+};
+bool bare_set_ldt(unsigned n, const struct ldt_entry *e);
+/* Can instructions that load FS and GS be run? */
+bool bare_can_load_fs(void);
 
 /* Run the code at regs->rip with bits 64, 32 or 16. vectors: load and store vector and x87 registers, too. */
 void bare_run(unsigned bits, const struct cpu_regs *regs, bool vectors, struct cpu_result *out);

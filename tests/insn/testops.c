@@ -8,9 +8,21 @@
 #include "optable.h"
 #include "testops.h"
 
-/* Guest-physical: page tables at 0x1000-0x5fff, code and data at their linear addresses. */
-#define TABLES_SIZE 0x6000u
-enum { PML4_AT = 0x1000, PDPT_AT = 0x2000, PD_AT = 0x3000, PT_CODE_AT = 0x4000, PT_DATA_AT = 0x5000 };
+/* Guest-physical: page tables at 0x1000-0x5fff, descriptor tables behind them, code and data at their linear addresses. */
+#define TABLES_SIZE 0x8000u
+enum {
+	PML4_AT = 0x1000,
+	PDPT_AT = 0x2000,
+	PD_AT = 0x3000,
+	PT_CODE_AT = 0x4000,
+	PT_DATA_AT = 0x5000,
+	GDT_AT = 0x6000,
+	LDT_AT = 0x7000,
+};
+/* Where the descriptor tables are seen, by the supervisor only. */
+#define GDT_LINEAR (CODE_PAGE + 0x10000)
+#define LDT_LINEAR (CODE_PAGE + 0x11000)
+#define GDT_ENTRIES 16
 
 #define PTE_P 1ull
 #define PTE_W 2ull
@@ -184,10 +196,43 @@ static void build_tables(struct lib_cpu *cpu)
 	put_pte(cpu, PD_AT, CODE_PAGE >> 21, PT_CODE_AT | table);
 	put_pte(cpu, PD_AT, DATA_AT >> 21, PT_DATA_AT | table);
 	put_pte(cpu, PT_CODE_AT, CODE_PAGE >> 12 & 511, CODE_PAGE | PTE_P | PTE_U);
+	put_pte(cpu, PT_CODE_AT, GDT_LINEAR >> 12 & 511, GDT_AT | PTE_P | PTE_W);
+	put_pte(cpu, PT_CODE_AT, LDT_LINEAR >> 12 & 511, LDT_AT | PTE_P | PTE_W);
 	for (n = 0; n < DATA_SIZE / X86_PAGE_SIZE; n++)
 		put_pte(cpu, PT_DATA_AT, (DATA_AT >> 12 & 511) + n,
 			(DATA_AT + n * X86_PAGE_SIZE) | PTE_P | PTE_U | PTE_NX |
 				(n * X86_PAGE_SIZE < DATA_WRITABLE ? PTE_W : 0));
+}
+
+/* What user mode can load, or see that it cannot (Linux, arch/x86/include/asm/segment.h). */
+static void build_gdt(struct lib_cpu *cpu)
+{
+	static const struct {
+		u16 sel;
+		u64 desc;
+	} gdt[] = {
+		{ 0x08, 0x00cf9b000000ffff }, { 0x10, 0x00af9b000000ffff }, { 0x18, 0x00cf93000000ffff },
+		{ 0x20, 0x00cffb000000ffff }, { 0x28, 0x00cff3000000ffff }, { 0x30, 0x00affb000000ffff },
+		{ 0x40, 0x00008b0000000067 }, { 0x50, 0x0000820000000fff }, { 0x78, 0x0040f50000000000 },
+	};
+	unsigned n;
+
+	for (n = 0; n < ARRAY_SIZE(gdt); n++)
+		memcpy(cpu->tables + GDT_AT + gdt[n].sel, &gdt[n].desc, 8);
+	cpu->state.gdt = (struct x86_table){ .base = GDT_LINEAR, .limit = GDT_ENTRIES * 8 - 1 };
+	cpu->state.ldt = (struct x86_seg){
+		.base = LDT_LINEAR, .limit = TEST_LDT_ENTRIES * 8 - 1, .attr = SEG_P | 2, .sel = 0x50
+	};
+}
+
+void lib_set_ldt(struct lib_cpu *cpu, unsigned n, const struct ldt_entry *e)
+{
+	u64 type = 0x11u | !e->read_exec_only << 1 | e->contents << 2; /* accessed, not a system segment */
+	u64 desc = (e->limit & 0xffff) | (u64)(e->base & 0xffffff) << 16 | (type | 3 << 5 | !e->absent << 7) << 40 |
+		   (u64)(e->limit >> 16 & 15) << 48 | 1ull << 52 | (u64)e->big << 54 | (u64)e->pages << 55 |
+		   (u64)(e->base >> 24) << 56;
+
+	memcpy(cpu->tables + LDT_AT + 8 * n, &desc, 8);
 }
 
 void lib_mode(struct lib_cpu *cpu, unsigned bits)
@@ -265,7 +310,7 @@ struct lib_cpu *lib_new(void)
 	s->dr6 = DR6_FIXED1;
 	s->dr7 = DR7_FIXED1;
 	s->tr = (struct x86_seg){ .limit = 0x5f, .attr = SEG_P | 11, .sel = 0x40 }; /* no I/O bitmap */
-	s->ldt = (struct x86_seg){ .attr = SEG_UNUSABLE };
+	build_gdt(cpu);
 	lib_mode(cpu, 64);
 	return cpu;
 }
@@ -320,7 +365,7 @@ void lib_run(struct lib_cpu *cpu, enum lib_variant variant, const struct cpu_reg
 {
 	struct x86_state *s = &cpu->state;
 	enum x86_result r = X86_REPEAT;
-	unsigned turns;
+	unsigned turns, n;
 
 	s->tlb = variant == LIB_FAST ? cpu->tlb : NULL;
 	memcpy(s->gpr, regs->gpr, sizeof(s->gpr));
@@ -333,6 +378,8 @@ void lib_run(struct lib_cpu *cpu, enum lib_variant variant, const struct cpu_reg
 	memcpy(out->regs.gpr, s->gpr, sizeof(s->gpr));
 	out->regs.rip = s->rip;
 	out->regs.rflags = s->rflags;
+	for (n = 0; n < SEG_COUNT; n++)
+		out->sel[n] = s->seg[n].sel;
 	if (vectors)
 		memcpy(out->regs.vector, cpu->vector, VECTOR_STATE_SIZE);
 	out->vector = VECTOR_NONE;

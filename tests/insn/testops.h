@@ -27,6 +27,8 @@ void lib_flush(struct lib_cpu *cpu);
 void lib_mode(struct lib_cpu *cpu, unsigned bits);
 /* For 16 bits: the segments of bare_segments(). */
 void lib_segments(struct lib_cpu *cpu, const struct segment16 *data, const struct segment16 *stack);
+/* An entry of the LDT, as bare_set_ldt(). The GDT is as Linux has it. */
+void lib_set_ldt(struct lib_cpu *cpu, unsigned n, const struct ldt_entry *e);
 /* Run the instruction at regs->rip to its end. */
 void lib_run(struct lib_cpu *cpu, enum lib_variant variant, const struct cpu_regs *regs, bool vectors,
 	     struct cpu_result *out);
