@@ -78,7 +78,17 @@ void hw_enter_end(void);
  * spectre_v2_user= setting).
  */
 void hw_predictor_barrier(void);
-u64 hw_spec_ctrl(void);              /* entry: IA32_SPEC_CTRL as the host has it on this CPU */
+u64 hw_spec_ctrl(void); /* entry: IA32_SPEC_CTRL as the host has it on this CPU */
+bool hw_spec_ctrl_renewed(
+	void); /* the host relies on its being written after each exit (IBRS), also where nothing changes */
+/*
+ * Is what caches and buffers hold to be flushed before each entry of VT-x, so that guests cannot read it (L1TF, stale data of MMIO)?
+ * 0, 1, or -ENOMEM. In an entry, right before the world switch: hw_flush(). touched: since the last entry this thread may have
+ * brought something into the cache that is not its guest's or known to it; interrupts and other threads are seen without.
+ */
+int hw_flush_init(void);
+void hw_flush_exit(void); /* also if hw_flush_init() was never called */
+void hw_flush(bool touched);
 void hw_debug_load(const u64 db[4]); /* DR0-3; entry */
 /* The bracket alone, whatever the host wants: the CPU's number. */
 int hw_pin(void);

@@ -35,6 +35,8 @@ SYM_FUNC_START(svm_world_switch)
 	mov	GPR(7, %rax), %rdi
 	pop	%rax
 	vmload	%rax
+	/* What buffers still hold of the host (TSA). ZF is lost. */
+	VM_CLEAR_CPU_BUFFERS
 	vmrun	%rax
 	/* RAX, RSP, RFLAGS and RIP are the host's again. */
 	vmsave	%rax

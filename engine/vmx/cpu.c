@@ -234,6 +234,7 @@ void vmx_cpus_exit(void)
 	host_free(vmx_cpus);
 	vmx_cpus = NULL;
 	free_maps();
+	hw_flush_exit();
 }
 
 int vmx_cpus_init(const struct vmx_options *want)
@@ -243,6 +244,11 @@ int vmx_cpus_init(const struct vmx_options *want)
 
 	if (err)
 		return err;
+	vmx_caps.renew_spec = hw_spec_ctrl_renewed();
+	err = hw_flush_init();
+	if (err < 0)
+		return err;
+	vmx_caps.flush = err;
 	vmx_cpus = host_alloc(hw_nr_cpus() * sizeof(*vmx_cpus));
 	if (!vmx_cpus || !alloc_maps())
 		goto no_memory;

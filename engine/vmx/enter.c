@@ -119,7 +119,7 @@ static void prepare_controls(struct vcpu *v)
 	vv->in_smm = v->state.in_smm;
 	vv->notes = vv->noted && nested_noted(v->vm);
 	vv->halts = disabled_exits(v) & KVM_X86_DISABLE_EXITS_HLT;
-	vv->unusual = vv->notes || vv->halts || vv->has_spec_ctrl || !vmx_caps.virtual_nmis;
+	vv->unusual = vv->notes || vv->halts || vv->has_spec_ctrl || vmx_caps.renew_spec || !vmx_caps.virtual_nmis;
 	vmwrite_new(PROC2_CONTROLS, &vv->w.proc2, secondary_controls(v, vv));
 	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
 	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
@@ -170,6 +170,7 @@ void vmx_load(struct vcpu *v)
 	hwvm_load(v);
 	hw_segments_save(&vv->segments);
 	vv->host_msrs[AREA_KERNEL_GS_BASE].val = vv->segments.user_gs_base;
+	vv->touched = true;
 }
 
 static u32 load_guest(struct vcpu *v, struct vmx_vcpu *vv, int cpu)
@@ -217,7 +218,7 @@ static void unusual_entry(struct vcpu *v, struct vmx_vcpu *vv)
 {
 	if (vv->w.activity)
 		give_activity(v, vv);
-	if (vv->has_spec_ctrl)
+	if (vv->has_spec_ctrl || vmx_caps.renew_spec)
 		vmx_spec_ctrl(vv);
 	if (!vmx_caps.virtual_nmis)
 		vmx_nmi_entry(v);
@@ -231,6 +232,22 @@ static void unusual_exit(struct vcpu *v, struct vmx_vcpu *vv, const struct vm_ex
 		vv->w.activity = vmread(GUEST_ACTIVITY);
 	if (!vmx_caps.virtual_nmis)
 		vmx_nmi_exit(v, exit);
+}
+
+static void flush_host(struct vmx_vcpu *vv)
+{
+	hw_flush(vv->touched);
+	vv->touched = false;
+}
+
+/*
+ * Exits after which the library reads guest memory, at addresses of the guest's choice, have touched more than registers (what goes to
+ * user space comes back by vmx_load()).
+ */
+static bool touches(const struct vm_exit *exit)
+{
+	return exit->code == VM_EXIT_EMULATE || exit->code == VM_EXIT_MEMORY || exit->code == VM_EXIT_TASK_SWITCH ||
+	       (exit->code == VM_EXIT_IO && exit->u.io.string);
 }
 
 /* True: vmx_serve_exit() is to follow. */
@@ -254,6 +271,8 @@ static bool run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 	if (unlikely(vv->hw.flush || vv->hw.flush_nested))
 		forget_translations(v);
 	differs = load_guest(v, vv, cpu);
+	if (unlikely(vmx_caps.flush))
+		flush_host(vv);
 	entered = vmx_world_switch(v->state.gpr, vv->launched, &vv->host_rsp);
 	v->state.cr2 = read_cr2();
 	hw_segments_restore(&vv->segments);
@@ -336,8 +355,10 @@ void vmx_enter(struct vcpu *v, struct vm_exit *exit)
 	bool serve;
 	int cpu;
 
-	if (unlikely(vmx_caps.looks_first | v->single_step) && run_by_library(v, exit))
+	if (unlikely(vmx_caps.looks_first | v->single_step) && run_by_library(v, exit)) {
+		vv->touched = true;
 		return;
+	}
 	cpu = hwvm_enter_begin(v);
 	if (cpu == HW_NO_CPU)
 		return;
@@ -351,4 +372,6 @@ void vmx_enter(struct vcpu *v, struct vm_exit *exit)
 	hw_enter_end();
 	if (serve)
 		vmx_serve_exit(v, exit);
+	if (unlikely(vmx_caps.flush))
+		vv->touched |= touches(exit);
 }

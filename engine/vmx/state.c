@@ -344,13 +344,15 @@ static void size_areas(struct vmx_vcpu *vv, bool load_guests, bool store_guests,
  */
 void vmx_spec_ctrl(struct vmx_vcpu *vv)
 {
-	u64 guest = vv->hw.dirty & STATE_MSR ? vv->vcpu->spec_ctrl : vv->guest_msrs[AREA_SPEC_CTRL].val;
-	u64 host = hw_spec_ctrl();
+	u64 host = hw_spec_ctrl(), guest = host;
 
-	if (guest && !vv->owns_spec_ctrl)
-		vv->owns_spec_ctrl = vv->hw.settings = true;
+	if (vv->has_spec_ctrl) {
+		guest = vv->hw.dirty & STATE_MSR ? vv->vcpu->spec_ctrl : vv->guest_msrs[AREA_SPEC_CTRL].val;
+		if (guest && !vv->owns_spec_ctrl)
+			vv->owns_spec_ctrl = vv->hw.settings = true;
+	}
 	vv->host_msrs[AREA_SPEC_CTRL].val = host;
-	size_areas(vv, guest != host, vv->owns_spec_ctrl, vv->owns_spec_ctrl || guest != host);
+	size_areas(vv, guest != host, vv->owns_spec_ctrl, vv->owns_spec_ctrl || guest != host || vmx_caps.renew_spec);
 }
 
 static void init_areas(struct vmx_vcpu *vv)

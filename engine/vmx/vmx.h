@@ -22,6 +22,8 @@ struct vmx_caps {
 	bool looks_first;  /* the library may have to do the processor's work */
 	bool large;        /* pages of 2 MiB */
 	bool pml;          /* page-modification logging */
+	bool flush;        /* hw_flush() before each entry */
+	bool renew_spec;   /* IA32_SPEC_CTRL is the host's to write at each exit */
 };
 extern struct vmx_caps vmx_caps;
 /* MSR bitmaps of all guests: all intercepts each, for guests with a filter; open lets through what the world switch loads and stores. */
@@ -78,6 +80,7 @@ struct vmx_vcpu {
 	u64 *noted;                             /* page-modification log; NULL: the processor has none */
 	bool notes;                             /* it is in use */
 	bool halts;                             /* HLT does not exit: the guest halts in guest mode */
+	bool touched;                           /* for hw_flush() */
 	bool unusual;                           /* there may be more to do at entries and exits */
 };
 
@@ -119,7 +122,7 @@ void vmx_get_state(struct vcpu *v, u32 mask);
 void vmx_state_to_vmcs(struct vcpu *v);      /* what is dirty */
 void vmx_state_after_exit(struct vcpu *v);   /* general registers now, the rest on demand */
 void vmx_host_state(struct vmx_vcpu *vv);    /* what stays the same on a CPU */
-void vmx_spec_ctrl(struct vmx_vcpu *vv);     /* of a guest that has it, before an entry */
+void vmx_spec_ctrl(struct vmx_vcpu *vv);     /* before an entry, of a guest that has it or a host that renews it */
 bool vmx_can_run(const struct x86_state *s); /* without the library's help */
 
 /* exit.c: what the VMCS, which is current, says of the exit; then, with interrupts on, if it may be needed (true), what may sleep */

@@ -21,12 +21,14 @@ SYM_FUNC_START(vmx_world_switch)
 	mov	%rsp, (%rdx)
 	mov	$HOST_RSP, %eax
 	vmwrite	%rsp, %rax
-1:	test	%sil, %sil
+1:	bt	$0, %esi
 	LOAD_GUEST_REGISTERS %rdi
 	mov	GPR(0, %rdi), %rax
 	mov	GPR(7, %rdi), %rdi
+	/* What buffers still hold of the host (MDS and its like). ZF is lost. */
+	CLEAR_CPU_BUFFERS
 	UNWIND_HINT_SAVE
-	jz	2f
+	jnc	2f
 	vmresume
 	jmp	3f
 2:	vmlaunch
@@ -45,6 +47,8 @@ SYM_INNER_LABEL(vmx_guest_left, SYM_L_GLOBAL)
 	pop	GPR(7, %rdi)
 	pop	%rdi
 	FILL_RETURNS X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	/* Uses RAX and RCX. */
+	CLEAR_BRANCH_HISTORY_VMEXIT
 	mov	$1, %eax
 4:	CLEAR_GUEST_REGISTERS
 	POP_HOST_REGISTERS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Pages, processors and vector state for engines that drive hardware: hw.h. */
 #include <linux/cpu.h>
+#include <linux/hardirq.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -406,10 +407,17 @@ void hw_unpin(void)
 	preempt_enable();
 }
 
+static noinline void load_fpu(void)
+{
+	/* Another thread has had this CPU, or the kernel the vector registers: hw_flush(). */
+	kvm_set_cpu_l1tf_flush_l1d();
+	switch_fpu_return();
+}
+
 static void fpu_ready(void)
 {
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+		load_fpu();
 }
 
 /* What host_resched() and host_signal_pending() see to. */
@@ -434,6 +442,9 @@ void hw_enter_end(void)
 
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
+	/* Before user space runs again, whose branches the guest may have trained (VMSCAPE). */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
 	if (exact)
 		vtime_account_guest_exit();
 	local_irq_enable();
@@ -442,16 +453,6 @@ void hw_enter_end(void)
 	if (!exact)
 		vtime_account_guest_exit();
 	preempt_enable();
-}
-
-void hw_predictor_barrier(void)
-{
-	indirect_branch_prediction_barrier();
-}
-
-u64 hw_spec_ctrl(void)
-{
-	return this_cpu_read(x86_spec_ctrl_current);
 }
 
 void hw_debug_load(const u64 db[4])

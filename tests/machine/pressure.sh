@@ -3,7 +3,7 @@
 # In the machine: swap in compressed memory, page merging and compaction under a running guest. zram is built in, or in /zram/*.ko.
 fail() { echo "pressure: $*"; exit 1; }
 
-for module in zsmalloc lzo_compress lzo lzo-rle zram; do
+[ -d /sys/block/zram0 ] || for module in zsmalloc lzo_compress lzo lzo-rle zram; do
 	[ ! -f /zram/$module.ko ] || insmod /zram/$module.ko || fail "insmod $module"
 done
 echo 128M >/sys/block/zram0/disksize

@@ -231,6 +231,26 @@ u64 hw_spec_ctrl(void)
 	return cpu0.spec_ctrl;
 }
 
+bool hw_spec_ctrl_renewed(void)
+{
+	return cpu0.renewed;
+}
+
+int hw_flush_init(void)
+{
+	return cpu0.wants_flush;
+}
+
+void hw_flush_exit(void)
+{
+}
+
+void hw_flush(bool touched)
+{
+	cpu0.flushes++;
+	cpu0.touched += touched;
+}
+
 void hw_debug_load(const u64 db[4])
 {
 }

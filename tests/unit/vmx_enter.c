@@ -403,6 +403,65 @@ static void the_same_value_is_not_switched(void **state)
 	hwt_run_exits(KVM_EXIT_HLT);
 }
 
+static void step_renewed(u64 *gpr)
+{
+	expect_eq(fake_field(ENTRY_MSR_LOAD_COUNT), AREA_ALWAYS);
+	expect_eq(fake_field(EXIT_MSR_STORE_COUNT), AREA_ALWAYS);
+	expect_eq(fake_field(EXIT_MSR_LOAD_COUNT), AREA_SIZE);
+	step_hlt(gpr);
+}
+
+/* A host with IBRS has its value written at each exit, also of a guest that has none of its own. */
+static void a_host_renews_its_spec_ctrl(void **state)
+{
+	fake_vmx_reset();
+	cpu0.renewed = true;
+	vmx_test_begin();
+	cpu0.spec_ctrl = 1;
+	vmx_script(step_renewed, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.spec_ctrl_in_guest, 1);
+	expect_eq(cpu0.spec_ctrl, 1);
+}
+
+static void step_invlpg(u64 *gpr)
+{
+	fake_exit(X_INVLPG, 0, 3);
+}
+
+static void the_host_is_flushed_before_each_entry(void **state)
+{
+	fake_vmx_reset();
+	cpu0.wants_flush = 1;
+	vmx_test_begin();
+	vmx_script(step_intr, step_hlt, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.flushes, 2);
+	/* User space has run; the interrupt is for the host to notice. */
+	expect_eq(cpu0.touched, 1);
+	CODE_BYTES(0xf4, 0x0f, 0x01, 0x38); /* hlt; invlpg [bx + si] */
+	vmx_script(step_invlpg, step_intr, step_hlt, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.flushes, 5);
+	expect_eq(cpu0.touched, 3);
+}
+
+static void nothing_is_flushed_unasked(void **state)
+{
+	vmx_test_begin();
+	vmx_script(step_hlt, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.flushes, 0);
+}
+
+static void no_memory_for_the_flush_is_no_engine(void **state)
+{
+	fake_vmx_reset();
+	cpu0.wants_flush = -ENOMEM;
+	expect_error(vmx_module_init(&vmxt.options), ENOMEM);
+	expect_eq(cpu0.pages, 0);
+}
+
 /* RDCL_NO and MDS_NO hold for guests, the energy filtering control (bit 11) is not offered. */
 static void guests_know_what_the_processor_is_not_open_to(void **state)
 {
@@ -509,6 +568,10 @@ int vmx_enter_tests(void)
 		cmocka_unit_test_teardown(a_guest_without_the_bits_has_the_hosts_value, vmx_test_end),
 		cmocka_unit_test_teardown(a_guest_has_its_own_spec_ctrl, vmx_test_end),
 		cmocka_unit_test_teardown(the_same_value_is_not_switched, vmx_test_end),
+		cmocka_unit_test_teardown(a_host_renews_its_spec_ctrl, vmx_test_end),
+		cmocka_unit_test_teardown(the_host_is_flushed_before_each_entry, vmx_test_end),
+		cmocka_unit_test_teardown(nothing_is_flushed_unasked, vmx_test_end),
+		cmocka_unit_test_teardown(no_memory_for_the_flush_is_no_engine, vmx_test_end),
 		cmocka_unit_test_teardown(guests_know_what_the_processor_is_not_open_to, vmx_test_end),
 		cmocka_unit_test_teardown(a_guest_halts_in_guest_mode, vmx_test_end),
 		cmocka_unit_test_teardown(another_rip_ends_the_halt, vmx_test_end),
