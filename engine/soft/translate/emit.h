@@ -41,6 +41,16 @@ struct emit_mem {
 	s32 disp;
 };
 
+/* Host register of a guest general register, or NOREG if it lives in memory: r8-r11 do, which compilers use least. */
+static inline u8 tr_host_reg(unsigned guest)
+{
+	if (guest == X86_RSP)
+		return X86_R14;
+	if (guest < X86_R8)
+		return (u8)guest;
+	return guest < X86_R12 ? NOREG : (u8)(guest - 4);
+}
+
 #define GS_MEM(offset) ((struct emit_mem){ .base = NOREG, .index = NOREG, .gs = true, .disp = (s32)(offset) })
 #define GEN(cell) (offsetof(struct x86_state, gen) + 8 * (cell))
 #define GPR(n) (offsetof(struct x86_state, gpr) + 8 * (n))

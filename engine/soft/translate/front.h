@@ -150,12 +150,6 @@ void tr_emit_restore(struct emit *e);
 
 /* --- access.c ------------------------------------------------------------------------------------------------- */
 
-/* Host register of a guest general register, or NOREG if it lives in memory. */
-static inline u8 tr_host_reg(unsigned guest)
-{
-	return guest == X86_RSP ? X86_R14 : guest >= X86_R12 ? NOREG : (u8)guest;
-}
-
 /* The host register that has the guest register's value: its own, or scratch, loaded now. Keeps flags. */
 u8 tr_address_reg(struct front *f, unsigned guest, u8 scratch);
 /* lea dst, the effective address of the memory operand (no segment base); dst is r13 or a host register. Keeps flags. */

@@ -9,7 +9,8 @@
 #include "emit.h"
 
 /* Guest registers that are in host registers all the time; rax is handled apart, as the flags need it. */
-static const u8 kept[] = { X86_RCX, X86_RDX, X86_RBX, X86_RBP, X86_RSI, X86_RDI, X86_R8, X86_R9, X86_R10, X86_R11 };
+static const u8 kept[] = { X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI,
+			   X86_RDI, X86_R12, X86_R13, X86_R14, X86_R15 };
 static const u8 callee_saved[] = { X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15 };
 
 static void store_registers(struct emit *e)
@@ -17,8 +18,7 @@ static void store_registers(struct emit *e)
 	unsigned n;
 
 	for (n = 0; n < ARRAY_SIZE(kept); n++)
-		emit_store(e, kept[n], GS_MEM(GPR(kept[n])));
-	emit_store(e, X86_R14, GS_MEM(GPR(X86_RSP)));
+		emit_store(e, tr_host_reg(kept[n]), GS_MEM(GPR(kept[n])));
 }
 
 static void load_registers(struct emit *e)
@@ -26,8 +26,7 @@ static void load_registers(struct emit *e)
 	unsigned n;
 
 	for (n = 0; n < ARRAY_SIZE(kept); n++)
-		emit_load(e, kept[n], GS_MEM(GPR(kept[n])));
-	emit_load(e, X86_R14, GS_MEM(GPR(X86_RSP)));
+		emit_load(e, tr_host_reg(kept[n]), GS_MEM(GPR(kept[n])));
 }
 
 /* Registers as the state has them, and into the block in the cell GEN_TARGET. */

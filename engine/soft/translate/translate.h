@@ -4,9 +4,10 @@
  *
  * The guest's instruction set is the host's, so most instructions are copied with their operands redirected:
  *
- *	guest rax..rdi (but rsp), r8-r11	the same host registers
+ *	guest rax..rdi (but rsp)		the same host registers
+ *	guest r12-r15				host r8-r11
  *	guest rsp				host r14 (host rsp is the host's stack: signals must find one)
- *	guest r12-r15				memory: gs:[x86_state.gpr]
+ *	guest r8-r11				memory: gs:[x86_state.gpr]
  *	host r15				base of the flat table in force | 12 (also a shift count)
  *	host r12, r13				scratch
  *	host gs base				struct x86_state of this vCPU
@@ -40,7 +41,7 @@
  *	  or GEN_NO_GS has a bit beyond 4 GiB, which makes the access miss.
  *	- encodings that 64-bit mode has not get another form (emit_guest); all else that it has not are helpers.
  *	- a hash table leads to code of one mode, and is emptied when another is entered with it.
- * r8-r15 are not touched. Without paging the flat tables hold the identity, and as no flush ever tells of new code there, the
+ * Guest r8-r15 are not touched. Without paging the flat tables hold the identity, and as no flush ever tells of new code there, the
  * hash tables are emptied at each entry into guest mode.
  *
  * Control flow. Jumps within the page are linked directly (patched), but to an instruction that crosses into the next
