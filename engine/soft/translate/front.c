@@ -111,7 +111,8 @@ static bool fpu_ok(const struct front *f)
 struct gpr_use {
 	u8 guest; /* NOREG: no such operand */
 	u8 host;
-	bool load, store; /* of a register that lives in memory */
+	u8 scratch;       /* of a register that lives in memory: which of two it is in meanwhile, */
+	bool load, store; /* from it and to it */
 };
 
 struct copy {
@@ -147,6 +148,7 @@ static void note_gpr(struct copy *c, struct gpr_use *u, const struct x86_insn *i
 		return;
 	u->load = !overwrites(i, o) && !zeroes(i);
 	u->store = o->access & OPACC_W;
+	u->scratch = NOREG;
 	c->displaced++;
 }
 
@@ -190,6 +192,55 @@ static bool needs_rex(const struct gpr_use *u)
 	return u->guest != NOREG && (u->host == NOREG || u->host >= 8);
 }
 
+static bool displaced(const struct gpr_use *u)
+{
+	return u->guest != NOREG && u->host == NOREG;
+}
+
+/* The uses of one register have one scratch register, which is loaded if any of them wants the old value. */
+static void give_scratch(struct gpr_use *u[3], unsigned n, unsigned scratch, bool result[2])
+{
+	unsigned k;
+
+	for (k = 0; k < 3; k++) {
+		if (u[k]->guest != u[n]->guest)
+			continue;
+		u[k]->scratch = (u8)scratch;
+		u[k]->load |= u[n]->load;
+		result[scratch] |= u[k]->store;
+	}
+}
+
+/*
+ * Which of the two scratch registers is each displaced one's? A result may share that of a source, or, the second, that of the
+ * memory operand's address, which are read before. False: there are too many.
+ */
+static bool share_scratch(struct copy *c)
+{
+	struct gpr_use *u[3] = { &c->reg, &c->rm, &c->vvvv };
+	bool result[2] = { false, c->mem && c->mem->access & OPACC_W };
+	unsigned sources = 0, n;
+
+	for (n = 0; n < 3; n++) {
+		if (!displaced(u[n]) || !u[n]->load || u[n]->scratch != NOREG)
+			continue;
+		if (sources == (c->mem ? 1 : 2))
+			return false;
+		give_scratch(u, n, sources++, result);
+	}
+	for (n = 0; n < 3; n++) {
+		if (!displaced(u[n]) || u[n]->scratch != NOREG)
+			continue;
+		if (sources < 2 && !result[sources])
+			give_scratch(u, n, sources, result);
+		else if (!result[0] || !result[1])
+			give_scratch(u, n, result[0], result);
+		else
+			return false;
+	}
+	return true;
+}
+
 static bool can_copy(const struct front *f, struct copy *c)
 {
 	const struct x86_insn *i = f->i;
@@ -205,34 +256,27 @@ static bool can_copy(const struct front *f, struct copy *c)
 		return false;
 	if (f->m32 && c->mem && i->seg == SEG_CS && c->mem->access & OPACC_W)
 		return false;
-	if (c->displaced > (c->mem ? 1u : 2u))
+	if (c->displaced && !share_scratch(c))
 		return false;
 	if (has_high_byte(i) && (c->mem || needs_rex(&c->reg) || needs_rex(&c->rm) || i->flags & INSN_REX_W))
 		return false;
 	return true;
 }
 
-/* Registers in memory get scratch registers, the same register twice the same; loaded if any use wants the old value. */
+/* Registers in memory are brought into their scratch registers if any use wants the old value. */
 static void place_displaced(struct front *f, struct copy *c, u8 first, u8 second)
 {
 	struct gpr_use *u[3] = { &c->reg, &c->rm, &c->vvvv };
-	u8 scratch[2] = { first, second };
-	unsigned n, used = 0, k;
-	bool load;
+	bool loaded[2] = { false };
+	unsigned n;
 
 	for (n = 0; n < 3; n++) {
-		if (u[n]->guest == NOREG || u[n]->host != NOREG)
+		if (!displaced(u[n]))
 			continue;
-		load = u[n]->load;
-		u[n]->host = scratch[used++];
-		for (k = n + 1; k < 3; k++) {
-			if (u[k]->guest != u[n]->guest)
-				continue;
-			u[k]->host = u[n]->host;
-			load |= u[k]->load;
-		}
-		if (load)
+		u[n]->host = u[n]->scratch ? second : first;
+		if (u[n]->load && !loaded[u[n]->scratch])
 			emit_load(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
+		loaded[u[n]->scratch] |= u[n]->load;
 	}
 }
 
@@ -367,14 +411,14 @@ static bool copy_insn(struct front *f)
 		o.mem = true;
 		o.m = tr_access(f, c.mem->size, c.mem->access & OPACC_W);
 		if (o.m.base == X86_R12) {
-			place_displaced(f, &c, X86_R13, X86_R13);
-			f->keeps = true;
+			place_displaced(f, &c, X86_R13, X86_R12);
+			f->keeps = c.displaced < 2;
 		} else {
 			if (c.displaced) {
 				emit_lea(&f->e, X86_R13, o.m);
 				o.m = (struct emit_mem){ .base = X86_R13, .index = NOREG };
 			}
-			place_displaced(f, &c, X86_R12, X86_R12);
+			place_displaced(f, &c, X86_R12, X86_R13);
 		}
 	} else {
 		if (c.displaced) {
