@@ -22,14 +22,29 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind)
 
 /* --- addresses --------------------------------------------------------------------------------------------------- */
 
-u8 tr_address_reg(struct front *f, unsigned guest, u8 scratch)
+static u8 address_reg(struct front *f, unsigned guest, u8 scratch)
 {
 	u8 host = tr_host_reg(guest);
 
 	if (host != NOREG)
 		return host;
+	if (guest == f->cached)
+		return X86_R13;
 	emit_load(&f->e, scratch, GS_MEM(GPR(guest)));
+	if (scratch == X86_R13)
+		tr_uses_r13(f);
 	return scratch;
+}
+
+void tr_address_regs(struct front *f, struct emit_mem *m, unsigned base, unsigned index)
+{
+	/* The index may be in r13 already. */
+	bool there = index < 16 && index == f->cached && base != index;
+
+	if (base < 16)
+		m->base = address_reg(f, base, there ? X86_R12 : X86_R13);
+	if (index < 16)
+		m->index = address_reg(f, index, X86_R12);
 }
 
 void tr_address(struct front *f, unsigned dst)
@@ -39,17 +54,17 @@ void tr_address(struct front *f, unsigned dst)
 	bool wide = i->adsize == 8;
 
 	if (i->base == X86_REG_RIP) {
+		tr_uses_r13(f);
 		tr_linear(f, dst, (s64)f->offset + i->len + i->disp);
 		if (!wide)
 			emit_rr(&f->e, false, 0x89, dst, dst); /* mov r32, r32: truncate */
 		return;
 	}
-	if (i->base < 16)
-		m.base = tr_address_reg(f, i->base, X86_R13);
-	if (i->index < 16) {
-		m.index = tr_address_reg(f, i->index, X86_R12);
+	tr_address_regs(f, &m, i->base, i->index);
+	if (i->index < 16)
 		m.scale = i->scale;
-	}
+	if (dst == X86_R13)
+		tr_uses_r13(f);
 	emit_rm(&f->e, wide, 0x8d, dst, m);
 	if (i->adsize == 2)
 		emit_rr(&f->e, false, 0x1b7, dst, dst); /* movzx r32, r16 */
@@ -128,6 +143,7 @@ struct slow_part *tr_new_slow_part(struct front *f, struct slow_part part, bool 
 {
 	struct slow_part *p = &f->slow[f->nr_slow++];
 
+	tr_uses_r13(f);
 	*p = part;
 	p->site = tr_new_site(f, SITE_INSN);
 	f->sv->tr.site[p->site].write = write;

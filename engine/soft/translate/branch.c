@@ -324,8 +324,9 @@ static bool push(struct front *f)
 	} else {
 		r = tr_host_reg(o->reg);
 		if (r == NOREG) {
-			emit_load(e, scratch, GS_MEM(GPR(o->reg)));
-			r = scratch;
+			r = o->reg == f->cached ? X86_R13 : scratch;
+			if (o->reg != f->cached)
+				emit_load(e, scratch, GS_MEM(GPR(o->reg)));
 		}
 		store_word(f, r, m);
 	}

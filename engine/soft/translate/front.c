@@ -197,6 +197,11 @@ static bool displaced(const struct gpr_use *u)
 	return u->guest != NOREG && u->host == NOREG;
 }
 
+static bool displaced_in(const struct gpr_use *u, u8 host)
+{
+	return u->guest != NOREG && tr_host_reg(u->guest) == NOREG && u->host == host;
+}
+
 /* The uses of one register have one scratch register, which is loaded if any of them wants the old value. */
 static void give_scratch(struct gpr_use *u[3], unsigned n, unsigned scratch, bool result[2])
 {
@@ -231,12 +236,9 @@ static bool share_scratch(struct copy *c)
 	for (n = 0; n < 3; n++) {
 		if (!displaced(u[n]) || u[n]->scratch != NOREG)
 			continue;
-		if (sources < 2 && !result[sources])
-			give_scratch(u, n, sources, result);
-		else if (!result[0] || !result[1])
-			give_scratch(u, n, result[0], result);
-		else
+		if (result[0] && result[1])
 			return false;
+		give_scratch(u, n, result[0], result);
 	}
 	return true;
 }
@@ -263,6 +265,13 @@ static bool can_copy(const struct front *f, struct copy *c)
 	return true;
 }
 
+/* Is the old value of any displaced register wanted? */
+static bool loads_displaced(const struct copy *c)
+{
+	return (displaced(&c->reg) && c->reg.load) || (displaced(&c->rm) && c->rm.load) ||
+	       (displaced(&c->vvvv) && c->vvvv.load);
+}
+
 /* Registers in memory are brought into their scratch registers if any use wants the old value. */
 static void place_displaced(struct front *f, struct copy *c, u8 first, u8 second)
 {
@@ -274,7 +283,7 @@ static void place_displaced(struct front *f, struct copy *c, u8 first, u8 second
 		if (!displaced(u[n]))
 			continue;
 		u[n]->host = u[n]->scratch ? second : first;
-		if (u[n]->load && !loaded[u[n]->scratch])
+		if (u[n]->load && !loaded[u[n]->scratch] && !(u[n]->host == X86_R13 && u[n]->guest == f->cached))
 			emit_load(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
 		loaded[u[n]->scratch] |= u[n]->load;
 	}
@@ -288,6 +297,36 @@ static void store_displaced(struct front *f, const struct copy *c)
 	for (n = 0; n < 3; n++)
 		if (u[n]->guest != NOREG && u[n]->store)
 			emit_store(&f->e, u[n]->host, GS_MEM(GPR(u[n]->guest)));
+}
+
+/* What is in r13 behind an instruction that has been copied: a result, or else a source. */
+static void note_cached(struct front *f, const struct copy *c)
+{
+	const struct gpr_use *u[3] = { &c->reg, &c->rm, &c->vvvv };
+	unsigned n, at = 3;
+
+	for (n = 0; n < 3; n++)
+		if (displaced_in(u[n], X86_R13) && (at == 3 || u[n]->store))
+			at = n;
+	if (at < 3)
+		f->cached = u[at]->guest;
+	if (f->plain)
+		tr_uses_r13(f);
+	f->caches = true;
+}
+
+/* Does the next instruction of the block name the register? */
+static bool used_next(const struct front *f, unsigned guest)
+{
+	const struct x86_insn *i = &f->b->insn[f->k + 1];
+	unsigned n;
+
+	if (f->k + 1 == f->b->nr)
+		return false;
+	for (n = 0; n < i->nr_operands; n++)
+		if (i->opnd[n].kind == OPND_GPR && i->opnd[n].reg == guest)
+			return true;
+	return i->base == guest || i->index == guest;
 }
 
 /* Does the instruction mean the same with a memory operand in place of the register that ModRM.rm names? */
@@ -346,10 +385,10 @@ static unsigned operand_size(const struct x86_insn *i, unsigned method)
  * A register that lives in memory is used there: as ModRM.rm, into which it is brought by the other direction of the
  * instruction if it is ModRM.reg (arithmetic, MOV; TEST has one for both). *i is a copy of the instruction.
  */
-static bool use_cell(struct copy *c, struct x86_insn *i, struct emit_operands *o)
+static bool use_cell(const struct front *f, struct copy *c, struct x86_insn *i, struct emit_operands *o)
 {
 	bool alu = !i->map && i->opcode < 0x40 && (i->opcode & 7) < 4, mov = !i->map && (i->opcode & ~3) == 0x88;
-	bool test = !i->map && (i->opcode & ~1) == 0x84;
+	bool test = !i->map && (i->opcode & ~1) == 0x84, swapped = false;
 	struct gpr_use u = c->rm;
 
 	if (c->mem || !takes_memory(i) || has_high_byte(i) || c->reg.guest == c->rm.guest)
@@ -358,10 +397,15 @@ static bool use_cell(struct copy *c, struct x86_insn *i, struct emit_operands *o
 		if (!(alu || mov || test) || u.host == NOREG || !cell_will_do(&c->reg, operand_size(i, OM_G)))
 			return false;
 		u = c->reg;
-		c->reg = c->rm;
-		if (!test)
-			i->opcode ^= 2;
+		swapped = true;
 	}
+	/* A register is faster where the value is, or is wanted, in one: what is stored comes back from memory after 7 cycles. */
+	if (u.guest == f->cached || (u.store && used_next(f, u.guest)))
+		return false;
+	if (swapped)
+		c->reg = c->rm;
+	if (swapped && !test)
+		i->opcode ^= 2;
 	c->rm = (struct gpr_use){ .guest = NOREG };
 	o->mem = true;
 	o->m = GS_MEM(GPR(u.guest));
@@ -374,7 +418,7 @@ static bool test_cell(struct front *f)
 	const struct x86_insn *i = f->i;
 	u8 reg = i->opnd[0].reg;
 
-	if (i->op != X86_OP_TEST || i->opnd[0].kind != OPND_GPR || i->opnd[1].kind != OPND_GPR ||
+	if (i->op != X86_OP_TEST || reg == f->cached || i->opnd[0].kind != OPND_GPR || i->opnd[1].kind != OPND_GPR ||
 	    i->opnd[1].reg != reg || reg >= 16 || tr_host_reg(reg) != NOREG || i->opnd[0].size < 4)
 		return false;
 	emit_rm(&f->e, i->opnd[0].size == 8, 0x83, ALU_CMP, GS_MEM(GPR(reg)));
@@ -386,6 +430,7 @@ static bool test_cell(struct front *f)
 /* The x87 instruction pointer that FNSTENV and FXSAVE show. */
 static void note_fpu_ip(struct front *f)
 {
+	tr_uses_r13(f);
 	tr_linear(f, X86_R13, f->offset);
 	emit_store(&f->e, X86_R13, GS_MEM(offsetof(struct x86_state, fpu_ip)));
 }
@@ -413,17 +458,17 @@ static bool copy_insn(struct front *f)
 		if (o.m.base == X86_R12) {
 			place_displaced(f, &c, X86_R13, X86_R12);
 			f->keeps = c.displaced < 2;
+		} else if (c.displaced < 2 && (o.m.base != X86_R13 || !loads_displaced(&c))) {
+			place_displaced(f, &c, X86_R13, X86_R13);
 		} else {
-			if (c.displaced) {
-				emit_lea(&f->e, X86_R13, o.m);
-				o.m = (struct emit_mem){ .base = X86_R13, .index = NOREG };
-			}
+			emit_lea(&f->e, X86_R13, o.m);
+			o.m = (struct emit_mem){ .base = X86_R13, .index = NOREG };
 			place_displaced(f, &c, X86_R12, X86_R13);
 		}
 	} else {
 		if (c.displaced) {
 			in_cell = *i;
-			i = use_cell(&c, &in_cell, &o) ? &in_cell : f->i;
+			i = use_cell(f, &c, &in_cell, &o) ? &in_cell : f->i;
 		}
 		place_displaced(f, &c, X86_R13, X86_R12);
 		f->keeps = c.displaced < 2;
@@ -436,6 +481,7 @@ static bool copy_insn(struct front *f)
 	if (!emit_guest(&f->e, i, &o))
 		f->failed = true;
 	store_displaced(f, &c);
+	note_cached(f, &c);
 	if (i->flags & INSN_X87 && !x86_x87_control(i->op)) /* it has not faulted */
 		note_fpu_ip(f);
 	if (effect & (FE_KILL | FE_PARTIAL))
@@ -461,7 +507,10 @@ static bool lea(struct front *f)
 			emit_store(&f->e, X86_R13, GS_MEM(GPR(i->opnd[0].reg)));
 		else
 			emit_rr(&f->e, i->opsize == 8, 0x89, X86_R13, dst);
+		if (dst == NOREG && !f->plain)
+			f->cached = i->opnd[0].reg;
 	}
+	f->caches = true;
 	f->keeps = tr_host_reg(i->index) != NOREG || i->index == X86_REG_NONE;
 	return true;
 }
@@ -495,7 +544,7 @@ static void translate_insn(struct front *f)
 			return;
 		break;
 	case X86_OP_NOP:
-	case X86_OP_PREFETCH: f->keeps = true; return;
+	case X86_OP_PREFETCH: f->keeps = f->caches = true; return;
 	case X86_OP_LEA:
 		if (lea(f))
 			return;
@@ -648,6 +697,7 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	f->m32 = b->mode == X86_MODE_PROT32;
 	f->word = f->m32 ? 4 : 8;
 	f->offset = b->gpa & ~X86_PAGE_MASK;
+	f->cached = NOREG;
 	f->i = b->insn;
 	*t = (struct tr_block){ .block = b, .page_offset = (u16)f->offset, .mode = b->mode, .crossing = b->page2 };
 	t->lin = tr_address_in(b->page);
@@ -679,10 +729,12 @@ static void emit_block(struct front *f)
 			t->saved_at |= 1u << f->k;
 		}
 		tr_look_up_groups(f);
-		f->keeps = false;
+		f->keeps = f->caches = false;
 		translate_insn(f);
 		if (!f->keeps)
 			f->held = 0;
+		if (!f->caches)
+			f->cached = NOREG;
 		if (f->k + 1 == b->nr && !f->ended)
 			tr_fall_through(f);
 		f->offset += f->i->len;

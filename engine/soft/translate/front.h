@@ -104,6 +104,8 @@ struct front {
 	enum flags_at flags;
 	u8 held;     /* the group whose host address is in r12, + 1; or HELD_STACK, or 0 */
 	bool keeps;  /* the instruction at hand has left r12 to held */
+	u8 cached;   /* the guest register in memory whose value is in r13 too, or NOREG */
+	bool caches; /* the instruction at hand has seen to cached */
 	bool plain;  /* no groups of accesses */
 	bool failed; /* no more sites, or can_copy was wrong: the chain is given up */
 	u8 nr_groups;
@@ -150,8 +152,16 @@ void tr_emit_restore(struct emit *e);
 
 /* --- access.c ------------------------------------------------------------------------------------------------- */
 
-/* The host register that has the guest register's value: its own, or scratch, loaded now. Keeps flags. */
-u8 tr_address_reg(struct front *f, unsigned guest, u8 scratch);
+/*
+ * m->base and m->index become the host registers that have the values of those guest registers, each of which may be none: their own,
+ * or r13 and r12, loaded now. Keeps flags.
+ */
+void tr_address_regs(struct front *f, struct emit_mem *m, unsigned base, unsigned index);
+/* r13 has another value than that of f->cached now. */
+static inline void tr_uses_r13(struct front *f)
+{
+	f->cached = NOREG;
+}
 /* lea dst, the effective address of the memory operand (no segment base); dst is r13 or a host register. Keeps flags. */
 void tr_address(struct front *f, unsigned dst);
 /*

@@ -551,10 +551,8 @@ static unsigned lowest(struct front *f, const struct group *g)
 		tr_linear(f, X86_R13, g->lo);
 		return X86_R13;
 	}
-	m.base = tr_address_reg(f, g->reg, X86_R13);
-	if (g->index != X86_REG_NONE)
-		m.index = tr_address_reg(f, g->index, X86_R12);
-	else if (!m.disp)
+	tr_address_regs(f, &m, g->reg, g->index);
+	if (g->index == X86_REG_NONE && !m.disp)
 		return m.base;
 	emit_rm(&f->e, !f->m32, 0x8d, X86_R13, m);
 	return X86_R13;
