@@ -269,9 +269,13 @@ void lapic_timer_restore(struct lapic *a)
 	t->divide = divide_by(apic_get(a, APIC_TDCR));
 	if (!tsc_deadline_mode(a)) {
 		set_period(a);
-		/* A one-shot timer that has run out stays so; a periodic one begins again. */
-		if (t->period && (left || t->mode == APIC_TIMER_PERIODIC))
-			run_for(a, left ? (u64)left * t->divide : t->period);
+		/*
+		 * A periodic timer begins again. Whether a one-shot timer that has run out has also raised its interrupt is not
+		 * in the state (Linux keeps what has not reached IRR yet to itself): as there, it fires now. Once too often
+		 * does no harm, but a guest that waits for a lost one waits for ever.
+		 */
+		if (t->period)
+			run_for(a, left || t->mode != APIC_TIMER_PERIODIC ? (u64)left * t->divide : t->period);
 	}
 	host_lock_release(&t->lock, state);
 }

@@ -103,6 +103,20 @@ TEST(lapic_timer_one_shot)
 	check_eq(guest_log(cpu->machine)->event[0].vector, 0x60);
 }
 
+GUEST(sleeper, 64, "sti\n 1: hlt\n cmp qword ptr [0x19000], 0\n je 1b\n cli\n" DONE);
+
+/* Restored at zero: nobody knows whether its interrupt came before the state was saved, so it comes (again). */
+TEST(lapic_timer_restored_run_out_fires)
+{
+	struct cpu *cpu = start(sleeper);
+
+	lapic_write(cpu, APIC_LVT_TIMER, 0x60);
+	lapic_write(cpu, APIC_TIMER_INIT, 1000);
+	cpu_run_to_done(cpu);
+	check_eq(guest_log(cpu->machine)->count, 1);
+	check_eq(guest_log(cpu->machine)->event[0].vector, 0x60);
+}
+
 GUEST(timer_periodic, 64,
       "mov ebx, 0xfee00000\n mov dword ptr [rbx + 0x3e0], 0x0b\n mov dword ptr [rbx + 0x320], 0x20061\n"
       "mov dword ptr [rbx + 0x380], 1000000\n sti\n 1: hlt\n cmp qword ptr [0x19000], 5\n jb 1b\n cli\n"

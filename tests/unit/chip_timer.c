@@ -53,6 +53,28 @@ static void one_shot(void **state)
 	expect_true(!fired());
 }
 
+static void one_shot_restored(void **state)
+{
+	struct kvm_lapic_state s;
+
+	fake_apic_write(v, APIC_LVTT, VECTOR);
+	fake_apic_write(v, APIC_TMICT, 10 * MS);
+	fake_advance(4 * MS);
+	lapic_get_state(v, &s);
+	expect_eq(lapic_set_state(v, &s), 0);
+	fake_advance(6 * MS - 1);
+	expect_true(!fired());
+	fake_advance(1);
+	expect_true(fired());
+	/* It has run out: once more, for an interrupt that may have been lost. */
+	lapic_get_state(v, &s);
+	expect_eq(lapic_set_state(v, &s), 0);
+	fake_advance(1);
+	expect_true(fired());
+	fake_advance(100 * MS);
+	expect_true(!fired());
+}
+
 static void periodic(void **state)
 {
 	unsigned i;
@@ -261,6 +283,7 @@ int chip_timer_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		TIMER_TEST(one_shot),
+		TIMER_TEST(one_shot_restored),
 		TIMER_TEST(periodic),
 		TIMER_TEST(unread_periods_merge),
 		TIMER_TEST(short_periods_are_stretched),
