@@ -2,6 +2,7 @@
 # Tests in emulated machines with hardware virtualization (not part of check: slow). Included by the top Makefile.
 #   check-svm, check-vmx                        anykvm.ko on AMD-V in QEMU, on VT-x in Bochs
 #   check-svm-reference, check-vmx-reference    the same on Debian's kvm-amd, kvm-intel
+#   check-moves                                 guests move between QEMU on `anykvm run` and QEMU on anykvm.ko and Debian's kvm-amd there
 #   check-svm-debug                             the same as check-svm on a kernel with lockdep, KASAN and their like, which it
 #                                               builds first, in DEBUG_KERNEL ($(BUILD)/debug-kernel): slow
 #   MACHINE_PARTS='api boot'         scripts to run instead of all: api (ABI), insn (system
@@ -69,7 +70,7 @@ define machine_run_svm
 	$(if $(filter observe,$(3)),$(call machine_run,svm,$(1),$(2),observe,$(4) MACHINE_THREADS=single))
 endef
 
-.PHONY: check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
+.PHONY: check-moves check-svm check-vmx check-svm-debug check-svm-reference check-vmx-reference
 check-svm: module $(MACHINE_NEEDS)
 	$(call machine_run_svm,differences-svm,,$(call machine_parts,svm,observe pressure hostile vmm refusals life))
 	$(Q)for cpu in EPYC,-svm EPYC,+svm,-npt; do \
@@ -82,6 +83,12 @@ check-svm-reference: $(MACHINE_NEEDS)
 	$(call machine_run_svm,differences-kvm-amd,-k,$(call machine_parts,svm))
 check-vmx-reference: $(MACHINE_NEEDS)
 	$(call machine_run,vmx,differences-kvm-intel,-k,$(call machine_parts,vmx))
+
+# MOVES: guests of tests/machine/moves.txt instead of all
+check-moves: module $(BUILD)/anykvm $(BUILD)/libanykvm-preload.so
+	$(Q)kernel=$$(sh scripts/fetch-kernel.sh $(GUEST)) && for reference in '' -k; do \
+		BUILD=$(BUILD) GUEST=$(GUEST) sh tests/machine/moves.sh $(BUILD)/anykvm "$$kernel" $(MACHINE_DIR)/moves $(MOVES) -- $$reference || exit 1; \
+	done
 
 # The guests' kernel stays Debian's; zram comes from the debug kernel itself.
 DEBUG_KERNEL ?= $(BUILD)/debug-kernel
