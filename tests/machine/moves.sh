@@ -8,7 +8,7 @@
 #	KERNEL: a stock Debian cloud kernel's vmlinuz, with its modules in ../lib/modules
 #	NAME: guests, as moves.txt has them, instead of all
 #	WORDS: -k for Debian's KVM instead of anykvm.ko
-# shellcheck disable=SC2086 # lists of arguments are split on purpose
+# shellcheck disable=SC2086,SC2046 # lists of arguments are split on purpose
 set -u
 
 [ $# -ge 3 ] || {
