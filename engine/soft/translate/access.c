@@ -279,8 +279,6 @@ static void cross_part(struct front *f, const struct slow_part *p)
 	struct emit *e = &f->e;
 
 	emit_patch(e, p->to_cross, emit_here(e));
-	if (p->group)
-		f->sv->tr.site[p->site].jump = e->p;
 	if (!p->aligned_only && !p->page_checked && !p->group) {
 		compare_with_end(e, p->ea, p->size);
 		emit_jcc(e, 6, p->retry);
@@ -307,12 +305,17 @@ void tr_emit_slow_parts(struct front *f)
 	unsigned n;
 
 	for (n = 0; n < f->nr_slow; n++) {
+		struct tr_site *site = &f->sv->tr.site[f->slow[n].site];
+
+		site->jump = f->slow[n].group ? f->e.p : NULL;
 		if (f->slow[n].stack) {
 			tr_emit_stack_part(f, &f->slow[n]);
 			continue;
 		}
 		if (f->slow[n].to_cross)
 			cross_part(f, &f->slow[n]);
+		if (f->slow[n].group)
+			site->miss_at = (u8)(f->e.p - site->jump);
 		miss_part(f, &f->slow[n]);
 	}
 }

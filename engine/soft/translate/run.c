@@ -559,10 +559,10 @@ static const u8 *looked_up(struct soft_vcpu *sv, enum x86_result *r)
 #define LOST_MAX 4
 
 /*
- * Where code without groups goes on in place of a group that is lost there, or NULL. From now on what is lost by crossing a page
- * goes there directly.
+ * Where code without groups goes on in place of a group that is lost there, or NULL. From now on what is lost in the same way, by
+ * crossing a page or by one that is missed, goes there directly.
  */
-static const u8 *without_group(struct soft_vcpu *sv, const struct tr_site *site)
+static const u8 *without_group(struct soft_vcpu *sv, const struct tr_site *site, bool missed)
 {
 	struct tr_state *tr = &sv->tr;
 	struct soft_block *b = site->tr->block;
@@ -576,16 +576,16 @@ static const u8 *without_group(struct soft_vcpu *sv, const struct tr_site *site)
 		return NULL;
 	}
 	to = tr_plain_code(sv, b, site->insn);
-	if (to && site->jump) {
-		struct emit e = { .p = site->jump, .to_rx = tr->code.rx - tr->code.rw };
+	if (to && !(missed && site->miss_at == MISS_NONE)) {
+		struct emit e = { .p = site->jump + (missed ? site->miss_at : 0), .to_rx = tr->code.rx - tr->code.rw };
 
 		emit_jmp(&e, to);
 	}
 	return to;
 }
 
-/* Generated code left at a site. */
-static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum x86_result *r)
+/* Generated code left at a site; missed: by a helper that could not make a page accessible. */
+static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, bool missed, enum x86_result *r)
 {
 	struct x86_state *s = &sv->vcpu->state;
 	struct soft_block *b;
@@ -601,7 +601,7 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, enum 
 		s->rip = insn_rip(site);
 		if (!agreed(sv, site->tr->block, site->insn, RFLAGS_ARITH, r))
 			return NULL;
-		code = site->group ? without_group(sv, site) : NULL;
+		code = site->group ? without_group(sv, site, missed) : NULL;
 		if (code)
 			return code;
 		*r = interpret_site(sv, site);
@@ -624,7 +624,7 @@ static const u8 *unwound(struct soft_vcpu *sv, enum x86_result *r)
 	struct tr_state *tr = &sv->tr;
 
 	if (tr->stop_before)
-		return left_at(sv, &tr->stop_site, r);
+		return left_at(sv, &tr->stop_site, true, r);
 	*r = tr->stop_result;
 	return *r == X86_OK ? next_code(sv) : NULL;
 }
@@ -644,7 +644,7 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 		else if (n == TR_EXIT_UNWOUND)
 			code = unwound(sv, &r);
 		else
-			code = left_at(sv, &sv->tr.site[n], &r);
+			code = left_at(sv, &sv->tr.site[n], false, &r);
 	}
 	if (unlikely(sv->tr.flags_unknown) && r == X86_OK)
 		r = find_flags(sv);

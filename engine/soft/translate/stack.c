@@ -61,6 +61,7 @@ void tr_emit_stack_part(struct front *f, struct slow_part *p)
 	emit_alu_imm(e, ALU_CMP, X86_R12, X86_PAGE_SIZE - p->span);
 	inside = emit_jcc(e, COND_BE, emit_here(e));
 	f->sv->tr.site[p->site].jump = e->p;
+	f->sv->tr.site[p->site].miss_at = MISS_NONE;
 	tr_leave_to_interpreter(f, p->site);
 	emit_patch(e, inside, emit_here(e));
 	emit_mov_imm(e, X86_R12, p->site);

@@ -200,9 +200,10 @@ enum tr_site_kind {
 	SITE_INSN,
 	SITE_INDIRECT /* after an indirect branch: its instruction; target in r13 */
 };
+#define MISS_NONE 0xff
 struct tr_site {
 	struct tr_block *tr; /* whose code it is */
-	u8 *jump; /* SITE_LINK: rw address of the rel32 to patch, or NULL. A group's: what is executed when it crosses, or NULL */
+	u8 *jump; /* SITE_LINK: rw address of the rel32 to patch, or NULL. A group's: what is executed when it is lost */
 	u16 insn;   /* SITE_INSN: the instruction */
 	u16 offset; /* in the page: of the instruction; SITE_LINK: of the target */
 	u8 kind;
@@ -211,6 +212,7 @@ struct tr_site {
 	bool write;       /* SITE_INSN of an access */
 	bool group;       /* likewise: of a group of accesses, which may be lost (group.c) */
 	bool backward;    /* SITE_LINK: the way must pass a look at requests */
+	u8 miss_at; /* a group's: from jump to what is executed when its page is missed; MISS_NONE: that stays as it is */
 };
 
 /*
