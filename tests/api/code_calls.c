@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Hot calls and returns that do not pair: a translator may guess where a RET goes, the guest's stack says where it does. */
+#include <errno.h>
 #include <string.h>
 
 #include "../lib/guest.h"
+#include "../lib/signals.h"
 
 #define TURNS 3000
 
@@ -102,4 +104,26 @@ TEST(code_behind_a_call_is_mapped_elsewhere)
 	cpu_set_regs(cpu, &regs);
 	cpu_run_to_done(cpu);
 	check_eq(load64(machine->mem + 0x9000), TURNS / 2 * (100 + 1));
+}
+
+/* Loops without a jump: a signal ends them all the same. */
+GUEST(by_return, 64, "lea rbx, [rip + 1f]\n 1: inc qword ptr [0x9000]\n push rbx\n ret\n");
+GUEST(by_pair, 64, "lea rbx, [rip + 1f]\n 1: inc qword ptr [0x9000]\n call 2f\n push rbx\n ret\n 2: ret\n");
+GUEST(by_call, 64, "lea rbx, [rip + 1f]\n 1: inc qword ptr [0x9000]\n mov rsp, 0x8000\n call 2f\n 2: call rbx\n");
+
+TEST(code_returns_for_ever)
+{
+	const struct guest_code codes[] = { by_return, by_pair, by_call };
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct signal_kicker kicker;
+
+	signal_handle(SIGUSR1);
+	signal_kicker_start(&kicker, SIGUSR1, machine->mem + 0x9000);
+	for (unsigned n = 0; n < 3; n++) {
+		guest_start(cpu, GUEST_LONG, codes[n]);
+		for (unsigned turn = 0; turn < 20; turn++)
+			check_error(cpu_run(cpu), EINTR);
+	}
+	signal_kicker_stop(&kicker);
 }

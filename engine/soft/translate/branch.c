@@ -172,10 +172,9 @@ bool tr_linkable(const struct front *f, s64 target)
 /* Out of line: the target may be no address at all, then the branch has to be undone (tr_run). */
 void tr_emit_indirect_exit(struct front *f)
 {
-	if (!f->indirect[1])
+	if (!f->indirect[0])
 		return;
-	if (f->indirect[0])
-		emit_patch(&f->e, f->indirect[0], emit_here(&f->e));
+	emit_patch(&f->e, f->indirect[0], emit_here(&f->e));
 	emit_patch(&f->e, f->indirect[1], emit_here(&f->e));
 	emit_mov_imm(&f->e, X86_R12, f->indirect_site);
 	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
@@ -483,17 +482,17 @@ static bool jump(struct front *f)
 	return true;
 }
 
-/* To the place behind the host's CALL that is due, with the guest's target in r13. */
+/*
+ * To the place behind the host's CALL that is due, with the guest's target in r13. There is no look at requests if that is the right
+ * one: what goes on behind each call, never back by a jump or a call, comes to an end.
+ */
 static void return_to_pair(struct front *f)
 {
 	struct emit *e = &f->e;
 
 	tr_save_flags_after(f);
-	f->indirect_site = tr_new_site(f, SITE_INDIRECT);
-	tr_emit_test_requests(e);
-	f->indirect[1] = emit_jcc(e, 5, emit_here(e));
 	emit_rm(e, false, 0xc7, 0, GS_MEM(GEN(GEN_SITE)));
-	emit32(e, f->indirect_site);
+	emit32(e, tr_new_site(f, SITE_INDIRECT));
 	emit8(e, 0xc3);
 	f->ended = true;
 }

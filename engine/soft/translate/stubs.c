@@ -6,7 +6,7 @@
  * Stacks. enter() saves six registers on the thread's stack, leaves that 16-byte aligned, and changes to the stack of generated code
  * (PAIRS_SIZE), which it finds empty; thunks, which are called there, change to the thread's for C.
  */
-#include "emit.h"
+#include "front.h"
 
 /* Guest registers that are in host registers all the time; rax is handled apart, as the flags need it. */
 static const u8 kept[] = { X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI,
@@ -236,7 +236,7 @@ static void make_return_lookup(struct emit *e, struct soft_vcpu *sv)
 {
 	struct emit_mem entry = { .base = X86_R12, .index = NOREG, .disp = offsetof(struct hash_entry, lin) };
 	u64 *empty = (u64 *)(void *)(sv->tr.pairs + PAIRS_SIZE - 64);
-	u8 *miss;
+	u8 *miss, *kick;
 
 	*empty = (u64)(unsigned long)emit_here(e);
 	sv->vcpu->state.gen[GEN_PAIRS] = (u64)(unsigned long)empty;
@@ -245,9 +245,12 @@ static void make_return_lookup(struct emit *e, struct soft_vcpu *sv)
 	emit_hash_entry(e);
 	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
 	miss = emit_jcc(e, 5, emit_here(e));
+	tr_emit_test_requests(e);
+	kick = emit_jcc(e, 5, emit_here(e));
 	entry.disp = offsetof(struct hash_entry, code);
 	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
 	emit_patch(e, miss, emit_here(e));
+	emit_patch(e, kick, emit_here(e));
 	emit_load(e, X86_R12, GS_MEM(GEN(GEN_SITE)));
 	emit_jmp(e, sv->tr.exit_saved);
 }

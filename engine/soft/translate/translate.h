@@ -48,7 +48,7 @@
  * page, as only a look-up knows which page that is. In 64-bit code a CALL is the host's, and its RET comes back to the code behind it,
  * which compares the address (branch.c, land). Every other branch goes through a hash table by linear
  * address, one for user and one for supervisor mode, emptied whenever translations of code addresses may change. Loops
- * pass a check of vcpu->requests: in each backward link and in each look-up but direct ones forward. A block that control
+ * pass a check of vcpu->requests: in each backward link and in each look-up but direct ones forward and returns to where their call was. A block that control
  * falls into, and that has been decoded but not translated, is translated along and follows directly (a chain, front.c).
  *
  * Invalidation. Blocks of a page whose generation has moved are reached from that page alone (links, chains) or by the hash
