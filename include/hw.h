@@ -69,7 +69,7 @@ void hw_cr4_change(u64 set, u64 clear); /* interrupts are off */
 /* --- around an entry: the time between begin and end is counted as the guest's --------------------------------- */
 /*
  * HW_NO_CPU: do not enter (reschedule, signal, virtualization is off); then nothing is to be ended. The thread's vector state (the
- * guest's, hw_fpu_swap) is in the registers from begin to end; the end puts DR0-3 of the host's own breakpoints back if it uses any.
+ * guest's, hw_fpu_swap) is in the registers from begin to end, and IA32_DEBUGCTL is 0; the end puts DR0-3 of the host's own breakpoints back if it uses any.
  */
 int hw_enter_begin(void);
 void hw_enter_end(void);
@@ -89,6 +89,12 @@ bool hw_spec_ctrl_renewed(
 int hw_flush_init(void);
 void hw_flush_exit(void); /* also if hw_flush_init() was never called */
 void hw_flush(bool touched);
+/*
+ * Counters of perf's that are for the host alone, or whose records (PEBS) would go to the guest's memory, stand still around the world
+ * switch of VT-x. Entry. True: some have been running, hw_counters_go() is to follow.
+ */
+bool hw_counters_stop(void);
+void hw_counters_go(void);
 void hw_debug_load(const u64 db[4]); /* DR0-3; entry */
 /* The bracket alone, whatever the host wants: the CPU's number. */
 int hw_pin(void);

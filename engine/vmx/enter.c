@@ -254,7 +254,7 @@ static bool touches(const struct vm_exit *exit)
 static bool run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 {
 	struct vmx_vcpu *vv = vmx_of(v);
-	bool entered, serve;
+	bool entered, serve, counters;
 	u32 differs;
 
 	if (unlikely(vv->unusual))
@@ -271,11 +271,14 @@ static bool run_guest(struct vcpu *v, struct vm_exit *exit, int cpu)
 	if (unlikely(vv->hw.flush || vv->hw.flush_nested))
 		forget_translations(v);
 	differs = load_guest(v, vv, cpu);
+	counters = hw_counters_stop();
 	if (unlikely(vmx_caps.flush))
 		flush_host(vv);
 	entered = vmx_world_switch(v->state.gpr, vv->launched, &vv->host_rsp);
 	v->state.cr2 = read_cr2();
 	hw_segments_restore(&vv->segments);
+	if (unlikely(counters))
+		hw_counters_go();
 	hwvm_load_host(differs, cpu);
 	hwvm_left(v);
 	if (unlikely(!entered)) {

@@ -286,7 +286,10 @@ static int cpu_on(void)
 		return 0;
 	if (READ_ONCE(virt_rebooting))
 		return -EBUSY;
+	perf_virt_on();
 	err = virt_on();
+	if (err)
+		perf_virt_off();
 	if (err)
 		pr_err("anykvm: virtualization cannot be turned on, CPU %d (%d)%s\n", smp_processor_id(), err,
 		       err == -EBUSY ? ": another hypervisor uses it" : "");
@@ -301,6 +304,7 @@ static void cpu_off(void *unused)
 		return;
 	__this_cpu_write(virt_is_on, false);
 	virt_off();
+	perf_virt_off();
 }
 
 static int cpu_comes(unsigned int cpu)
@@ -414,7 +418,7 @@ static noinline void load_fpu(void)
 	switch_fpu_return();
 }
 
-static void fpu_ready(void)
+static __always_inline void fpu_ready(void)
 {
 	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
 		load_fpu();
@@ -423,8 +427,25 @@ static void fpu_ready(void)
 /* What host_resched() and host_signal_pending() see to. */
 #define WANTED_OUTSIDE (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
 
+/* The host's, of the entry that this CPU is in. VT-x puts 0 there at an exit, AMD-V would have guests run with it. */
+static DEFINE_PER_CPU(unsigned long, entry_debugctl);
+
+static void stop_debugctl(unsigned long val)
+{
+	__this_cpu_write(entry_debugctl, val);
+	update_debugctlmsr(0);
+}
+
+static void restore_debugctl(void)
+{
+	update_debugctlmsr(__this_cpu_read(entry_debugctl));
+	__this_cpu_write(entry_debugctl, 0);
+}
+
 int hw_enter_begin(void)
 {
+	unsigned long debugctl;
+
 	preempt_disable();
 	local_irq_disable();
 	if (read_thread_flags() & WANTED_OUTSIDE || !__this_cpu_read(virt_is_on)) {
@@ -433,6 +454,9 @@ int hw_enter_begin(void)
 	}
 	vtime_account_guest_enter();
 	fpu_ready();
+	debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
+	if (unlikely(debugctl))
+		stop_debugctl(debugctl);
 	return smp_processor_id();
 }
 
@@ -442,6 +466,8 @@ void hw_enter_end(void)
 
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
+	if (unlikely(__this_cpu_read(entry_debugctl)))
+		restore_debugctl();
 	/* Before user space runs again, whose branches the guest may have trained (VMSCAPE). */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);

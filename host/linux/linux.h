@@ -37,6 +37,10 @@ void debugfs_vm_create(struct debugfs_vm *d, struct vm *vm);
 void debugfs_vcpu_create(struct debugfs_vm *d, struct vcpu *v);
 void debugfs_vm_destroy(struct debugfs_vm *d);
 
+/* perf.c: this CPU can be in guest mode from now on, or no more; before virtualization is turned on, and after. Interrupts are off. */
+void perf_virt_on(void);
+void perf_virt_off(void);
+
 /* trace.c: an ioctl on a "system", "vm" or "vcpu" file has ended. */
 DECLARE_TRACEPOINT(anykvm_ioctl);
 void trace_ioctl(const char *on, u32 cmd, u64 arg, long ret);

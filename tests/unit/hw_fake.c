@@ -251,6 +251,18 @@ void hw_flush(bool touched)
 	cpu0.touched += touched;
 }
 
+bool hw_counters_stop(void)
+{
+	cpu0.counters_stand = cpu0.counters_run;
+	return cpu0.counters_run;
+}
+
+void hw_counters_go(void)
+{
+	assert_true(cpu0.counters_stand);
+	cpu0.counters_stand = false;
+}
+
 void hw_debug_load(const u64 db[4])
 {
 }

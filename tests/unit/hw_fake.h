@@ -27,10 +27,11 @@ struct fake_processor {
 	u64 cr4[NR_CPUS];
 	int cpu; /* the current one */
 	unsigned barriers, machine_checks, nmis, flushes, touched;
-	bool renewed;       /* the host's IA32_SPEC_CTRL, at each exit */
-	int wants_flush;    /* hw_flush_init() */
-	unsigned pages;     /* allocated and not freed, fpu and locks too */
-	unsigned fail_page; /* the n-th allocation from now on fails; 0: none */
+	bool counters_run, counters_stand; /* hw_counters_stop() */
+	bool renewed;                      /* the host's IA32_SPEC_CTRL, at each exit */
+	int wants_flush;                   /* hw_flush_init() */
+	unsigned pages;                    /* allocated and not freed, fpu and locks too */
+	unsigned fail_page;                /* the n-th allocation from now on fails; 0: none */
 	unsigned log_lines;
 	char log[256]; /* the last line */
 };

@@ -424,6 +424,21 @@ static void a_host_renews_its_spec_ctrl(void **state)
 	expect_eq(cpu0.spec_ctrl, 1);
 }
 
+static void step_counters_stand(u64 *gpr)
+{
+	expect_true(cpu0.counters_stand);
+	step_hlt(gpr);
+}
+
+static void what_the_host_counts_stands_still(void **state)
+{
+	vmx_test_begin();
+	cpu0.counters_run = true;
+	vmx_script(step_counters_stand, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_true(!cpu0.counters_stand);
+}
+
 static void step_invlpg(u64 *gpr)
 {
 	fake_exit(X_INVLPG, 0, 3);
@@ -569,6 +584,7 @@ int vmx_enter_tests(void)
 		cmocka_unit_test_teardown(a_guest_has_its_own_spec_ctrl, vmx_test_end),
 		cmocka_unit_test_teardown(the_same_value_is_not_switched, vmx_test_end),
 		cmocka_unit_test_teardown(a_host_renews_its_spec_ctrl, vmx_test_end),
+		cmocka_unit_test_teardown(what_the_host_counts_stands_still, vmx_test_end),
 		cmocka_unit_test_teardown(the_host_is_flushed_before_each_entry, vmx_test_end),
 		cmocka_unit_test_teardown(nothing_is_flushed_unasked, vmx_test_end),
 		cmocka_unit_test_teardown(no_memory_for_the_flush_is_no_engine, vmx_test_end),
