@@ -434,7 +434,7 @@ bool vcpu_msr_allowed(struct vcpu *v, u32 index, bool write);
 /* KVM_GET_MSRS, KVM_SET_MSRS of a vCPU. Number of MSRs done, or -errno. */
 long msr_ioctl(struct vcpu *v, unsigned long arg, bool set);
 
-/* cpuid.c */
+/* cpuid.c, cpuid_supported.c */
 void vcpu_cpuid_changed(struct vcpu *v); /* features, maxphyaddr, vendor into state */
 void cpuid_execute(struct vcpu *v);
 /* Registers of a leaf as the guest would see them, without changing state. */

@@ -314,7 +314,7 @@ u64 kvmclock_now(struct vm *vm); /* ns */
 int clock_get_ioctl(struct vm *vm, unsigned long arg);
 int clock_set_ioctl(struct vm *vm, unsigned long arg);
 
-/* cpuid.c: KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID. msr.c: index lists, filters. device.c: KVM_CREATE_DEVICE */
+/* cpuid_supported.c: KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID. msr.c: index lists, filters. device.c: KVM_CREATE_DEVICE */
 int cpuid_supported_ioctl(const struct engine_ops *engine, unsigned long arg, bool emulated);
 long msr_features_ioctl(const struct engine_ops *engine, unsigned long arg); /* KVM_GET_MSRS, the system's */
 int msr_list_ioctl(unsigned long arg, bool features);

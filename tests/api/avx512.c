@@ -95,3 +95,49 @@ TEST(avx512_state_only_by_cpuid)
 	cpu_run_to_out(cpu, PORT_EVENT);
 	check_eq(guest_log(machine)->event[0].vector, 13);
 }
+
+/* EVEX, with and without a mask; a mask instruction in VEX's encoding. Without a state of their own these could work on AVX's. */
+GUEST(avx512_evex, 64, ".byte 0x62, 0xf1, 0x7d, 0x08, 0xef, 0xc0\n" DONE);   /* vpxord xmm0, xmm0, xmm0 */
+GUEST(avx512_masked, 64, ".byte 0x62, 0xf1, 0x7d, 0xc9, 0xef, 0xc0\n" DONE); /* vpxord zmm0 {k1}{z}, zmm0, zmm0 */
+GUEST(avx512_mask_register, 64, ".byte 0xc5, 0xf8, 0x92, 0xc8\n" DONE);      /* kmovw k1, eax */
+
+static void ask_for_avx512(struct kvm_cpuid2 *cpuid)
+{
+	struct kvm_cpuid_entry2 *features = cpuid_find(cpuid, 7, 0);
+
+	features->ebx |= 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+	features->ecx |= 1u << 1 | 1u << 6 | 1u << 11 | 1u << 12 | 1u << 14;
+}
+
+/* Where CPUID does not offer the instructions, nothing of them is offered, and asking for them does not bring them. */
+TEST(avx512_instructions_all_or_none)
+{
+	struct guest_code guests[] = { avx512_evex, avx512_masked, avx512_mask_register };
+	struct machine *machine = machine_new(0);
+	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
+	struct kvm_cpuid_entry2 *features = cpuid_find(cpuid, 7, 0), *more = cpuid_find(cpuid, 7, 1);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct kvm_sregs sregs;
+
+	if (!(cpuid_find(cpuid, 1, 0)->ecx & 1u << 26) || !features)
+		skip("no XSAVE");
+	if (features->ebx & 1u << 16)
+		skip("the instructions are there");
+	check_eq(features->ebx & (1u << 17 | 1u << 21 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 30 | 1u << 31), 0);
+	check_eq(features->ecx & (1u << 1 | 1u << 6 | 1u << 11 | 1u << 12 | 1u << 14), 0);
+	check_eq(features->edx & (1u << 2 | 1u << 3 | 1u << 8 | 1u << 23), 0);
+	check(!more || !(more->eax & 1u << 5));
+	ask_for_avx512(cpuid);
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
+	for (unsigned int i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
+		struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0].value = cpuid_find(cpuid, 0xd, 0)->eax };
+
+		guest_start(cpu, GUEST_LONG, guests[i]);
+		sregs = cpu_sregs(cpu);
+		sregs.cr4 |= CR4_OSXSAVE;
+		cpu_set_sregs(cpu, &sregs);
+		check_ok(kt_ioctl(cpu->kt, KVM_SET_XCRS, &xcrs));
+		cpu_run_to_out(cpu, PORT_EVENT);
+		check_eq(guest_log(machine)->event[guest_log(machine)->count - 1].vector, 6);
+	}
+}
