@@ -118,6 +118,8 @@ enum x86_result sys_exec(struct sys_env *e, const u8 *start, const u8 *end);
 void sys_no_reference(const char *reason);
 bool sys_kvm_wanted(void);
 bool sys_kvm_start(struct sys_env *e);
+/* The same without a word if the device refuses the state. */
+bool sys_kvm_takes(struct sys_env *e);
 void sys_kvm_finish(struct sys_env *e, enum x86_result ours);
 
 /* The run ended in the handler of vector v? */
