@@ -124,3 +124,48 @@ TEST(code_fill_that_ends_on_two_pages)
 	check_eq(load32(machine->mem + 0x41008), 1);
 	check_eq(load32(machine->mem + 0x41010), 0);
 }
+
+/* Bits by a register's offset, far before and behind the operand: ZF stays, CF is counted. */
+GUEST(bits, 64,
+      "mov ecx, 3000\n xor ebp, ebp\n mov edi, 0x40000\n"
+      "1: imul eax, ecx, 0x9e3779b1\n movsxd rdx, eax\n sar rdx, 15\n mov r9, rdx\n"
+      "bts [rdi], rdx\n adc ebp, 0\n btc dword ptr [rdi + 0x8000], r9d\n adc ebp, 0\n"
+      "xor esi, esi\n lock bts qword ptr [rdi + 0x10000], r9\n jnz 2f\n adc ebp, 0\n"
+      "bt dword ptr [rdi], r9d\n adc ebp, 0\n btr [rdi + 0x10000], rcx\n adc ebp, 0\n"
+      "dec ecx\n jnz 1b\n 2: mov [0x37000], ebp\n" DONE);
+
+static unsigned flip_bit(uint8_t *operand, int64_t offset, char how)
+{
+	uint8_t *byte = operand + (offset >> 3), mask = (uint8_t)(1u << (offset & 7));
+	unsigned was = !!(*byte & mask);
+
+	*byte = (uint8_t)(how == 's' ? *byte | mask : how == 'r' ? *byte & ~mask : how == 'c' ? *byte ^ mask : *byte);
+	return was;
+}
+
+static uint32_t bit_work(uint8_t *mem)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t n = 3000; n; n--) {
+		int64_t offset = (int32_t)(n * 0x9e3779b1u) >> 15;
+
+		sum += flip_bit(mem + 0x40000, offset, 's') + flip_bit(mem + 0x48000, offset, 'c') +
+		       flip_bit(mem + 0x50000, offset, 's');
+		sum += flip_bit(mem + 0x40000, offset, 0) + flip_bit(mem + 0x50000, n, 'r');
+	}
+	return sum;
+}
+
+TEST(code_bits_by_offset)
+{
+	static uint8_t expected[0x60000];
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint32_t sum = bit_work(expected);
+
+	guest_start(cpu, GUEST_LONG, bits);
+	cpu_run_to_done(cpu);
+	check_eq(load32(machine->mem + SUM), sum);
+	check(!memcmp(machine->mem + 0x38000, expected + 0x38000, 0x28000));
+}

@@ -515,6 +515,46 @@ static bool lea(struct front *f)
 	return true;
 }
 
+/* r12 = the register, its sign extended from the operand's size. */
+static void load_offset(struct front *f, unsigned guest, bool wide)
+{
+	u8 host = tr_host_reg(guest);
+	unsigned op = wide ? 0x8b : 0x63; /* mov, movsxd */
+
+	if (host == NOREG)
+		emit_rm(&f->e, true, op, X86_R12, GS_MEM(GPR(guest)));
+	else
+		emit_rr(&f->e, true, op, X86_R12, host);
+}
+
+/* BT and its kin with an offset in a register, which reaches beyond the memory operand: the word with the bit is looked up. */
+static bool bit_string(struct front *f)
+{
+	const struct x86_insn *i = f->i;
+	struct emit_operands o = { .reg = X86_R12, .rm = NOREG, .vvvv = NOREG, .mem = true };
+	bool wide = i->opsize == 8;
+
+	if (i->opnd[0].kind != OPND_MEM || i->opnd[1].kind != OPND_GPR || i->opsize == 2 || i->adsize != f->word ||
+	    i->seg >= SEG_FS || (f->m32 && i->seg == SEG_CS))
+		return false;
+	tr_free_flags(f);
+	tr_address(f, X86_R13);
+	load_offset(f, i->opnd[1].reg, wide);
+	emit_shift(&f->e, true, SHIFT_SAR, X86_R12, wide ? 6 : 5);
+	emit_rm(&f->e, !f->m32, 0x8d, X86_R13,
+		(struct emit_mem){ .base = X86_R13, .index = X86_R12, .scale = wide ? 3 : 2 });
+	emit_lea(&f->e, X86_R13, tr_access_at(f, X86_R13, i->opsize, i->opnd[0].access & OPACC_W));
+	load_offset(f, i->opnd[1].reg, wide);
+	emit_alu_imm(&f->e, ALU_AND, X86_R12, wide ? 63 : 31);
+	if (f->live >> (f->k + 1) & 1)
+		tr_native_flags(f);
+	o.m = (struct emit_mem){ .base = X86_R13, .index = NOREG };
+	if (!emit_guest(&f->e, i, &o))
+		f->failed = true;
+	f->flags = FLAGS_NATIVE;
+	return true;
+}
+
 void tr_helper(struct front *f)
 {
 	struct tr_state *tr = &f->sv->tr;
@@ -547,6 +587,13 @@ static void translate_insn(struct front *f)
 	case X86_OP_PREFETCH: f->keeps = f->caches = true; return;
 	case X86_OP_LEA:
 		if (lea(f))
+			return;
+		break;
+	case X86_OP_BT:
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
+		if (copy_insn(f) || bit_string(f))
 			return;
 		break;
 	case X86_OP_TEST:
