@@ -9,18 +9,20 @@
 
 void perf_virt_on(void)
 {
-	if (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)
-		intel_pt_handle_vmx(1);
-	else
-		amd_pmu_enable_virt();
+	switch (boot_cpu_data.x86_vendor) {
+	case X86_VENDOR_INTEL: intel_pt_handle_vmx(1); break;
+	case X86_VENDOR_AMD:
+	case X86_VENDOR_HYGON: amd_pmu_enable_virt(); break;
+	}
 }
 
 void perf_virt_off(void)
 {
-	if (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)
-		intel_pt_handle_vmx(0);
-	else
-		amd_pmu_disable_virt();
+	switch (boot_cpu_data.x86_vendor) {
+	case X86_VENDOR_INTEL: intel_pt_handle_vmx(0); break;
+	case X86_VENDOR_AMD:
+	case X86_VENDOR_HYGON: amd_pmu_disable_virt(); break;
+	}
 }
 
 static bool switch_counters(bool guest)
