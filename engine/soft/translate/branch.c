@@ -454,8 +454,7 @@ static bool call(struct front *f)
 		emit_store(&f->e, scratch, GS_MEM(GEN(GEN_OVERWRITTEN)));
 	}
 	if (!f->m32) /* the end of the host's stack is found before anything has been done */
-		emit_load(&f->e, scratch,
-			  (struct emit_mem){ .base = X86_RSP, .index = NOREG, .disp = -(s32)PAIRS_ROOM + 0x7c0 });
+		emit_load(&f->e, scratch, (struct emit_mem){ .base = X86_RSP, .index = NOREG, .disp = PAIRS_PROBE });
 	if (f->fixed && (f->m32 || sign_extended(linear_constant(f, behind)))) {
 		store_immediate(f, (u32)linear_constant(f, behind), m);
 	} else {

@@ -136,11 +136,13 @@ u8 *flat_known(struct soft_vcpu *sv, u64 lin, bool write);
 /*
  * Guest calls are host calls and guest returns host returns, so that the processor's return stack predicts them; what the guest
  * has on its own stack decides (branch.c). The host's return addresses have a stack of their own, which may be emptied at
- * any time, and is whenever control leaves generated code, so none outlives what it leads to. A call reads PAIRS_ROOM below it: at
- * the stack's end that faults, and the call is the interpreter's. The room is for signal handlers.
+ * any time, and is whenever control leaves generated code, so none outlives what it leads to. A call reads far below it: at the
+ * stack's end that faults, and the call is the interpreter's. The room between is for signal handlers. It is no whole number of
+ * pages: a load that has its offset in the page in common with a store just before it waits for that.
  */
 #define PAIRS_ROOM (256u << 10)
 #define PAIRS_SIZE (PAIRS_ROOM + (64u << 10))
+#define PAIRS_PROBE (0x7c0 - (s32)PAIRS_ROOM)
 
 /* --- code cache ---------------------------------------------------------------------------------------------- */
 
