@@ -528,6 +528,8 @@ int vcpu_run(struct vcpu *v)
 	if (v->steal_next != ~0ull)
 		vcpu_request(v, REQ_STEAL_UPDATE);
 	xen_run_begins(v);
+	if (v->lapic)
+		lapic_run_begins(v);
 	if (v->vm->engine->load)
 		v->vm->engine->load(v);
 	if (unlikely(mp_state(v) == KVM_MP_STATE_UNINITIALIZED)) {
@@ -537,6 +539,8 @@ int vcpu_run(struct vcpu *v)
 		if (r == RUN_AGAIN)
 			r = loop(v);
 	}
+	if (v->lapic)
+		lapic_run_ends(v);
 	publish(v);
 	if (v->vm->engine->put)
 		v->vm->engine->put(v);

@@ -85,6 +85,9 @@ void lapic_set_tpr(struct vcpu *v, u64 cr8);
 u8 lapic_tpr_shadow(struct vcpu *v, u32 *threshold);
 u64 lapic_get_tsc_deadline(struct vcpu *v);
 void lapic_set_tsc_deadline(struct vcpu *v, u64 val);
+/* KVM_RUN begins and ends; the vCPU's thread, the vCPU has a LAPIC. */
+void lapic_run_begins(struct vcpu *v);
+void lapic_run_ends(struct vcpu *v);
 void lapic_tsc_changed(struct vcpu *v); /* TSC offset or ratio changed: re-arm */
 /* Does LINT0 let a PIC through (Linux: kvm_apic_accept_pic_intr)? Split: core asks it for the user-space PIC's vector. */
 bool lapic_accepts_extint(struct vcpu *v);

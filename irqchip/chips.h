@@ -94,6 +94,8 @@ struct lapic_timer {
 	u64 period;       /* ns; 0: stopped */
 	u64 target;       /* host_now_ns() time of the next expiry, while armed */
 	u64 tsc_deadline; /* 0: not armed */
+	bool running;     /* a  the vCPU is in KVM_RUN */
+	bool postponed;   /* a  a TSC deadline has been reached outside: the interrupt comes with the next KVM_RUN */
 };
 
 struct lapic {

@@ -199,6 +199,18 @@ void lapic_tsc_changed(struct vcpu *v)
 
 /* --- expiry ----------------------------------------------------------------------------------- */
 
+/*
+ * A deadline that passes outside KVM_RUN stays in its MSR until the vCPU runs again, as on Linux: user space may have saved the
+ * LAPIC already, and save the MSR now; it must not find the interrupt in neither. Under the lock.
+ */
+static bool postpone(struct lapic_timer *t)
+{
+	if (__atomic_load_n(&t->running, __ATOMIC_SEQ_CST))
+		return false;
+	__atomic_store_n(&t->postponed, true, __ATOMIC_SEQ_CST);
+	return !__atomic_load_n(&t->running, __ATOMIC_SEQ_CST);
+}
+
 static void expired(void *arg)
 {
 	struct lapic *a = arg;
@@ -212,6 +224,10 @@ static void expired(void *arg)
 		arm_deadline(a);
 		fire = false;
 	}
+	if (fire && tsc_deadline_mode(a) && postpone(t)) {
+		host_lock_release(&t->lock, state);
+		return;
+	}
 	if (fire && t->mode == APIC_TIMER_PERIODIC && t->period) {
 		/* Periods that were slept through are lost, as their interrupts would have merged in IRR. */
 		t->target += t->period * ((now - t->target) / t->period + 1);
@@ -224,6 +240,22 @@ static void expired(void *arg)
 	host_lock_release(&t->lock, state);
 	if (fire)
 		lapic_local(a, APIC_LVTT);
+}
+
+void lapic_run_begins(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->lapic->timer;
+
+	__atomic_store_n(&t->running, true, __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&t->postponed, __ATOMIC_SEQ_CST))) {
+		__atomic_store_n(&t->postponed, false, __ATOMIC_RELAXED);
+		lapic_timer_catch_up(v->lapic);
+	}
+}
+
+void lapic_run_ends(struct vcpu *v)
+{
+	__atomic_store_n(&v->lapic->timer.running, false, __ATOMIC_RELEASE);
 }
 
 /* --- mode, state, life ------------------------------------------------------------------------ */

@@ -170,6 +170,34 @@ TEST(lapic_timer_tsc_deadline)
 	check_eq(guest_log(machine)->event[0].vector, 0x63);
 }
 
+/* Whoever saves a vCPU that does not run finds the deadline, or the interrupt, also if it passes in between. */
+TEST(lapic_timer_deadline_passes_outside)
+{
+	struct machine *machine = machine_new(MACHINE_IRQCHIP);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
+	uint64_t deadline = 0, now;
+
+	REQUIRE_CAP(machine, KVM_CAP_TSC_DEADLINE_TIMER);
+	cpuid_find(cpuid, 1, 0)->ecx |= 1u << 24;
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_CPUID2, cpuid));
+	lapic_enable(cpu);
+	guest_start(cpu, GUEST_LONG, sleeper);
+	guest_log(machine)->silent = 1;
+	lapic_write(cpu, APIC_LVT_TIMER, 0x40063);
+	cpu_get_msr(cpu, 0x10, &now);
+	cpu_set_msr(cpu, 0x6e0, now + 3000000);
+	check(!lapic_bit(cpu, APIC_IRR, 0x63));
+	usleep(20000);
+	cpu_get_msr(cpu, 0x6e0, &deadline);
+	check_eq(deadline, now + 3000000);
+	cpu_run_to_done(cpu);
+	check_eq(guest_log(machine)->count, 1);
+	check_eq(guest_log(machine)->event[0].vector, 0x63);
+	cpu_get_msr(cpu, 0x6e0, &deadline);
+	check_eq(deadline, 0);
+}
+
 GUEST(x2apic, 64,
       "mov ecx, 0x1b\n rdmsr\n or eax, 0xc00\n wrmsr\n"
       "mov ecx, 0x802\n rdmsr\n out 0x80, eax\n"

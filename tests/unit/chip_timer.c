@@ -15,6 +15,7 @@ static int setup(void **state)
 {
 	vm = fake_machine(IRQCHIP_KERNEL, 1);
 	v = vm->vcpu[0];
+	lapic_run_begins(v);
 	fake_cpuid(v, TSC_DEADLINE);
 	fake_apic_write(v, APIC_TDCR, 0xb); /* by 1 */
 	return 0;
@@ -158,6 +159,23 @@ static void masked_timer_runs_silently(void **state)
 	expect_true(!fired());
 }
 
+/* Outside KVM_RUN it waits for the next: the MSR keeps it, the interrupt is not in IRR. */
+static void tsc_deadline_outside(void **state)
+{
+	u64 deadline;
+
+	fake_apic_write(v, APIC_LVTT, VECTOR | APIC_TIMER_TSC_DEADLINE);
+	deadline = vcpu_read_tsc(v) + 1000000;
+	lapic_set_tsc_deadline(v, deadline);
+	lapic_run_ends(v);
+	fake_advance(1000 * MS);
+	expect_true(!fired());
+	expect_eq(lapic_get_tsc_deadline(v), deadline);
+	lapic_run_begins(v);
+	expect_true(fired());
+	expect_eq(lapic_get_tsc_deadline(v), 0);
+}
+
 static void tsc_deadline(void **state)
 {
 	u64 tsc = vcpu_read_tsc(v);
@@ -291,6 +309,7 @@ int chip_timer_tests(void)
 		TIMER_TEST(divider_changes_while_running),
 		TIMER_TEST(masked_timer_runs_silently),
 		TIMER_TEST(tsc_deadline),
+		TIMER_TEST(tsc_deadline_outside),
 		TIMER_TEST(tsc_offset_moves_the_deadline),
 		TIMER_TEST(mode_change_disarms),
 		TIMER_TEST(late_callback_is_caught_up),
