@@ -74,6 +74,7 @@ static void run(void)
 				return;
 			break;
 		case KVM_EXIT_IO:
+		case KVM_EXIT_SET_TPR:
 		case KVM_EXIT_MMIO: break;
 		case KVM_EXIT_SHUTDOWN: return;
 		default: fuzz_fail("exit %u", guest.run->exit_reason);
