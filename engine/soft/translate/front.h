@@ -9,6 +9,7 @@
  *	branch.c	calls, returns, jumps, the ends of blocks
  *	string.c	REP MOVS, REP STOS
  *	system.c	system instructions that kernels run all the time
+ *	copy.c		instructions that stay what they are
  *	front.c		one instruction after the other
  */
 #ifndef TRANSLATE_FRONT_H
@@ -242,10 +243,17 @@ void tr_emit_asides(struct front *f);
 /* Translate a string instruction in line. False: leave it to the helper. */
 bool tr_string(struct front *f);
 
-/* --- front.c ------------------------------------------------------------------------------------------------------ */
+/* --- copy.c ----------------------------------------------------------------------------------------------------- */
 
 /* Will the instruction at hand be copied, with operands redirected? */
 bool tr_copyable(struct front *f);
+/* Copy it. False: leave it to the helper. */
+bool tr_copy(struct front *f);
+/* Is the FPU usable as the instruction needs it? If not the helper raises what is due. */
+bool tr_fpu_ok(const struct front *f);
+
+/* --- front.c ------------------------------------------------------------------------------------------------------ */
+
 /* Let the interpreter's routine execute the instruction, in line. */
 void tr_helper(struct front *f);
 
