@@ -165,8 +165,8 @@ static double guest_seconds(const struct sample *old, const struct sample *new, 
 	uint64_t sum = 0;
 
 	for (int k = 0; k < MONITOR_VCPUS; k++) {
-		if (new->used[k] && old->used[k] && (vcpu < 0 || vcpu == k))
-			sum += new->vcpu[k].guest_time - old->vcpu[k].guest_time;
+		if (new->used[k] && (vcpu < 0 || vcpu == k))
+			sum += new->vcpu[k].guest_time - (old->used[k] ? old->vcpu[k].guest_time : 0);
 	}
 	return (double)sum / (ticks * 1e9);
 }

@@ -147,7 +147,10 @@ TEST(smp_self_modified_code)
 	check_eq(cpu_regs(cpu).rdx, 5050);
 }
 
-/* Pages are written by a running vCPU while their log is taken: in the end each is in some log. */
+/*
+ * Pages are written by a running vCPU while their log is taken: in the end each is in some log. Each is written once, but may be
+ * in two logs, if one is taken between the mark and the store that follows it.
+ */
 GUEST(dirty_writer, 64,
       "mov ebx, 0x10000000\n mov ecx, 64\n"
       "1: mov [rbx], ecx\n add rbx, 0x1000\n mov edx, 2000\n 2: dec edx\n jnz 2b\n dec ecx\n jnz 1b\n" DONE);
@@ -158,6 +161,7 @@ TEST(smp_dirty_log_of_a_running_vcpu)
 	struct cpu *cpu = cpu_new(machine, 0);
 	uint64_t bitmap = 0, seen = 0;
 	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &bitmap };
+	int logged = 0;
 	pthread_t thread;
 
 	check_ok(memory_slot(machine, 1, KVM_MEM_LOG_DIRTY_PAGES, 0x10000000, 64 * PAGE_SIZE,
@@ -166,14 +170,13 @@ TEST(smp_dirty_log_of_a_running_vcpu)
 	check_eq(pthread_create(&thread, NULL, run_to_done, cpu), 0);
 	for (int i = 0; i < 100; i++) {
 		check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
-		/* Each page is written once, so it is logged once. */
-		check_eq(seen & bitmap, 0);
 		seen |= bitmap;
+		logged += __builtin_popcountll(bitmap);
 	}
 	pthread_join(thread, NULL);
 	check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
-	check_eq(seen & bitmap, 0);
 	check_eq(seen | bitmap, ~0ull);
+	check(logged + __builtin_popcountll(bitmap) <= 2 * 64);
 }
 
 /* It writes, says so in memory that has no log, and spins until it is let go. */
