@@ -109,8 +109,7 @@ static bool known_inside_page(const struct front *f, unsigned size)
 	return offset + size <= X86_PAGE_SIZE && !(i->flags & INSN_ALIGNED && offset & alignment_mask(size));
 }
 
-/* and r12d, fff; cmp r12d, 1000 - size of what is in ea: above, if it crosses. */
-static void compare_with_end(struct emit *e, unsigned ea, unsigned size)
+void tr_compare_with_end(struct emit *e, unsigned ea, unsigned size)
 {
 	emit_rr(e, false, 0x89, ea, X86_R12);
 	emit_alu_imm(e, ALU_AND, X86_R12, 0xfff);
@@ -127,7 +126,7 @@ static void check_crossing(struct front *f, struct slow_part *p)
 
 	p->page_checked = p->size >= 16 && !p->aligned_only;
 	if (p->page_checked) {
-		compare_with_end(e, p->ea, p->size);
+		tr_compare_with_end(e, p->ea, p->size);
 		p->to_cross = emit_jcc(e, 7, emit_here(e));
 		return;
 	}
@@ -151,24 +150,14 @@ struct slow_part *tr_new_slow_part(struct front *f, struct slow_part part, bool 
 	return p;
 }
 
-/* r12 = the page's entry; none is a miss. */
-static void load_entry(struct emit *e, struct slow_part *p, struct emit_mem table)
-{
-	emit_load(e, X86_R12, table);
-	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
-	p->to_miss = emit_jcc(e, 4, emit_here(e));
-}
-
 /* The look-up itself: the operand is at [ea + r12]. */
 static struct emit_mem look_up(struct front *f, struct slow_part *p, bool write)
 {
 	struct emit *e = &f->e;
 
 	p->retry = emit_here(e);
-	emit_table_index(e, p->ea);
-	if (write)
-		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
-	load_entry(e, p, TABLE_ENTRY);
+	emit_look_up(e, p->ea, write);
+	p->to_miss = emit_jcc(e, COND_E, emit_here(e));
 	return (struct emit_mem){ .base = p->ea, .index = X86_R12, .disp = 1 }; /* flat.c */
 }
 
@@ -193,7 +182,8 @@ struct emit_mem tr_access_constant(struct front *f, s32 lin, bool write, bool gr
 		emit_load(e, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
 		table.index = X86_R12;
 	}
-	load_entry(e, p, table);
+	emit_load_entry(e, table);
+	p->to_miss = emit_jcc(e, COND_E, emit_here(e));
 	return (struct emit_mem){ .base = X86_R12, .index = NOREG, .disp = lin + 1 }; /* flat.c */
 }
 
@@ -280,7 +270,7 @@ static void cross_part(struct front *f, const struct slow_part *p)
 
 	emit_patch(e, p->to_cross, emit_here(e));
 	if (!p->aligned_only && !p->page_checked && !p->group) {
-		compare_with_end(e, p->ea, p->size);
+		tr_compare_with_end(e, p->ea, p->size);
 		emit_jcc(e, 6, p->retry);
 	}
 	tr_leave_to_interpreter(f, p->site);

@@ -108,31 +108,35 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 	tr_exit_if(f, jump, site, saved);
 }
 
+void tr_emit_enter(struct emit *e, s32 disp, bool call, bool forward, const u8 *out, u8 *way[2])
+{
+	struct emit_mem entry = { .base = X86_R12, .index = NOREG };
+
+	entry.disp = disp + (s32)offsetof(struct hash_entry, lin);
+	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
+	way[0] = emit_jcc(e, COND_NE, out);
+	way[1] = NULL;
+	if (!forward) {
+		tr_emit_test_requests(e);
+		way[1] = emit_jcc(e, COND_NE, out);
+	}
+	entry.disp = disp + (s32)offsetof(struct hash_entry, code);
+	emit_rm(e, false, 0xff, call ? 2 : 4, entry); /* call or jmp [r12 + code] */
+}
+
 /*
  * Go to the linear address in r13, by the hash table, whose entry is at r12 + disp. Flags are saved. A direct branch forward
  * needs no look at requests, as no loop consists of such alone (but where addresses wrap at 4 GiB).
  */
 static void enter_by(struct front *f, s32 disp, bool indirect, bool forward)
 {
-	struct emit *e = &f->e;
-	struct emit_mem entry = { .base = X86_R12, .index = NOREG };
-	const u8 *out = f->sv->tr.exit_lookup;
-	u8 *miss, *kick = NULL;
+	u8 *way[2];
 
-	entry.disp = disp + (s32)offsetof(struct hash_entry, lin);
-	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
-	miss = emit_jcc(e, 5, out);
-	if (!forward) {
-		tr_emit_test_requests(e);
-		kick = emit_jcc(e, 5, out);
-	}
+	tr_emit_enter(&f->e, disp, f->calls, forward, f->sv->tr.exit_lookup, way);
 	if (!f->m32 && indirect) {
-		f->indirect[0] = miss;
-		f->indirect[1] = kick;
+		memcpy(f->indirect, way, sizeof(way));
 		f->indirect_site = tr_new_site(f, SITE_INDIRECT);
 	}
-	entry.disp = disp + (s32)offsetof(struct hash_entry, code);
-	emit_rm(e, false, 0xff, f->calls ? 2 : 4, entry); /* call or jmp [r12 + code] */
 	f->ended = true;
 }
 
@@ -406,8 +410,7 @@ static void land(struct front *f, s64 behind)
 		return;
 	}
 	if (f->fixed && sign_extended(linear_constant(f, behind))) {
-		emit_rr(e, true, 0x81, ALU_CMP, X86_R13);
-		emit32(e, (u32)linear_constant(f, behind));
+		emit_alu_imm64(e, ALU_CMP, X86_R13, (s32)linear_constant(f, behind));
 	} else {
 		tr_linear(f, X86_R12, behind);
 		emit_rr(e, true, 0x39, X86_R12, X86_R13); /* cmp r13, r12 */

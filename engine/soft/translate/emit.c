@@ -91,13 +91,23 @@ static u8 *rel32(struct emit *e, const void *target)
 	return at;
 }
 
-void emit_table_index(struct emit *e, unsigned ea)
+void emit_load_entry(struct emit *e, struct emit_mem entry)
 {
+	emit_load(e, X86_R12, entry);
+	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
+}
+
+void emit_look_up(struct emit *e, unsigned ea, bool write)
+{
+	/* sarx r12, ea, r15: the index */
 	emit8(e, 0xc4);
 	emit8(e, (u8)(ea & 8 ? 0x42 : 0x62));
 	emit8(e, 0x82);
 	emit8(e, 0xf7);
 	emit8(e, (u8)(0xe0 | (ea & 7)));
+	if (write)
+		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
+	emit_load_entry(e, (struct emit_mem){ .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 });
 }
 
 void emit_hash_entry(struct emit *e)

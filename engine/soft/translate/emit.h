@@ -84,9 +84,11 @@ static inline void emit_lea(struct emit *e, unsigned reg, struct emit_mem m)
 	emit_rm(e, true, 0x8d, reg, m);
 }
 
-/* sarx r12, ea, r15: the index of the address in a flat table; and the entry, once r12 is that of the right table. */
-void emit_table_index(struct emit *e, unsigned ea);
-#define TABLE_ENTRY ((struct emit_mem){ .base = X86_R15, .index = X86_R12, .scale = 3, .disp = -12 })
+enum emit_cond { COND_E = 4, COND_NE = 5, COND_BE = 6, COND_A = 7 };
+
+/* r12 = the entry in the flat table for reads or writes of the address in ea, or what is there; condition E: there is none. */
+void emit_look_up(struct emit *e, unsigned ea, bool write);
+void emit_load_entry(struct emit *e, struct emit_mem entry);
 
 /* r12 = the entry of the hash table for the address in r13. */
 void emit_hash_entry(struct emit *e);
@@ -109,6 +111,11 @@ static inline void emit_alu_imm(struct emit *e, enum emit_alu op, unsigned reg, 
 {
 	emit_rr(e, false, 0x81, op, reg);
 	emit32(e, imm);
+}
+static inline void emit_alu_imm64(struct emit *e, enum emit_alu op, unsigned reg, s32 imm)
+{
+	emit_rr(e, true, 0x81, op, reg);
+	emit32(e, (u32)imm);
 }
 static inline void emit_shift(struct emit *e, bool w, enum emit_shift op, unsigned reg, u8 count)
 {

@@ -182,6 +182,8 @@ struct emit_mem tr_access_constant(struct front *f, s32 lin, bool write, bool gr
 bool tr_constant(const struct front *f, s64 offset, s32 *lin);
 struct slow_part *tr_new_slow_part(struct front *f, struct slow_part part, bool write);
 void tr_leave_to_interpreter(struct front *f, u32 site);
+/* and r12d, fff; cmp r12d, 1000 - size of what is in ea: condition A, if it crosses a page. */
+void tr_compare_with_end(struct emit *e, unsigned ea, unsigned size);
 void tr_emit_slow_parts(struct front *f);
 
 u32 tr_new_site(struct front *f, enum tr_site_kind kind);
@@ -216,6 +218,11 @@ bool tr_linkable(const struct front *f, s64 target);
 /* The branch whose rel32 is at jump leaves at that site. */
 void tr_exit_if(struct front *f, u8 *jump, u32 site, bool saved);
 void tr_emit_exits(struct front *f);
+/*
+ * Jump or call, by the hash table's entry at r12 + disp, to the linear address in r13. The branches of what is not there, and unless
+ * it is a direct one forward of a look at requests, lead out; their rel32 are in way, or NULL.
+ */
+void tr_emit_enter(struct emit *e, s32 disp, bool call, bool forward, const u8 *out, u8 *way[2]);
 /* The out-of-line part of an indirect branch. */
 void tr_emit_indirect_exit(struct front *f);
 /* cmp dword gs:[requests], 0 */

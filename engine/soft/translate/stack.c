@@ -12,8 +12,6 @@
  */
 #include "front.h"
 
-enum { COND_BE = 6, COND_A = 7 };
-
 static void stack_address(struct front *f, unsigned dst, s32 lo)
 {
 	if (lo)
@@ -32,8 +30,7 @@ void tr_look_up_stack(struct front *f, s32 lo, unsigned span, bool write)
 	p = tr_new_slow_part(f, part, write);
 	stack_address(f, X86_R12, lo);
 	emit_rm(e, true, 0x2b, X86_R12, GS_MEM(GEN(GEN_STACK_PAGE))); /* sub */
-	emit_rr(e, true, 0x81, ALU_CMP, X86_R12);
-	emit32(e, X86_PAGE_SIZE - span);
+	emit_alu_imm64(e, ALU_CMP, X86_R12, (s32)(X86_PAGE_SIZE - span));
 	p->to_miss = emit_jcc(e, COND_A, emit_here(e));
 	p->retry = emit_here(e);
 	f->held = 0;
@@ -56,9 +53,7 @@ void tr_emit_stack_part(struct front *f, struct slow_part *p)
 
 	emit_patch(e, p->to_miss, emit_here(e));
 	stack_address(f, X86_R13, p->lin);
-	emit_rr(e, false, 0x89, X86_R13, X86_R12);
-	emit_alu_imm(e, ALU_AND, X86_R12, 0xfff);
-	emit_alu_imm(e, ALU_CMP, X86_R12, X86_PAGE_SIZE - p->span);
+	tr_compare_with_end(e, X86_R13, p->span);
 	inside = emit_jcc(e, COND_BE, emit_here(e));
 	f->sv->tr.site[p->site].jump = e->p;
 	f->sv->tr.site[p->site].miss_at = MISS_NONE;

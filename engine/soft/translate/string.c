@@ -8,8 +8,6 @@
  */
 #include "front.h"
 
-enum { COND_E = 4, COND_NE = 5, COND_A = 7 };
-
 static unsigned log2_size(unsigned size)
 {
 	return size == 8 ? 3 : size >> 1;
@@ -37,8 +35,7 @@ static void check_stretch(struct front *f, bool source, unsigned shift)
 	tr_aside_if(f, COND_NE);
 	/* 1 to a page's worth of elements: rcx - 1 < that, unsigned. */
 	emit_lea(e, X86_R12, (struct emit_mem){ .base = X86_RCX, .index = NOREG, .disp = -1 });
-	emit_rr(e, true, 0x81, ALU_CMP, X86_R12);
-	emit32(e, (u32)(X86_PAGE_SIZE >> shift) - 1);
+	emit_alu_imm64(e, ALU_CMP, X86_R12, (s32)((u32)(X86_PAGE_SIZE >> shift) - 1));
 	tr_aside_if(f, COND_A);
 	emit_lea(e, X86_R13, (struct emit_mem){ .base = NOREG, .index = X86_RCX, .scale = (u8)shift });
 	if (source)

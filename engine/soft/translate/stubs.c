@@ -179,12 +179,8 @@ static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
 /* r12 = the entry of the address in r13 in the table for reads or writes, and the rel32 of the branch taken if there is one. */
 static u8 *look_up_entry(struct emit *e, bool write)
 {
-	emit_table_index(e, X86_R13);
-	if (write)
-		emit_rm(e, true, 0x03, X86_R12, GS_MEM(GEN(GEN_WRITE_DELTA)));
-	emit_load(e, X86_R12, TABLE_ENTRY);
-	emit_rr(e, true, 0x85, X86_R12, X86_R12); /* test */
-	return emit_jcc(e, 5, emit_here(e));
+	emit_look_up(e, X86_R13, write);
+	return emit_jcc(e, COND_NE, emit_here(e));
 }
 
 /* Of the entry in r12, which is 1 less (flat.c). */
@@ -221,8 +217,7 @@ static const u8 *make_stack_thunk(struct emit *e, const struct tr_state *tr, boo
 	emit_patch(e, found, emit_here(e));
 	store_addend(e);
 	emit_mov_rr(e, X86_R12, X86_R13);
-	emit_rr(e, true, 0x81, ALU_AND, X86_R12);
-	emit32(e, (u32)X86_PAGE_MASK);
+	emit_alu_imm64(e, ALU_AND, X86_R12, (s32)X86_PAGE_MASK);
 	emit_store(e, X86_R12, GS_MEM(GEN(GEN_STACK_PAGE)));
 	emit8(e, 0xc3);
 	return start;
@@ -234,23 +229,17 @@ static const u8 *make_stack_thunk(struct emit *e, const struct tr_state *tr, boo
  */
 static void make_return_lookup(struct emit *e, struct soft_vcpu *sv)
 {
-	struct emit_mem entry = { .base = X86_R12, .index = NOREG, .disp = offsetof(struct hash_entry, lin) };
 	u64 *empty = (u64 *)(void *)(sv->tr.pairs + PAIRS_SIZE - 64);
-	u8 *miss, *kick;
+	u8 *way[2];
 
 	*empty = (u64)(unsigned long)emit_here(e);
 	sv->vcpu->state.gen[GEN_PAIRS] = (u64)(unsigned long)empty;
 	add_rsp(e, -8);
 	sv->tr.return_lookup = emit_here(e);
 	emit_hash_entry(e);
-	emit_rm(e, true, 0x3b, X86_R13, entry); /* cmp r13, [r12 + lin] */
-	miss = emit_jcc(e, 5, emit_here(e));
-	tr_emit_test_requests(e);
-	kick = emit_jcc(e, 5, emit_here(e));
-	entry.disp = offsetof(struct hash_entry, code);
-	emit_rm(e, false, 0xff, 4, entry); /* jmp [r12 + code] */
-	emit_patch(e, miss, emit_here(e));
-	emit_patch(e, kick, emit_here(e));
+	tr_emit_enter(e, 0, false, false, emit_here(e), way);
+	emit_patch(e, way[0], emit_here(e));
+	emit_patch(e, way[1], emit_here(e));
 	emit_load(e, X86_R12, GS_MEM(GEN(GEN_SITE)));
 	emit_jmp(e, sv->tr.exit_saved);
 }

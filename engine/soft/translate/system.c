@@ -44,8 +44,6 @@ void tr_emit_asides(struct front *f)
 	}
 }
 
-enum { COND_E = 4, COND_NE = 5, COND_A = 7 };
-
 static void unless_cpl0(struct front *f)
 {
 	emit_gs_byte(&f->e, ALU_CMP, STATE(cpl), 0);
