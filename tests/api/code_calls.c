@@ -8,14 +8,6 @@
 
 #define TURNS 3000
 
-static uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 static struct machine *run_long(struct guest_code code)
 {
 	struct machine *machine = machine_new(0);

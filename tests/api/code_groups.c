@@ -19,14 +19,6 @@ GUEST(tables, 64,
       "mov r8d, ecx\n mov edx, r8d\n and edx, 15\n mov [rbp + rdx*8], rcx\n xor eax, [rdx + rsi + 1]\n"
       "dec ecx\n jnz 1b\n mov [0x37000], eax\n" DONE);
 
-static uint32_t load32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 static uint32_t table_work(uint8_t *mem)
 {
 	uint32_t sum = 0;

@@ -12,14 +12,6 @@
 #define LARGE 0x83ull /* present, writable, large */
 #define TURNS 1000
 
-static uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 /* rdi: the entry of the page directory; rsi: its other value. */
 GUEST(moved, 64,
       "mov ecx, 1000\n xor ebp, ebp\n mov rsp, 0x40180000\n"

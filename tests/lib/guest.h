@@ -12,6 +12,8 @@
 #ifndef TESTS_GUEST_H
 #define TESTS_GUEST_H
 
+#include <string.h>
+
 #include "machine.h"
 
 struct guest_code {
@@ -77,6 +79,23 @@ void guest_idt(struct machine *machine, enum guest_mode mode, uint8_t vector, ui
 
 /* GUEST_LONG: the page directory entry of a 2 MiB page below 4 GiB. */
 uint64_t *guest_pde(struct machine *machine, uint64_t address);
+
+/* What guest code has left in memory, at any address. */
+static inline uint32_t load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint64_t load64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
 
 #define SELECTOR_CODE 0x08 /* 64-bit or 32-bit code, DPL 0 */
 #define SELECTOR_DATA 0x10
