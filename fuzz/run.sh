@@ -31,7 +31,7 @@ for name in "$@"; do
 	corpus=$build/corpus/$name
 	mkdir -p "$corpus"
 	case $name in
-	code | decode)
+	code | engines | decode)
 		[ -n "$(ls "$corpus")" ] || "$build/fuzz-seeds" "$name" "$corpus" 400
 		;;
 	esac

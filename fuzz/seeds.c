@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * usage: seeds KIND FOLDER NUMBER: inputs that make sense to begin with. KIND: code, decode.
+ * usage: seeds KIND FOLDER NUMBER: inputs that make sense to begin with. KIND: code, engines, decode.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +54,25 @@ static void code_seed(const char *folder, unsigned n, struct lib_cpu *cpu, struc
 	save(folder, n, &in, sizeof(in), q.bytes, q.len);
 }
 
+/* Any bytes are a script for program.c. */
+static void script_seed(const char *folder, unsigned n, struct random *r)
+{
+	u8 script[240];
+	struct code_input in = { .pages = (u8)(random_u64(r) & random_u64(r)), .entry = 0 };
+	unsigned k, len = 24 + random_below(r, sizeof(script) - 24);
+
+	in.flags = CODE_PROGRAM | (u8)(random_u64(r) & (CODE_WRITABLE | CODE_VECTORS));
+	in.flags |= (one_in(r, 4) ? CODE_32BIT : 0) | (one_in(r, 4) ? CODE_KERNEL : 0);
+	in.rflags = (u16)random_u64(r);
+	in.memory = (u8)random_u64(r);
+	in.system = (u8)(random_u64(r) & random_u64(r));
+	for (k = 0; k < sizeof(in.reg); k++)
+		in.reg[k] = (u8)random_u64(r);
+	for (k = 0; k < len; k++)
+		script[k] = (u8)random_u64(r);
+	save(folder, n, &in, sizeof(in), script, len);
+}
+
 static void decode_seed(const char *folder, unsigned n, struct lib_cpu *cpu, struct random *r)
 {
 	static u8 data[DATA_SIZE];
@@ -73,15 +92,17 @@ int main(int argc, char **argv)
 	unsigned n;
 
 	if (argc != 4 || !(cpu = lib_new())) {
-		fputs("usage: seeds code|decode FOLDER NUMBER\n", stderr);
+		fputs("usage: seeds code|engines|decode FOLDER NUMBER\n", stderr);
 		return 2;
 	}
 	random_u64(&r);
 	for (n = 0; n < (unsigned)atoi(argv[3]); n++) {
-		if (!strcmp(argv[1], "code"))
-			code_seed(argv[2], n, cpu, &r);
-		else
+		if (!strcmp(argv[1], "decode"))
 			decode_seed(argv[2], n, cpu, &r);
+		else if (n & 1)
+			script_seed(argv[2], n, &r);
+		else
+			code_seed(argv[2], n, cpu, &r);
 	}
 	return 0;
 }

@@ -580,3 +580,20 @@ TEST(mmio_by_remapped_code)
 		expect_write(cpu, GUEST_HOLE + (n % 2 ? 4 : 0), 4, n % 2 ? 100 : n);
 	cpu_run_to_done(cpu);
 }
+
+/* As a lock is let go behind a doorbell: the store is not there before user space has had the write. No flags live in between. */
+GUEST(write_then_store, 64,
+      "mov ebx, 0xd0000000\n mov esi, 0x9000\n mov ecx, 100\n"
+      "1: mov [rbx], ecx\n mov [rsi], ecx\n mov [rsi + 8], ecx\n cmp ecx, 50\n dec ecx\n jnz 1b\n" DONE);
+
+TEST(mmio_write_comes_before_the_next_store)
+{
+	struct cpu *cpu = start(GUEST_LONG, write_then_store);
+
+	for (uint64_t n = 100; n > 0; n--) {
+		expect_write(cpu, 0xd0000000, 4, n);
+		check_eq(data_word(cpu, 0), n == 100 ? 0 : n + 1);
+	}
+	cpu_run_to_done(cpu);
+	check_eq(data_word(cpu, 1), 1);
+}

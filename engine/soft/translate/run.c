@@ -646,7 +646,8 @@ enum x86_result tr_run(struct soft_vcpu *sv, struct soft_block *b)
 		else
 			code = left_at(sv, &sv->tr.site[n], false, &r);
 	}
-	if (unlikely(sv->tr.flags_unknown) && r == X86_OK)
+	/* Nothing may come before what the VMM is to see of this instruction: other vCPUs would see the two in the wrong order. */
+	if (unlikely(sv->tr.flags_unknown) && r == X86_OK && !sv->vcpu->io.nr_writes)
 		r = find_flags(sv);
 	return r;
 }

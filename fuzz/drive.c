@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * From the first instruction of an input to its end. Page faults in the guest's few pages are answered by mapping the page, other
+ * faults by going on behind the instruction, so that much of the input is executed.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include "guest.h"
+#include "x86.h"
+
+enum {
+	FAULTS = 0x002b7de1
+}; /* vectors that are faults: what they push of arithmetic flags is not exact (docs/status.md) */
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* Endless loops end by a signal. */
+static void set_alarm(unsigned ms)
+{
+	struct itimerval t = { .it_value.tv_usec = ms * 1000, .it_interval.tv_usec = ms * 1000 };
+	struct sigaction a = { .sa_handler = on_alarm };
+
+	if (ms)
+		sigaction(SIGALRM, &a, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static bool is_fault(unsigned vector)
+{
+	return vector < 32 && FAULTS >> vector & 1;
+}
+
+/* Where the instruction at rip ends, or the next byte. */
+static uint64_t behind(struct guest *g, const struct frame *f)
+{
+	uint64_t at = f->rip - CODE_LIN;
+	struct x86_insn i;
+
+	if (at < CODE_PAGES * 4096 - X86_MAX_INSN_LEN &&
+	    x86_decode(&i, guest_code(g) + at, X86_MAX_INSN_LEN, f->cs == USER_CS32 ? X86_MODE_PROT32 : X86_MODE_LONG,
+		       NULL) == X86_DECODE_OK)
+		return f->rip + i.len;
+	return f->rip + 1;
+}
+
+/* False: the run is over. */
+static bool go_on(struct guest *g, const struct code_input *in, const struct frame *f, uint64_t cr2)
+{
+	uint64_t at = f->rip - CODE_LIN;
+
+	if (f->vector == 14 && guest_fix_page(g, cr2))
+		return true;
+	if (f->vector == END_VECTOR || at % CODE_ALIAS >= CODE_PAGES * 4096ull || at >= 2 * CODE_ALIAS)
+		return false;
+	if (is_fault(f->vector)) {
+		guest_clear_flags(g, f);
+		guest_resume_at(g, f, in->flags & CODE_PROGRAM ? behind(g, f) : f->rip + 1);
+	}
+	return true;
+}
+
+static bool halted(struct guest *g, const struct code_input *in, struct event *e)
+{
+	struct kvm_sregs s;
+
+	if (!guest_frame(g, &e->frame))
+		return false;
+	anykvm_ioctl(g->vcpu, KVM_GET_SREGS, &s);
+	e->cr2 = e->frame.vector == 14 ? s.cr2 : 0;
+	if (is_fault(e->frame.vector))
+		e->frame.rflags &= ~(uint64_t)FLAGS_ARITHMETIC;
+	return go_on(g, in, &e->frame, e->cr2);
+}
+
+/* Devices give numbers, and now and then interrupt. */
+static void device(struct guest *g)
+{
+	struct kvm_run *run = g->run;
+	struct kvm_interrupt irq = { .irq = 0x90 };
+
+	if (run->exit_reason == KVM_EXIT_MMIO && !run->mmio.is_write)
+		memset(run->mmio.data, (int)run->mmio.phys_addr + 1, sizeof(run->mmio.data));
+	if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_IN)
+		memset((uint8_t *)run + run->io.data_offset, run->io.port, run->io.size * run->io.count);
+	if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT &&
+	    run->ready_for_interrupt_injection)
+		anykvm_ioctl(g->vcpu, KVM_INTERRUPT, &irq);
+}
+
+static void note_access(struct guest *g, struct event *e)
+{
+	e->cr2 = g->run->mmio.phys_addr;
+	e->frame.vector = g->run->mmio.len;
+	e->frame.has_error = g->run->mmio.is_write;
+	if (e->frame.has_error)
+		memcpy(&e->frame.error, g->run->mmio.data, sizeof(e->frame.error));
+}
+
+/* One event more. False: the run is over. */
+static bool step(struct guest *g, const struct code_input *in, struct event *e, bool *cut)
+{
+	int r;
+
+	do
+		r = anykvm_ioctl(g->vcpu, KVM_RUN, NULL);
+	while (!r && g->run->exit_reason == KVM_EXIT_DEBUG && g->on_step && g->on_step(g));
+	memset(e, 0, sizeof(*e));
+	if (r == -EINTR) {
+		*cut = true;
+		return false;
+	}
+	if (r < 0)
+		fuzz_fail("KVM_RUN: %s", strerror(-r));
+	e->exit = g->run->exit_reason;
+	anykvm_ioctl(g->vcpu, KVM_GET_REGS, &e->regs);
+	e->regs.rflags &= ~(uint64_t)FLAGS_ARITHMETIC;
+	switch (e->exit) {
+	case KVM_EXIT_HLT: return halted(g, in, e);
+	case KVM_EXIT_MMIO:
+		note_access(g, e);
+		device(g);
+		return true;
+	case KVM_EXIT_IO: device(g); return true;
+	case KVM_EXIT_SET_TPR: return true;
+	case KVM_EXIT_DEBUG: return false;
+	case KVM_EXIT_SHUTDOWN: return false;
+	default: fuzz_fail("exit %u", e->exit);
+	}
+}
+
+void guest_drive(struct guest *g, const struct code_input *in, unsigned ms, struct course *course)
+{
+	struct event e;
+	bool cut = false, more = true;
+	unsigned n;
+
+	set_alarm(ms);
+	for (n = 0; more && n < EVENTS_MAX; n++) {
+		more = step(g, in, &e, &cut);
+		if (course)
+			course->event[n] = e;
+	}
+	set_alarm(0);
+	if (course) {
+		course->nr = n;
+		course->cut = cut;
+	}
+}
