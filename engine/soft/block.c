@@ -272,7 +272,7 @@ X86_RACY static void read_code(u8 *bytes, const u8 *host, unsigned len)
 }
 
 /* What b->insn has been decoded to is a block of the page, of its present generation. */
-static void init_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, struct soft_page *p)
+static void init_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, struct soft_page *p, struct tr_block *stale)
 {
 	const struct x86_state *s = &sv->vcpu->state;
 
@@ -283,6 +283,8 @@ static void init_block(struct soft_vcpu *sv, struct soft_block *b, u64 gpa, stru
 	b->mode = s->mode;
 	b->kind = block_kind(s);
 	b->tr = NULL;
+	b->stale = stale;
+	b->trust = stale ? b->trust : 0;
 	b->heat = 0;
 	b->plain = NULL;
 	b->lost = 0;
@@ -364,7 +366,7 @@ static struct soft_block *make_block(struct soft_vcpu *sv, u64 gpa, const u8 *ho
 			unlink_block(sv, old);
 		return NULL;
 	}
-	init_block(sv, b, gpa, p);
+	init_block(sv, b, gpa, p, b != old ? NULL : b->tr ?: b->stale);
 	b->before_crossing = left - b->len < X86_MAX_INSN_LEN && b->len < left &&
 			     x86_decode(&next, bytes + b->len, left - b->len, s->mode, s) == X86_DECODE_MORE;
 	if (b == old)
@@ -396,7 +398,7 @@ static struct soft_block *make_crossing(struct soft_vcpu *sv, u64 gpa, const u8 
 	b->len = b->insn[0].len;
 	if (!take_code(sv, p, gpa, bytes, first) || !take_code(sv, p2, gpa2, bytes + first, b->len - first))
 		return NULL;
-	init_block(sv, b, gpa, p);
+	init_block(sv, b, gpa, p, NULL);
 	b->page2 = p2;
 	p2->page->crossed = true;
 	b->generation2 = p2->generation;

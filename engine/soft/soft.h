@@ -157,9 +157,11 @@ struct soft_block {
 	u8 lost;                 /* groups of accesses in tr (group.c), so often */
 	bool before_crossing;    /* the instruction behind the block crosses the page's end */
 	u8 heat;                 /* executions by the interpreter */
+	u8 trust;                /* so often code that is rewritten here is translated before it is hot (tr_usable) */
 	struct soft_block *next; /* same bucket */
 	struct tr_block *tr;     /* generated code, or NULL */
 	struct tr_block *plain;  /* the same without groups, which goes on where one is lost, or NULL */
+	struct tr_block *stale;  /* generated code of what stood here before, which nothing reaches any more, or NULL */
 	struct x86_insn insn[];
 };
 

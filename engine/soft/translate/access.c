@@ -7,7 +7,7 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind)
 	struct tr_state *tr = &f->sv->tr;
 	u32 n = tr->nr_sites;
 
-	if (n == TR_MAX_SITES) {
+	if (n == tr->end_sites) {
 		f->failed = true;
 		return 0;
 	}

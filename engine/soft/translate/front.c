@@ -159,14 +159,23 @@ static struct tr_block **place_of(const struct front *f)
 	return f->plain ? &f->b->plain : &f->b->tr;
 }
 
-static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block *b, const struct emit *e, bool plain)
+/* NULL: no room. */
+static struct tr_block *new_tr_block(struct tr_state *tr, const struct soft_block *b)
 {
-	struct tr_state *tr = &sv->tr;
 	struct tr_block *t = (void *)(tr->meta + tr->meta_used);
 	size_t meta = (sizeof(*t) + (b->nr + 1u) * sizeof(t->offset[0]) + 15) & ~(size_t)15;
 
 	if (tr->meta_used + meta > TR_META_SIZE || tr->nr_blocks == TR_MAX_BLOCKS)
-		return false;
+		return NULL;
+	tr->meta_used += meta;
+	tr->order[tr->nr_blocks++] = t;
+	return t;
+}
+
+/* t: to become its translation. */
+static void begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block *b, struct tr_block *t,
+			const struct emit *e, bool plain)
+{
 	memset(f, 0, offsetof(struct front, slow));
 	f->e = *e;
 	f->sv = sv;
@@ -188,10 +197,7 @@ static bool begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 		tr_liveness(f);
 	t->live = f->live;
 	tr_make_groups(f);
-	tr->meta_used += meta;
-	tr->order[tr->nr_blocks++] = t;
 	*place_of(f) = t;
-	return true;
 }
 
 static void emit_block(struct front *f)
@@ -251,6 +257,99 @@ static void give_up(struct tr_state *tr, struct front *chain, unsigned n)
 /* No instruction takes more with all its parts, entries and exits (tests/translate looks), so room is looked at once. */
 #define CHAIN_ROOM (CHAIN_MAX * BLOCK_MAX_INSNS * TR_INSN_ROOM)
 
+/* --- over what was there ------------------------------------------------------------------------------------------- */
+
+/* All from start on is t's. */
+static void give_room(struct tr_state *tr, struct tr_block *t, const u8 *start, u32 first_site)
+{
+	t->start = start;
+	t->room = (u32)(tr->code.rx + tr->used - start);
+	t->first_site = first_site;
+	t->end_site = tr->nr_sites;
+}
+
+/* Code that has been written through another linear address is fetched anew. SDM, "Self-Modifying Code"; IRET serializes. */
+static void serialize(void)
+{
+	unsigned long stack, t;
+
+	asm volatile("mov %%rsp, %0\n\t"
+		     "lea -128(%%rsp), %%rsp\n\t" /* the red zone */
+		     "mov %%ss, %k1\n\t"
+		     "push %1\n\t"
+		     "push %0\n\t"
+		     "pushf\n\t"
+		     "mov %%cs, %k1\n\t"
+		     "push %1\n\t"
+		     "lea 1f(%%rip), %1\n\t"
+		     "push %1\n\t"
+		     "iretq\n"
+		     "1:"
+		     : "=&r"(stack), "=&r"(t)
+		     :
+		     : "memory", "cc");
+}
+
+/* The code of t was emitted at from, for the place that it moves to. */
+static void move_code(struct tr_state *tr, const struct tr_block *t, const u8 *from, size_t size)
+{
+	u8 *to = tr->code.rw + (t->start - tr->code.rx);
+	u32 n;
+
+	memcpy(to, from, size);
+	for (n = t->first_site; n < t->end_site; n++)
+		if (tr->site[n].jump)
+			tr->site[n].jump += to - from;
+	serialize();
+}
+
+/*
+ * A JIT writes its next function, or the same one with another constant, where the last was: mostly the code of it fits where that
+ * one's is, which is at hand in the caches. It is emitted behind all other code, as its size is known at the end only.
+ * False: it does not fit.
+ */
+static bool translate_over(struct soft_vcpu *sv, struct soft_block *b, struct tr_block *t)
+{
+	struct tr_state *tr = &sv->tr;
+	struct tr_block was = *t;
+	u8 *from = tr->code.rw + tr->used;
+	struct emit e = { .p = from, .to_rx = was.start - from };
+	u32 sites = tr->nr_sites;
+	struct front f;
+	bool fits;
+
+	if (!was.room || b->nr > was.nr || tr->used + CHAIN_ROOM > tr->code.size)
+		return false;
+	tr->nr_sites = was.first_site;
+	tr->end_sites = was.end_site;
+	begin_block(&f, sv, b, t, &e, false);
+	f.last = true;
+	emit_entries(&f);
+	emit_block(&f);
+	emit_cold_parts(&f);
+	fits = !f.failed && f.e.p - from <= was.room;
+	t->start = was.start;
+	t->room = was.room;
+	t->first_site = was.first_site;
+	t->end_site = tr->nr_sites;
+	tr->nr_sites = sites;
+	tr->end_sites = TR_MAX_SITES;
+	if (fits) {
+		move_code(tr, t, from, (size_t)(f.e.p - from));
+		t->end_site = was.end_site;
+		tr->stat.blocks++;
+		tr->stat.reused++;
+		if (unlikely(tr->traces))
+			tr_trace_block(sv, t);
+	} else {
+		*t = was;
+		b->tr = NULL;
+	}
+	return fits;
+}
+
+/* --- a block and what follows it ----------------------------------------------------------------------------------- */
+
 /* Blocks that control falls into are translated along, their code follows directly; but none of a plain one. */
 static bool translate(struct soft_vcpu *sv, struct soft_block *b, bool plain)
 {
@@ -258,15 +357,18 @@ static bool translate(struct soft_vcpu *sv, struct soft_block *b, bool plain)
 	struct front chain[CHAIN_MAX];
 	struct emit e = { .p = tr->code.rw + tr->used, .to_rx = tr->code.rx - tr->code.rw };
 	bool failed = tr->used + CHAIN_ROOM > tr->code.size;
+	const u8 *start = emit_here(&e);
 	u32 sites = tr->nr_sites;
 	unsigned n = 0, k;
 
 	while (b && !failed) {
 		struct front *f = &chain[n];
+		struct tr_block *t = new_tr_block(tr, b);
 
-		failed = !begin_block(f, sv, b, &e, plain);
+		failed = !t;
 		if (failed)
 			break;
+		begin_block(f, sv, b, t, &e, plain);
 		f->last = ++n == CHAIN_MAX || plain;
 		if (n == 1)
 			emit_entries(f);
@@ -289,6 +391,8 @@ static bool translate(struct soft_vcpu *sv, struct soft_block *b, bool plain)
 		return false;
 	}
 	tr->used = ((size_t)(e.p - tr->code.rw) + 15) & ~(size_t)15;
+	if (n == 1)
+		give_room(tr, chain[0].tr, start, sites);
 	tr->stat.blocks += n;
 	tr->stat.bytes = tr->used;
 	for (k = 0; unlikely(tr->traces) && k < n; k++)
@@ -298,7 +402,10 @@ static bool translate(struct soft_vcpu *sv, struct soft_block *b, bool plain)
 
 bool tr_translate(struct soft_vcpu *sv, struct soft_block *b)
 {
-	return translate(sv, b, false);
+	struct tr_block *stale = b->stale;
+
+	b->stale = NULL;
+	return (stale && translate_over(sv, b, stale)) || translate(sv, b, false);
 }
 
 #define RESTORE_ROOM 64

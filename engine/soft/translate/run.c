@@ -32,6 +32,7 @@ void tr_reset(struct soft_vcpu *sv)
 	tr->nr_cells = 1;
 	tr->meta_used = 0;
 	tr->nr_sites = 0;
+	tr->end_sites = TR_MAX_SITES;
 	tr->nr_blocks = 0;
 	tr->full = false;
 	tr_forget_targets(sv);
@@ -232,13 +233,28 @@ u64 tr_address_in(const struct soft_page *p)
 	return p->cell ? TR_IN_CELL : p->lin;
 }
 
+/* What was hot before it was rewritten is taken for hot again, some times; then it has to show it. */
+#define TRUST 3
+
+static bool is_hot(struct soft_vcpu *sv, struct soft_block *b)
+{
+	if (b->trust) {
+		b->trust--;
+		return true;
+	}
+	if (++b->heat < sv->tr.hot)
+		return false;
+	b->trust = TRUST;
+	return true;
+}
+
 bool tr_usable(struct soft_vcpu *sv, struct soft_block *b)
 {
 	if (unlikely(!note_address(sv, b->page)))
 		return false;
 	if (likely(b->tr && b->tr->lin == tr_address_in(b->page)))
 		return true;
-	if (!b->tr && ++b->heat < sv->tr.hot)
+	if (!b->tr && !is_hot(sv, b))
 		return false;
 	b->heat = 0;
 	if (unlikely(!sv->tr.ready)) {
@@ -588,6 +604,7 @@ static const u8 *without_group(struct soft_vcpu *sv, const struct tr_site *site,
 static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, bool missed, enum x86_result *r)
 {
 	struct x86_state *s = &sv->vcpu->state;
+	u64 reused = sv->tr.stat.reused;
 	struct soft_block *b;
 	const u8 *code;
 
@@ -614,7 +631,8 @@ static const u8 *left_at(struct soft_vcpu *sv, const struct tr_site *site, bool 
 	b = next_block(sv);
 	if (!b)
 		return NULL;
-	if (site->jump && !sv->tr.full && !b->page2)
+	/* The site may have been stale, and be another's now. */
+	if (reused == sv->tr.stat.reused && site->jump && !sv->tr.full && !b->page2)
 		patch_link(&sv->tr, site, b->tr);
 	return b->tr->saved;
 }

@@ -152,6 +152,7 @@ static void show_counters(void *arg)
 	show(sv, "blocks decoded", sv->stat.blocks_made);
 	show(sv, "blocks stale", sv->stat.blocks_stale);
 	show(sv, "blocks translated", tr->stat.blocks);
+	show(sv, "blocks translated over stale ones", tr->stat.reused);
 	show(sv, "code bytes now", tr->stat.bytes);
 	show(sv, "links patched", tr->stat.links);
 	show(sv, "hash: misses of generated code", tr->stat.lookups);

@@ -182,7 +182,10 @@ struct tr_block {
 	const u8 *body;            /* the first instruction's code, behind all entries */
 	const u8 *end;             /* of what is executed in order; the next block's code may follow */
 	const u8 *cold, *cold_end; /* parts out of line, behind the chain that the block is in (front.c) */
-	u64 live;                  /* bit k: the arithmetic flags mean something in front of instruction k */
+	const u8 *start;           /* of its room, if it has that for itself, */
+	u32 room;                  /* bytes, else 0; and the numbers of its sites (tr_translate) */
+	u32 first_site, end_site;
+	u64 live;     /* bit k: the arithmetic flags mean something in front of instruction k */
 	u32 saved_in; /* bit k: should instruction k fault, the flags in front of it are in GEN_FLAGS, else the host's */
 	u32 saved_at; /* bit k: where the code of instruction k begins they are in GEN_FLAGS; it may itself save them, see saved_in */
 	u16 nr;
@@ -246,8 +249,8 @@ struct tr_state {
 	struct tr_block **order; /* by code address */
 	u32 nr_blocks;
 	struct tr_site *site;
-	u32 nr_sites;
-	u8 fpu_level; /* enum tr_fpu_level that the code assumes */
+	u32 nr_sites, end_sites; /* end_sites: there is no more room for sites */
+	u8 fpu_level;            /* enum tr_fpu_level that the code assumes */
 	struct flat_table flat[MMU_USER_AC][FLAT_KINDS];
 	u64 flat_generation;          /* of the tagged TLB at the last flush */
 	struct tr_targets targets[2]; /* supervisor, user */
@@ -274,7 +277,8 @@ struct tr_state {
 	bool stop_before; /* the instruction has not been executed: let the interpreter do it */
 
 	struct {
-		u64 blocks, bytes, links, lookups, resumed, misses, unfillable, helper_calls, interpreted, flushes;
+		u64 blocks, bytes, reused, links, lookups, resumed, misses, unfillable, helper_calls, interpreted,
+			flushes;
 	} stat;
 };
 

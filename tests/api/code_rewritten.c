@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* A JIT that writes its functions where others were: longer and shorter ones, loops, jumps to code that stays or changes too. */
+#include "../lib/guest.h"
+
+#define LIVES 6000u
+#define HASH 0x9e3779b1u
+#define SUM 0x37000
+
+/*
+ * For each life: one of eight functions goes to one of four places, with the number of the life as its constant, and is called one
+ * to eight times. Behind each place is a second function, of another constant, which is written in every third life.
+ */
+GUEST(rewriter, 64,
+      "mov ebp, 6000\n xor ebx, ebx\n"
+      "1: imul eax, ebp, 0x9e3779b1\n shr eax, 29\n shl eax, 5\n lea rsi, [rip + rewriter_shapes]\n add rsi, rax\n"
+      "mov r15d, ebp\n and r15d, 3\n shl r15d, 8\n add r15d, 0x30000\n"
+      "mov rax, [rsi]\n mov [r15], rax\n mov rax, [rsi + 8]\n mov [r15 + 8], rax\n"
+      "mov rax, [rsi + 16]\n mov [r15 + 16], rax\n mov rax, [rsi + 24]\n mov [r15 + 24], rax\n mov [r15 + 1], ebp\n"
+      "imul eax, ebp, 0x55555555\n cmp eax, 0x55555555\n ja 2f\n"
+      "mov byte ptr [r15 + 0x80], 5\n mov [r15 + 0x81], ebp\n mov byte ptr [r15 + 0x85], 0xc3\n"
+      "2: mov r12d, ebp\n shr r12d, 2\n and r12d, 7\n inc r12d\n"
+      "3: mov edi, r12d\n call r15\n rol ebx, 1\n add ebx, eax\n dec r12d\n jnz 3b\n"
+      "dec ebp\n jnz 1b\n mov [0x37000], ebx\n" DONE ".balign 32\n rewriter_shapes:\n"
+      "mov eax, 0x11111111\n lea eax, [rax + rdi]\n ret\n .balign 32\n"
+      "mov eax, 0x11111111\n imul eax, edi\n add eax, 7\n ret\n .balign 32\n"
+      "mov eax, 0x11111111\n add eax, [rsi + 1]\n ret\n .balign 32\n" /* much more than the first */
+      "mov eax, 0x11111111\n mov ecx, 5\n 4: add eax, edi\n dec ecx\n jnz 4b\n ret\n .balign 32\n"
+      "mov eax, 0x11111111\n test edi, 1\n jz 5f\n not eax\n 5: ret\n .balign 32\n"
+      "mov eax, 0x11111111\n push rdi\n add eax, [rsp]\n pop rdi\n ret\n .balign 32\n"
+      "mov eax, 0x11111111\n .byte 0xe9\n .long 0x76\n .balign 32\n" /* to the second function */
+      "mov eax, 0x11111111\n cmp eax, edi\n adc eax, edi\n ret\n .balign 32\n");
+
+static uint32_t shape(unsigned number, uint32_t constant, uint32_t argument, uint32_t second)
+{
+	switch (number) {
+	case 0:
+	case 5: return constant + argument;
+	case 1: return constant * argument + 7;
+	case 2: return constant + 0x11111111;
+	case 3: return constant + 5 * argument;
+	case 4: return argument & 1 ? ~constant : constant;
+	case 6: return constant + second;
+	default: return constant + argument + (constant < argument);
+	}
+}
+
+static uint32_t rewriter_work(void)
+{
+	uint32_t second[4] = { 0 }, sum = 0;
+
+	for (uint32_t life = LIVES; life; life--) {
+		/* Multiples of 3, and one more in the lowest third. */
+		if (life * 0x55555555u <= 0x55555555u)
+			second[life & 3] = life;
+		for (uint32_t call = (life >> 2 & 7) + 1; call; call--)
+			sum = (sum << 1 | sum >> 31) + shape(life * HASH >> 29, life, call, second[life & 3]);
+	}
+	return sum;
+}
+
+TEST(code_rewritten_in_place)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+
+	/* add eax, 0; ret, until the guest writes them. */
+	for (unsigned place = 0; place < 4; place++) {
+		machine->mem[0x30080 + 0x100 * place] = 0x05;
+		machine->mem[0x30085 + 0x100 * place] = 0xc3;
+	}
+	guest_start(cpu, GUEST_LONG, rewriter);
+	cpu_run_to_done(cpu);
+	check_eq(load32(machine->mem + SUM), rewriter_work());
+}
