@@ -36,7 +36,7 @@ shift $((OPTIND - 1))
 [ $# -eq 1 ] || usage
 
 # shellcheck disable=SC2086 # options on purpose
-folder=$(sh "$(dirname "$0")/fetch-package.sh" $update ${arch:+-a "$arch"} -d 'linux-image-[0-9][.]' "$package" "$1") ||
+folder=$(sh "$(dirname "$0")/fetch-package.sh" $update ${arch:+-a "$arch"} -d 'linux-image-[0-9][.][0-9]*[.]' "$package" "$1") ||
 	die "no kernel $package; see 'apt-cache search linux-image', or give another to 'anykvm boot --kernel'"
 set -- "$folder"/boot/vmlinuz-*
 [ -f "$1" ] || die "$folder has no kernel in it"
