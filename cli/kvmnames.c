@@ -2,7 +2,7 @@
 #include "kvmnames.h"
 
 #include <stddef.h>
-#include <linux/kvm.h>
+#include "kvm_later.h"
 
 struct name {
 	unsigned request;
@@ -26,6 +26,7 @@ static const struct name ioctls[] = {
 	N(KVM_GET_DIRTY_LOG),
 	N(KVM_CLEAR_DIRTY_LOG),
 	N(KVM_SET_USER_MEMORY_REGION),
+	N(KVM_SET_USER_MEMORY_REGION2),
 	N(KVM_SET_TSS_ADDR),
 	N(KVM_SET_IDENTITY_MAP_ADDR),
 	N(KVM_CREATE_IRQCHIP),

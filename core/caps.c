@@ -6,6 +6,7 @@
  */
 #include <linux/kvm_para.h>
 #include "irqchip.h"
+#include "kvm_later.h"
 #include "parts.h"
 
 #define MAX_ROUTES 4096
@@ -82,6 +83,7 @@ static const struct {
 } caps[] = {
 	/* the VM and its memory */
 	{ KVM_CAP_USER_MEMORY, 1, NULL },
+	{ KVM_CAP_USER_MEMORY2, 1, NULL },
 	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1, NULL },
 	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1, NULL },
 	{ KVM_CAP_NR_MEMSLOTS, VM_USER_MEM_SLOTS, NULL },
@@ -282,7 +284,7 @@ static int enable_emulation_exit(struct vm *vm, const u64 *args)
 
 static int enable_max_vcpu_id(struct vm *vm, const u64 *args)
 {
-	if (args[0] > VM_MAX_VCPU_ID)
+	if (args[0] > VM_MAX_VCPU_ID || args[0] <= vm->boot_cpu_id)
 		return -EINVAL;
 	if (vm->max_vcpu_ids && vm->max_vcpu_ids != args[0])
 		return -EINVAL;

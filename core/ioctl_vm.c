@@ -4,6 +4,7 @@
  * settings without a home of their own are here too.
  */
 #include "irqchip.h"
+#include "kvm_later.h"
 
 #define PAGE_BYTES 4096
 #define MIN_MMU_PAGES 64
@@ -41,6 +42,8 @@ static long set_boot_cpu_id(struct vm *vm, unsigned long id)
 {
 	long r = 0;
 
+	if (id > VM_MAX_VCPU_ID)
+		return -EINVAL;
 	host_mutex_lock(&vm->lock);
 	if (vm->nr_vcpus)
 		r = -EBUSY;
@@ -257,6 +260,7 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 {
 	union {
 		struct kvm_userspace_memory_region region;
+		struct kvm_userspace_memory_region2 region2;
 		struct kvm_dirty_log log;
 		struct kvm_clear_dirty_log clear;
 		struct kvm_coalesced_mmio_zone zone;
@@ -275,7 +279,8 @@ static long ioctl_with_struct(struct vm *vm, u32 cmd, unsigned long arg)
 	if (host_copy_from_user(&u, (void *)arg, _IOC_SIZE(cmd)))
 		return -EFAULT;
 	switch (cmd) {
-	case KVM_SET_USER_MEMORY_REGION: return vm_set_memory_region(vm, &u.region);
+	case KVM_SET_USER_MEMORY_REGION:
+	case KVM_SET_USER_MEMORY_REGION2: return vm_set_memory_region(vm, &u.region);
 	case KVM_GET_DIRTY_LOG: return vm_get_dirty_log(vm, &u.log);
 	case KVM_CLEAR_DIRTY_LOG: return vm_clear_dirty_log(vm, &u.clear);
 	case KVM_X86_SET_MSR_FILTER: return msr_set_filter(vm, &u.filter);
@@ -301,6 +306,7 @@ long vm_ioctl(struct vm *vm, u32 cmd, unsigned long arg, struct object *made)
 	vm_outside_event(vm);
 	switch (cmd) {
 	case KVM_SET_USER_MEMORY_REGION:
+	case KVM_SET_USER_MEMORY_REGION2:
 	case KVM_GET_DIRTY_LOG:
 	case KVM_CLEAR_DIRTY_LOG:
 	case KVM_X86_SET_MSR_FILTER:

@@ -18,7 +18,6 @@
 #define MCI_AR (1ull << 55)
 #define CTL2_CMCI_EN (1ull << 30)
 #define CTL2_THRESHOLD 0x7fffull
-#define HWCR_STATUS_WRITE (1ull << 18)
 
 #define MSR_MCG_CAP 0x179
 #define MSR_MCG_STATUS 0x17a

@@ -291,11 +291,13 @@ static int read_capabilities(struct vcpu *v, const struct msr_desc *d, u32 index
 	return MSR_OK;
 }
 
+#define HWCR_TSC_FREQ_SEL (1ull << 24) /* the TSC counts at the frequency of P0: nothing follows from it here */
+
 static int write_hwcr(struct vcpu *v, const struct msr_desc *d, u32 index, u64 val, bool host)
 {
 	/* Cache and flush-filter switches and IGNNE emulation have nothing to switch here. */
 	val &= ~0x148ull;
-	if (val & ~(1ull << 18))	/* McStatusWrEn */
+	if (val & ~(HWCR_STATUS_WRITE | HWCR_TSC_FREQ_SEL))
 		return MSR_INVALID;
 	return plain_write(v, d, val);
 }

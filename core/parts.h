@@ -10,6 +10,7 @@
 
 #define MTRR_VARIABLE 8
 #define MTRR_FIXED 11
+#define HWCR_STATUS_WRITE (1ull << 18) /* in hwcr: the guest may write the banks' STATUS */
 
 /* MSRs that are plain values and that no other field holds. M. */
 struct msr_desc;

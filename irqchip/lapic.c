@@ -357,6 +357,8 @@ static u32 read_register(struct lapic *a, unsigned reg)
 	}
 }
 
+#define X2APIC_ICR_RESERVED (0xfff00000u | 3u << 16 | 1u << 13)
+
 /* --- registers as MSRs: x2APIC's, Hyper-V's ---------------------------------------------------- */
 
 int lapic_read_reg(struct vcpu *v, unsigned reg, u64 *val)
@@ -378,6 +380,8 @@ int lapic_write_reg(struct vcpu *v, unsigned reg, u64 val)
 	if (!a || reg >= KVM_APIC_REG_SIZE)
 		return 1;
 	if (reg == APIC_ICR) {
+		if (val & X2APIC_ICR_RESERVED)
+			return 1;
 		lapic_write_icr(a, (u32)val, (u32)(val >> 32));
 		return 0;
 	}

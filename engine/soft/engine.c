@@ -83,13 +83,29 @@ static enum x86_result soft_hypercall(struct x86_state *s, const struct x86_insn
 	return core_x86_ops.hypercall(s, i);
 }
 
+static bool others_run(const struct vcpu *self)
+{
+	u32 i, nr = vm_nr_vcpus(self->vm);
+
+	for (i = 0; i < nr; i++) {
+		const struct vcpu *v = self->vm->vcpu[i];
+
+		if (v != self && __atomic_load_n(&v->mp_state, __ATOMIC_RELAXED) == KVM_MP_STATE_RUNNABLE)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A guest that spins may be waiting for memory that the VMM writes: see soft.h on epochs. One that spins for long waits for
- * another vCPU, whose thread may have been put off for this one (hardware has pause-loop exits for that).
+ * another vCPU, whose thread may have been put off for this one (hardware has pause-loop exits for that), or, if there is none
+ * that runs, for time to pass: to yield would cost it its turn for each udelay().
  */
 static void soft_pause(struct x86_state *s)
 {
-	if (!(++soft_of(s)->epoch % LONG_SPIN))
+	struct soft_vcpu *sv = soft_of(s);
+
+	if (!(++sv->epoch % LONG_SPIN) && others_run(sv->vcpu))
 		host_yield();
 }
 

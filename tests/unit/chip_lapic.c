@@ -308,6 +308,9 @@ static void x2apic_ipis(void **state)
 
 	for (i = 0; i < 3; i++)
 		go_x2apic(vm->vcpu[i]);
+	expect_eq(lapic_write_msr(vm->vcpu[0], 0x830, 2ull << 32 | ICR_ASSERT | 1u << 13 | 0x41),
+		  1); /* reserved bits */
+	expect_eq(lapic_write_msr(vm->vcpu[0], 0x830, 2ull << 32 | ICR_ASSERT | 1u << 31 | 0x41), 1);
 	expect_eq(lapic_write_msr(vm->vcpu[0], 0x830, 2ull << 32 | ICR_ASSERT | 0x41), 0);
 	expect_eq(fake_take(vm->vcpu[2]), 0x41);
 	expect_eq(msr(vm->vcpu[0], 0x830), 2ull << 32 | ICR_ASSERT | 0x41);

@@ -9,5 +9,6 @@ int host_memory_tests(void);
 int host_eventfd_tests(void);
 int host_signal_tests(void);
 int host_fork_tests(void);
+int host_spin_tests(void);
 
 #endif /* HOST_TESTS_H */

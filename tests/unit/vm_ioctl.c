@@ -34,6 +34,7 @@ static void unknown_and_dead(void **state)
 
 static void settings_before_vcpus(void **state)
 {
+	struct kvm_enable_cap ids = { .cap = KVM_CAP_MAX_VCPU_ID, .args = { 3 } };
 	u64 addr = 0xfeffc000;
 
 	assert_int_equal(vm_call_int(KVM_SET_TSS_ADDR, 0xfffbd000), 0);
@@ -41,7 +42,9 @@ static void settings_before_vcpus(void **state)
 	assert_int_equal(vm_call_int(KVM_SET_NR_MMU_PAGES, 63), -EINVAL);
 	assert_int_equal(vm_call_int(KVM_SET_NR_MMU_PAGES, 64), 0);
 	assert_int_equal(vm_call_int(KVM_GET_NR_MMU_PAGES, 0), 64);
+	assert_int_equal(vm_call_int(KVM_SET_BOOT_CPU_ID, 1ul << 32), -EINVAL);
 	assert_int_equal(vm_call_int(KVM_SET_BOOT_CPU_ID, 3), 0);
+	assert_int_equal(vm_call(KVM_ENABLE_CAP, &ids), -EINVAL); /* the boot CPU's would not fit */
 	assert_int_equal(vm_call(KVM_SET_IDENTITY_MAP_ADDR, &addr), 0);
 	fixture_vcpu();
 	assert_int_equal(vm_call_int(KVM_SET_BOOT_CPU_ID, 3), -EBUSY);

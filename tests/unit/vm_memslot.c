@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 #include <pthread.h>
 #include "vm_tests.h"
+#include "kvm_later.h"
 
 static struct memslot *find(u64 gpa)
 {
@@ -61,6 +62,25 @@ static void refuses_bad_regions(void **state)
 	BAD(r.memory_size = 2 * PAGE);
 	BAD(r.userspace_addr += PAGE);
 	BAD(r.flags = KVM_MEM_READONLY);
+}
+
+/* The longer structure of Linux 6.8: what it adds counts with KVM_MEM_GUEST_MEMFD only, which is not there. */
+static void longer_regions(void **state)
+{
+	struct kvm_userspace_memory_region2 r = {
+		.memory_size = PAGE,
+		.userspace_addr = (u64)fx.ram,
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_memfd = (u32)-1,
+	};
+
+	assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION2, &r), -EINVAL);
+	r.flags = 0;
+	assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION2, &r), 0);
+	assert_non_null(find(0));
+	r.memory_size = 0;
+	assert_int_equal(vm_call(KVM_SET_USER_MEMORY_REGION2, &r), 0);
+	assert_null(find(0));
 }
 
 static void overlap_and_move(void **state)
@@ -274,6 +294,7 @@ int vm_memslot_tests(void)
 	const struct CMUnitTest tests[] = {
 		VM_TEST(find_by_address),
 		VM_TEST(refuses_bad_regions),
+		VM_TEST(longer_regions),
 		VM_TEST(overlap_and_move),
 		VM_TEST(readonly_refuses_core_writes),
 		VM_TEST(dirty_log_reports_once),

@@ -91,6 +91,7 @@ static void guest_and_host_rules(void **state)
 	CHECK_SET(0x1a0, get(0x1a0, false) ^ (1 << 12), false, MSR_INVALID);
 	CHECK_SET(0x1a0, get(0x1a0, false) | 1, false, MSR_OK);
 	CHECK_SET(0xc0010015, 1 << 6, false, MSR_OK);
+	CHECK_SET(0xc0010015, 1 << 24, false, MSR_OK);
 	CHECK_SET(0xc0010015, 1 << 0, false, MSR_INVALID);
 	CHECK_SET(0x800, 0, true, MSR_INVALID); /* no LAPIC here */
 	CHECK_SET(0xda0, 1, true, MSR_INVALID);
