@@ -219,9 +219,12 @@ static enum run_result serve_requests(struct vcpu *v)
 	v->stat->request_exits++;
 	if (unlikely(host_tsc() >= v->steal_next))
 		vcpu_request(v, REQ_STEAL_UPDATE);
-	/* The signal itself is looked at between turns. Events and NMIs are found by arbitration. */
+	/* Events and NMIs are found by arbitration. */
 	__atomic_fetch_and(&v->requests, ~(u32)(REQ_SIGNAL | REQ_EVENT | REQ_NMI | REQ_PAUSE | REQ_USER | REQ_UNHALT),
 			   __ATOMIC_SEQ_CST);
+	/* It may have come since the look between turns, and will not come again. */
+	if (host_signal_pending())
+		return interrupted(v);
 	vcpu_collect_smi(v);
 	if (vcpu_take_request(v, REQ_DEAD))
 		return vcpu_error(v, -EIO);

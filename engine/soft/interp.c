@@ -186,6 +186,15 @@ static bool block_in_segment(const struct x86_state *s, const struct soft_block 
 	return last <= s->seg[SEG_CS].limit;
 }
 
+/*
+ * A repeated string instruction that paused goes on as it was decoded, also when it has just overwritten itself: that is what
+ * processors do.
+ */
+static bool repeats(const struct vcpu *v)
+{
+	return !v->state.dr6_pending && !__atomic_load_n(&v->requests, __ATOMIC_RELAXED);
+}
+
 static bool run_block(struct vcpu *v, const struct soft_block *b, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
@@ -198,6 +207,7 @@ static bool run_block(struct vcpu *v, const struct soft_block *b, struct vm_exit
 	s->end_block = false;
 	do {
 		rip = s->rip;
+	again:
 		s->rip = rip + i->len;
 		r = i->exec(s, i);
 		if (unlikely(r != X86_OK)) {
@@ -205,6 +215,8 @@ static bool run_block(struct vcpu *v, const struct soft_block *b, struct vm_exit
 				wrap_rip(s);
 				return leave_after(v, exit);
 			}
+			if (r == X86_REPEAT && repeats(v))
+				goto again;
 			s->rip = rip;
 			return not_retired(v, r, exit);
 		}

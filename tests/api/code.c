@@ -366,3 +366,27 @@ TEST(code_flags_of_a_division_at_the_end_of_a_page)
 		check_eq(log->event[n].rflags & 0x8c5, 0x45);
 	}
 }
+
+/* REP STOSB over itself, from below and from above: the instruction that began goes on to its end. */
+#define OVER_ITSELF(direction, from)                                                                                   \
+	"mov ebp, 20\n mov ebx, 0x20100\n 1: mov dword ptr [0x20100], 0xc3aaf3\n"                                      \
+	"mov edi, " from "\n mov ecx, 0x180\n mov eax, 0xc3\n" direction "\n call rbx\n cld\n"                         \
+	"add [0x9000], ecx\n dec ebp\n jnz 1b\n" DONE
+GUEST(over_itself_from_below, 64, OVER_ITSELF("cld", "0x20080"));
+GUEST(over_itself_from_above, 64, OVER_ITSELF("std", "0x20180"));
+
+static void over_itself(struct guest_code code)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+
+	guest_start(cpu, GUEST_LONG, code);
+	cpu_run_to_done(cpu);
+	check_eq(*(uint32_t *)(machine->mem + 0x9000), 0);
+}
+
+TEST(code_string_overwrites_itself)
+{
+	over_itself(over_itself_from_below);
+	over_itself(over_itself_from_above);
+}

@@ -8,7 +8,7 @@ $(CORE_TEST_OBJ): FLAGS = $(BASE) $(HOSTINC) -Iinclude -Ix86 -Ihost/posix -Itest
 
 $(BUILD)/tests/unit/core-tests: $(CORE_TEST_OBJ) $(LIB_OBJ)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDSAN) -o $@ $^ -lcmocka -pthread
+	$(Q)$(CC) $(LDSAN) -Wl,--wrap=host_resched -o $@ $^ -lcmocka -pthread
 
 .PHONY: check-core
 check-core: $(BUILD)/tests/unit/core-tests

@@ -178,6 +178,28 @@ static void signal_after_an_exit_handled_in_place_ends_the_run(void **state)
 	fake_run_exits(KVM_EXIT_HLT);
 }
 
+static void raise_once(void)
+{
+	fake.between_turns = NULL;
+	raise(SIGUSR1);
+}
+
+/* It is blocked from then on, so it does not come again: a guest that spins would never be left. */
+static void signal_behind_the_look_at_signals_ends_the_run(void **state)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGUSR1, &sa, NULL);
+	signals = 0;
+	fake.between_turns = raise_once;
+	fake_script(step_none, NULL);
+	assert_int_equal(fake_run(), -EINTR);
+	assert_int_equal(fake.v->stat->signal_exits, 1);
+	assert_int_equal(signals, 1);
+	fake_script(step_hlt, NULL);
+	fake_run_exits(KVM_EXIT_HLT);
+}
+
 static void immediate_exit_runs_nothing(void **state)
 {
 	fake.run->immediate_exit = 1;
@@ -231,6 +253,7 @@ int core_exit_tests(void)
 		CORE_TEST(emulation_failure_shows_the_instruction),
 		CORE_TEST(emulation_failure_of_a_program_is_its_ud),
 		CORE_TEST(signal_after_an_exit_handled_in_place_ends_the_run),
+		CORE_TEST(signal_behind_the_look_at_signals_ends_the_run),
 		CORE_TEST(immediate_exit_runs_nothing),
 		CORE_TEST(requests_are_served_before_the_next_entry),
 		CORE_TEST(run_takes_no_argument),

@@ -40,6 +40,15 @@ static void enter(struct vcpu *v, struct vm_exit *exit)
 	fake.steps[fake.next++](v, exit);
 }
 
+void __real_host_resched(void);
+void __wrap_host_resched(void);
+void __wrap_host_resched(void)
+{
+	if (fake.between_turns)
+		fake.between_turns();
+	__real_host_resched();
+}
+
 static void tlb_flush(struct vcpu *v)
 {
 	x86_tlb_flush(v->state.tlb);

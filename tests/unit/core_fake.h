@@ -23,6 +23,7 @@ struct fake {
 	fake_step *steps[16];
 	unsigned nr_steps, next;
 	unsigned settings_changed, tlb_flushes;
+	void (*between_turns)(void); /* called where KVM_RUN lets other threads run, behind its look at signals */
 };
 extern struct fake fake;
 extern const struct engine_ops fake_engine;
