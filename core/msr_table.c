@@ -542,7 +542,7 @@ const struct msr_desc msr_table[] = {
 	FIXED(0x199, 0),						/* PERF_CTL */
 	{ ONE(0x1a0), .flags = MSR_EMULATED, KEPT(misc_enable), .value = MISC_ENABLE_PMU,
 	  .write = write_misc_enable },
-	{ ONE(0x1d9), .where = CONSTANT, .write = write_debugctl },
+	{ ONE(X86_MSR_DEBUGCTL), .where = CONSTANT, .write = write_debugctl },
 	{ RANGE(0x1db, 0x1de), .where = CONSTANT },	/* last branch and interrupt records */
 	{ ONE(0x1fc), .flags = MSR_EMULATED, KEPT(power_ctl), .writable = ANY },
 	{ RANGE(MTRR_BASE0, MTRR_BASE0 + 2 * MTRR_VARIABLE - 1), FN(mtrr_variable) },

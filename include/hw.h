@@ -69,7 +69,7 @@ void hw_cr4_change(u64 set, u64 clear); /* interrupts are off */
 /* --- around an entry: the time between begin and end is counted as the guest's --------------------------------- */
 /*
  * HW_NO_CPU: do not enter (reschedule, signal, virtualization is off); then nothing is to be ended. The thread's vector state (the
- * guest's, hw_fpu_swap) is in the registers from begin to end, and IA32_DEBUGCTL is 0; the end puts DR0-3 of the host's own breakpoints back if it uses any.
+ * guest's, hw_fpu_swap) is in the registers from begin to end; the end puts DR0-3 of the host's own breakpoints back if it uses any.
  */
 int hw_enter_begin(void);
 void hw_enter_end(void);
@@ -81,6 +81,11 @@ void hw_predictor_barrier(void);
 u64 hw_spec_ctrl(void); /* entry: IA32_SPEC_CTRL as the host has it on this CPU */
 bool hw_spec_ctrl_renewed(
 	void); /* the host relies on its being written after each exit (IBRS), also where nothing changes */
+/*
+ * Could a guest of VT-x stop this processor by code on large pages (erratum "Machine Check Error on Page Size Change", iTLB multihit), and
+ * does the host want that prevented?
+ */
+bool hw_small_code(void);
 /*
  * Is what caches and buffers hold to be flushed before each entry of VT-x, so that guests cannot read it (L1TF, stale data of MMIO)?
  * 0, 1, or -ENOMEM. In an entry, right before the world switch: hw_flush(). touched: since the last entry this thread may have
@@ -95,6 +100,7 @@ void hw_flush(bool touched);
  */
 bool hw_counters_stop(void);
 void hw_counters_go(void);
+u64 hw_debugctl(void);               /* IA32_DEBUGCTL; entry */
 void hw_debug_load(const u64 db[4]); /* DR0-3; entry */
 /* The bracket alone, whatever the host wants: the CPU's number. */
 int hw_pin(void);

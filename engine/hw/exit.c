@@ -35,7 +35,9 @@ bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm)
 
 void hwvm_exit_nested_fault(struct vcpu *v, struct vm_exit *exit)
 {
-	switch (nested_fault(v, exit->u.mem.gpa, exit->u.mem.write)) {
+	enum nested_access access = exit->u.mem.write ? NESTED_WRITE : exit->u.mem.exec ? NESTED_EXEC : NESTED_READ;
+
+	switch (nested_fault(v, exit->u.mem.gpa, access)) {
 	case NESTED_OK:
 	case NESTED_AGAIN: break;
 	case NESTED_MMIO: exit->code = VM_EXIT_MEMORY; break;

@@ -73,16 +73,18 @@ struct nested_format {
 	 * execute); the same where the page is no memory of the host's.
 	 */
 	u64 leaf, device;
-	bool large; /* the processor has pages of 2 MiB */
-	u64 dirty;  /* it can note each page whose entry it makes dirty by this bit; 0: it cannot */
+	bool large;      /* the processor has pages of 2 MiB */
+	bool small_code; /* but none that the guest executes: bit 2 is that permission */
+	u64 dirty;       /* it can note each page whose entry it makes dirty by this bit; 0: it cannot */
 };
 int nested_create(struct vm *vm, const struct nested_format *format); /* 0, -ENOMEM */
 void nested_destroy(struct vm *vm);
 /* Physical address of the top table of the address space that the vCPU is in (system management mode has its own): four levels. */
 u64 nested_root(const struct vcpu *v);
 enum nested_result { NESTED_OK, NESTED_MMIO, NESTED_FAULT, NESTED_AGAIN };
-/* Map the page. NESTED_AGAIN: let the guest fault again. In a srcu section. */
-enum nested_result nested_fault(struct vcpu *v, u64 gpa, bool write);
+/* Map the page, which the guest has read, written to or executed. NESTED_AGAIN: let the guest fault again. In a srcu section. */
+enum nested_access { NESTED_READ, NESTED_WRITE, NESTED_EXEC };
+enum nested_result nested_fault(struct vcpu *v, u64 gpa, enum nested_access access);
 void nested_write_protect(struct vm *vm); /* pages of slots with a dirty log */
 /*
  * Shall the processor note what the guest writes to? When this changes a REQ_SETTINGS follows. What it has noted, guest-physical

@@ -2,7 +2,8 @@
 /*
  * Second-level page tables (NPT, EPT): guest-physical to host-physical, one set for each address space of a VM, built from
  * its memory slots as the guest touches its memory (APM volume 2, "Nested Paging"; SDM, "The Extended Page Table Mechanism (EPT)"). Four levels; pages of
- * 2 MiB where the host maps the memory so and no dirty log wants to know more, else of 4 KiB.
+ * 2 MiB where the host maps the memory so and no dirty log wants to know more, else of 4 KiB. On processors that a guest could stop by
+ * code on large pages those cannot be executed: the first fetch splits one.
  *
  * Pages are not pinned. What the address space takes back is announced by unmap_hva: the entries go, every CPU in guest mode is made
  * to leave, and until unmap_hva_done nothing of that range is entered. A vCPU that looks a page up meanwhile has said which: what
@@ -452,14 +453,14 @@ static u64 *cached_table(struct hwvm_vcpu *v)
 	return v->cache[--v->nr_cache];
 }
 
-/* The same translations by small pages. */
+/* The same translations by small pages, which may be executed. */
 static void split(u64 *entry, u64 *table)
 {
 	u64 large = *entry;
 	unsigned i;
 
 	for (i = 0; i < ENTRIES; i++)
-		table[i] = (large & ~PTE_LARGE) + ((u64)i << 12);
+		table[i] = ((large & ~PTE_LARGE) | PTE_U) + ((u64)i << 12);
 	__atomic_store_n(entry, hw_pa(table) | PTE_P | PTE_W | PTE_U, __ATOMIC_RELEASE);
 }
 
@@ -506,16 +507,17 @@ static void log_write(struct nested *n, struct vcpu *v, struct memslot *slot, u6
 
 /* Under lock. */
 static void enter_page(struct nested *n, struct vcpu *vcpu, struct memslot *slot, u64 gpa,
-		       const struct hw_user_page *page, bool write)
+		       const struct hw_user_page *page, enum nested_access access)
 {
 	struct hwvm_vcpu *v = hwvm_of(vcpu);
-	bool logged = slot->dirty, large = fits_large(n, slot, gpa, page);
+	bool logged = slot->dirty, write = access == NESTED_WRITE;
+	bool large = fits_large(n, slot, gpa, page) && !(access == NESTED_EXEC && n->format.small_code);
 	unsigned level = large && !logged;
 	u64 *pte = entry_for(n, v, slot->as_id, gpa, &level, large && logged ? PTE_LOGGED : 0);
 	u64 val = page->pa | PTE_P | PTE_U | (page->ref ? n->format.leaf : n->format.device);
 
 	if (level)
-		val = (val & ~((LARGE_SIZE - 1) & PTE_ADDR)) | PTE_LARGE;
+		val = (val & ~((LARGE_SIZE - 1) & PTE_ADDR) & ~(n->format.small_code ? PTE_U : 0)) | PTE_LARGE;
 	if (!(slot->flags & KVM_MEM_READONLY) && page->writable)
 		val |= PTE_HOST_W | (write || !logged || n->all_noted ? PTE_W : 0);
 	if (logged)
@@ -572,7 +574,8 @@ static void lookup_begin(struct nested *n, struct hwvm_vcpu *v, u64 hva)
 }
 
 /* NESTED_AGAIN: the page or the slots went away meanwhile. */
-static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, struct memslot *slot, u64 gpa, bool write)
+static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, struct memslot *slot, u64 gpa,
+				  enum nested_access access)
 {
 	u64 hva = (slot->hva + (gpa - slot->gpa)) & X86_PAGE_MASK;
 	struct nested *n = nested_of(vcpu->vm);
@@ -582,11 +585,11 @@ static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, str
 	int err;
 
 	lookup_begin(n, v, hva);
-	err = hw_user_page_get(hva, write, &page);
+	err = hw_user_page_get(hva, access == NESTED_WRITE, &page);
 	hw_lock(n->lock);
 	valid = !err && !v->lookup_void && slots->generation == n->slots_generation[slot->as_id];
 	if (valid)
-		enter_page(n, vcpu, slot, gpa, &page, write);
+		enter_page(n, vcpu, slot, gpa, &page, access);
 	v->lookup_hva = NESTED_NO_HVA;
 	hw_unlock(n->lock);
 	if (!err)
@@ -596,11 +599,12 @@ static enum nested_result look_up(struct vcpu *vcpu, struct memslots *slots, str
 	return valid ? NESTED_OK : NESTED_AGAIN;
 }
 
-enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
+enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, enum nested_access access)
 {
 	struct memslots *slots = vm_slots(vcpu->vm, vcpu->state.in_smm);
 	struct memslot *slot = memslots_find(slots, gpa);
 	enum nested_result r = NESTED_AGAIN;
+	bool write = access == NESTED_WRITE;
 	unsigned tries;
 
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
@@ -614,7 +618,7 @@ enum nested_result nested_fault(struct vcpu *vcpu, u64 gpa, bool write)
 			break;
 		if (!fill_cache(hwvm_of(vcpu)))
 			return NESTED_FAULT;
-		r = look_up(vcpu, slots, slot, gpa, write);
+		r = look_up(vcpu, slots, slot, gpa, access);
 	}
 	return r;
 }

@@ -10,6 +10,7 @@ static bool has_rdtscp, has_xsave, has_xsaves;
 static u64 host_xcr, host_xss; /* the same on all CPUs */
 static struct per_cpu {
 	u64 tsc_aux;    /* the host's */
+	u64 debugctl;   /* likewise, of the entry that this CPU is in */
 	u64 last_guest; /* serial of the vCPU that ran there last */
 } * cpus;
 static u64 next_serial;
@@ -60,7 +61,7 @@ void hwvm_cpu_on(void)
 		host_xss = hw_rdmsr(X86_MSR_XSS);
 }
 
-enum { DIFFERS_XCR0 = 1, DIFFERS_TSC_AUX = 2, DIFFERS_XSS = 4 };
+enum { DIFFERS_XCR0 = 1, DIFFERS_TSC_AUX = 2, DIFFERS_XSS = 4, DIFFERS_DEBUGCTL = 8 };
 
 static void load_differing(struct vcpu *v, u32 differs)
 {
@@ -71,6 +72,9 @@ static void load_differing(struct vcpu *v, u32 differs)
 	/* The guest's is always 0, and its XSAVES must not see the host's supervisor components. */
 	if (differs & DIFFERS_XSS)
 		hw_wrmsr(X86_MSR_XSS, 0);
+	/* VT-x puts 0 there for the host at an exit, AMD-V would have guests run with the host's. */
+	if (differs & DIFFERS_DEBUGCTL)
+		hw_wrmsr(X86_MSR_DEBUGCTL, 0);
 }
 
 u32 hwvm_load_guest(struct vcpu *v, int cpu)
@@ -84,6 +88,9 @@ u32 hwvm_load_guest(struct vcpu *v, int cpu)
 		differs |= DIFFERS_TSC_AUX;
 	if (host_xss)
 		differs |= DIFFERS_XSS;
+	c->debugctl = hw_debugctl();
+	if (unlikely(c->debugctl))
+		differs |= DIFFERS_DEBUGCTL;
 	/* No guest steers the speculation of another. */
 	if (unlikely(c->last_guest != hwvm_of(v)->serial)) {
 		c->last_guest = hwvm_of(v)->serial;
@@ -104,6 +111,8 @@ void hwvm_restore_host(u32 differs, int cpu)
 		hw_wrmsr(X86_MSR_TSC_AUX, cpus[cpu].tsc_aux);
 	if (differs & DIFFERS_XSS)
 		hw_wrmsr(X86_MSR_XSS, host_xss);
+	if (differs & DIFFERS_DEBUGCTL)
+		hw_wrmsr(X86_MSR_DEBUGCTL, cpus[cpu].debugctl);
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@ static int vmx_vm_create(struct vm *vm)
 		.leaf = EPT_LEAF_WB | EPT_LEAF_IGNORE_PAT,
 		.device = EPT_LEAF_UC,
 		.large = vmx_caps.large,
+		.small_code = hw_small_code(),
 		.dirty = vmx_caps.pml ? EPT_LEAF_DIRTY : 0,
 	};
 

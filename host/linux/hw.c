@@ -427,25 +427,8 @@ static __always_inline void fpu_ready(void)
 /* What host_resched() and host_signal_pending() see to. */
 #define WANTED_OUTSIDE (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
 
-/* The host's, of the entry that this CPU is in. VT-x puts 0 there at an exit, AMD-V would have guests run with it. */
-static DEFINE_PER_CPU(unsigned long, entry_debugctl);
-
-static void stop_debugctl(unsigned long val)
-{
-	__this_cpu_write(entry_debugctl, val);
-	update_debugctlmsr(0);
-}
-
-static void restore_debugctl(void)
-{
-	update_debugctlmsr(__this_cpu_read(entry_debugctl));
-	__this_cpu_write(entry_debugctl, 0);
-}
-
 int hw_enter_begin(void)
 {
-	unsigned long debugctl;
-
 	preempt_disable();
 	local_irq_disable();
 	if (read_thread_flags() & WANTED_OUTSIDE || !__this_cpu_read(virt_is_on)) {
@@ -454,9 +437,6 @@ int hw_enter_begin(void)
 	}
 	vtime_account_guest_enter();
 	fpu_ready();
-	debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
-	if (unlikely(debugctl))
-		stop_debugctl(debugctl);
 	return smp_processor_id();
 }
 
@@ -466,8 +446,6 @@ void hw_enter_end(void)
 
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
-	if (unlikely(__this_cpu_read(entry_debugctl)))
-		restore_debugctl();
 	/* Before user space runs again, whose branches the guest may have trained (VMSCAPE). */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
@@ -479,6 +457,11 @@ void hw_enter_end(void)
 	if (!exact)
 		vtime_account_guest_exit();
 	preempt_enable();
+}
+
+u64 hw_debugctl(void)
+{
+	return __rdmsr(MSR_IA32_DEBUGCTLMSR);
 }
 
 void hw_debug_load(const u64 db[4])

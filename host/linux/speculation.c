@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* What guests could learn by speculation, as the host's own settings want it stopped (l1tf=, mmio_stale_data=, spectre_v2=): hw.h. */
+#include <linux/cpu.h>
 #include <linux/cpufeature.h>
 #include <linux/gfp.h>
 #include <linux/hardirq.h>
@@ -24,6 +25,11 @@ u64 hw_spec_ctrl(void)
 bool hw_spec_ctrl_renewed(void)
 {
 	return cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS);
+}
+
+bool hw_small_code(void)
+{
+	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 }
 
 /* --- caches ------------------------------------------------------------------------------------------ */

@@ -62,7 +62,9 @@ void *hw_va(u64 pa)
 
 int hw_user_page_get(u64 hva, bool write, struct hw_user_page *out)
 {
-	*out = (struct hw_user_page){ .pa = hva & ~4095ull, .writable = true, .shift = 12, .ref = out };
+	*out = (struct hw_user_page){
+		.pa = hva & ~4095ull, .writable = true, .shift = cpu0.large_pages ? 21 : 12, .ref = out
+	};
 	return 0;
 }
 
@@ -241,6 +243,11 @@ int hw_flush_init(void)
 	return cpu0.wants_flush;
 }
 
+bool hw_small_code(void)
+{
+	return cpu0.small_code;
+}
+
 void hw_flush_exit(void)
 {
 }
@@ -261,6 +268,11 @@ void hw_counters_go(void)
 {
 	assert_true(cpu0.counters_stand);
 	cpu0.counters_stand = false;
+}
+
+u64 hw_debugctl(void)
+{
+	return cpu0.debugctl;
 }
 
 void hw_debug_load(const u64 db[4])
@@ -356,6 +368,20 @@ void hwt_protected_mode(void)
 	expect_eq(hwt_vcpu_ioctl(KVM_SET_SREGS, &s), 0);
 }
 
+/* At an address where large pages could be. */
+static u8 *map_ram(void)
+{
+	u8 *p = mmap(NULL, RAM_SIZE + LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before;
+
+	assert_true(p != MAP_FAILED);
+	before = -(unsigned long)p % LARGE_PAGE;
+	if (before)
+		munmap(p, before);
+	munmap(p + before + RAM_SIZE, LARGE_PAGE - before);
+	return p + before;
+}
+
 void hwt_begin(void)
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = RAM_SIZE };
@@ -363,8 +389,7 @@ void hwt_begin(void)
 	signal_activate();
 	hwt = (struct hw_test){ 0 };
 	expect_eq(hw_kind.init(), 0);
-	hwt.ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(hwt.ram != MAP_FAILED);
+	hwt.ram = map_ram();
 	expect_eq(vm_create(hw_kind.engine, 0, &hwt.vm), 0);
 	slot.userspace_addr = (unsigned long)hwt.ram;
 	expect_eq(vm_set_memory_region(hwt.vm, &slot), 0);

@@ -13,6 +13,7 @@
 #include "unit.h"
 
 #define RAM_SIZE 0x400000u
+#define LARGE_PAGE 0x200000u
 #define CODE 0x1000u
 #define NR_CPUS 2
 
@@ -24,12 +25,15 @@ struct fake_processor {
 	u64 vm_cr, efer[NR_CPUS], hsave[NR_CPUS], tsc_ratio[NR_CPUS];
 	/* both */
 	u64 spec_ctrl, spec_ctrl_in_guest; /* the MSR; its value at the last entry */
+	u64 debugctl;
 	u64 cr4[NR_CPUS];
 	int cpu; /* the current one */
 	unsigned barriers, machine_checks, nmis, flushes, touched;
 	bool counters_run, counters_stand; /* hw_counters_stop() */
 	bool renewed;                      /* the host's IA32_SPEC_CTRL, at each exit */
 	int wants_flush;                   /* hw_flush_init() */
+	bool small_code;                   /* hw_small_code() */
+	bool large_pages;                  /* the host maps all memory by pages of 2 MiB */
 	unsigned pages;                    /* allocated and not freed, fpu and locks too */
 	unsigned fail_page;                /* the n-th allocation from now on fails; 0: none */
 	unsigned log_lines;

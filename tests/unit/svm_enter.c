@@ -650,6 +650,26 @@ static void what_is_not_to_leave_is_not_intercepted(void **state)
 	hwt_run_exits(KVM_EXIT_SHUTDOWN);
 }
 
+/* --- what the processor does not switch --------------------------------------------------------------------------- */
+
+static void step_debugctl_is_0(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(cpu0.debugctl, 0);
+	step_hlt(c, gpr);
+}
+
+static void debugctl_is_the_hosts_again(void **state)
+{
+	svm_test_begin(0);
+	svm_script(step_debugctl_is_0, step_debugctl_is_0, NULL);
+	cpu0.debugctl = 0x4001;
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.debugctl, 0x4001);
+	cpu0.debugctl = 0;
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.debugctl, 0);
+}
+
 int svm_enter_tests(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -678,6 +698,7 @@ int svm_enter_tests(void)
 		cmocka_unit_test_teardown(barriers_are_the_guests_own, svm_test_end),
 		cmocka_unit_test_teardown(without_a_ratio_reading_the_tsc_is_intercepted, svm_test_end),
 		cmocka_unit_test_teardown(what_is_not_to_leave_is_not_intercepted, svm_test_end),
+		cmocka_unit_test_teardown(debugctl_is_the_hosts_again, svm_test_end),
 	};
 
 	return cmocka_run_group_tests_name("svm: entries", tests, NULL, NULL);

@@ -16,6 +16,7 @@ u64 *fake_msr(u32 msr)
 	case SVM_MSR_HSAVE_PA: return &cpu0.hsave[cpu0.cpu];
 	case SVM_MSR_VM_CR: return &cpu0.vm_cr;
 	case X86_MSR_SPEC_CTRL: return &cpu0.spec_ctrl;
+	case X86_MSR_DEBUGCTL: return &cpu0.debugctl;
 	case X86_MSR_TSC_AUX: return &tsc_aux;
 	case SVM_MSR_TSC_RATIO: return cpu0.features & HAS_TSC_RATIO ? &cpu0.tsc_ratio[cpu0.cpu] : NULL;
 	default: return NULL;

@@ -439,6 +439,25 @@ static void what_the_host_counts_stands_still(void **state)
 	expect_true(!cpu0.counters_stand);
 }
 
+static void step_debugctl_is_0(u64 *gpr)
+{
+	expect_eq(cpu0.debugctl, 0);
+	expect_eq(fake_field(GUEST_DEBUGCTL), 0);
+	step_hlt(gpr);
+}
+
+static void debugctl_is_the_hosts_again(void **state)
+{
+	vmx_test_begin();
+	vmx_script(step_debugctl_is_0, step_debugctl_is_0, NULL);
+	cpu0.debugctl = 0x4001;
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.debugctl, 0x4001);
+	cpu0.debugctl = 0;
+	hwt_run_exits(KVM_EXIT_HLT);
+	expect_eq(cpu0.debugctl, 0);
+}
+
 static void step_invlpg(u64 *gpr)
 {
 	fake_exit(X_INVLPG, 0, 3);
@@ -585,6 +604,7 @@ int vmx_enter_tests(void)
 		cmocka_unit_test_teardown(the_same_value_is_not_switched, vmx_test_end),
 		cmocka_unit_test_teardown(a_host_renews_its_spec_ctrl, vmx_test_end),
 		cmocka_unit_test_teardown(what_the_host_counts_stands_still, vmx_test_end),
+		cmocka_unit_test_teardown(debugctl_is_the_hosts_again, vmx_test_end),
 		cmocka_unit_test_teardown(the_host_is_flushed_before_each_entry, vmx_test_end),
 		cmocka_unit_test_teardown(nothing_is_flushed_unasked, vmx_test_end),
 		cmocka_unit_test_teardown(no_memory_for_the_flush_is_no_engine, vmx_test_end),

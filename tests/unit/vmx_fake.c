@@ -25,6 +25,8 @@ u64 *fake_msr(u32 msr)
 		return vmxt.arch_capabilities ? &vmxt.arch_capabilities : NULL;
 	if (msr == X86_MSR_SPEC_CTRL)
 		return &cpu0.spec_ctrl;
+	if (msr == X86_MSR_DEBUGCTL)
+		return &cpu0.debugctl;
 	for (i = 0; i < ARRAY_SIZE(kept); i++)
 		if (kept[i] == msr)
 			return &others[i];
@@ -264,6 +266,8 @@ bool vmx_world_switch(u64 *gpr, bool launched, u64 *host_rsp)
 	vmxt.steps[hwt.next++](gpr);
 	store_area();
 	load_area(EXIT_MSR_LOAD, EXIT_MSR_LOAD_COUNT);
+	/* SDM, "Loading Host Control Registers, Debug Registers, MSRs". */
+	cpu0.debugctl = 0;
 	if (fake_field(EXIT_REASON) & X_ENTRY_FAILED)
 		return true;
 	c->launched = true;

@@ -45,5 +45,6 @@ void step_intr(u64 *gpr);
 int vmx_cpu_tests(void);
 int vmx_enter_tests(void);
 int vmx_debug_tests(void);
+int vmx_memory_tests(void);
 
 #endif /* VMX_FAKE_H */

@@ -3,5 +3,5 @@
 
 int main(void)
 {
-	return hw_life_tests() + vmx_cpu_tests() + vmx_enter_tests() + vmx_debug_tests() != 0;
+	return hw_life_tests() + vmx_cpu_tests() + vmx_enter_tests() + vmx_debug_tests() + vmx_memory_tests() != 0;
 }
