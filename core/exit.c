@@ -314,6 +314,12 @@ static enum run_result exit_emulate(struct vcpu *v, struct vm_exit *exit)
 	return vcpu_emulate(v);
 }
 
+/* Of user space's memory, which the library does: an instruction's, or one that the delivery of an event needs (a stack there). */
+static enum run_result exit_memory(struct vcpu *v, struct vm_exit *exit)
+{
+	return exit->vectoring ? vcpu_deliver(v) : vcpu_emulate(v);
+}
+
 enum run_result vcpu_port_access(struct vcpu *v, const struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
@@ -550,7 +556,7 @@ static enum run_result (*const handlers[VM_EXIT_COUNT])(struct vcpu *v, struct v
 	[VM_EXIT_EXCEPTION] = exit_exception,
 	[VM_EXIT_SHUTDOWN] = exit_shutdown,
 	[VM_EXIT_EMULATE] = exit_emulate,
-	[VM_EXIT_MEMORY] = exit_emulate,
+	[VM_EXIT_MEMORY] = exit_memory,
 	[VM_EXIT_IO] = exit_io,
 	[VM_EXIT_CPUID] = exit_cpuid,
 	[VM_EXIT_RDMSR] = exit_rdmsr,

@@ -33,6 +33,22 @@ bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm)
 	return x86_fetch_decode(&v->state, &i) == X86_OK && i.map == 1 && i.opcode == 0x01 && i.modrm == modrm;
 }
 
+void hwvm_deliver(struct vcpu *v, struct vm_exit *exit)
+{
+	enum x86_result r;
+
+	v->vm->engine->get_state(v, STATE_ALL);
+	r = x86_deliver(&v->state, &v->inject);
+	v->inject_valid = r != X86_OK && r != X86_SHUTDOWN;
+	hwvm_put_state(v, STATE_ALL & ~STATE_FPU);
+	switch (r) {
+	case X86_OK: break;
+	case X86_SHUTDOWN: exit->code = VM_EXIT_SHUTDOWN; break;
+	case X86_HOST_FAULT: exit->code = VM_EXIT_HOST_FAULT; break;
+	default: exit->code = VM_EXIT_USER;
+	}
+}
+
 void hwvm_exit_nested_fault(struct vcpu *v, struct vm_exit *exit)
 {
 	enum nested_access access = exit->u.mem.write ? NESTED_WRITE : exit->u.mem.exec ? NESTED_EXEC : NESTED_READ;

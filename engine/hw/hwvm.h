@@ -193,6 +193,8 @@ void hwvm_exit_hlt(struct vcpu *v, struct vm_exit *exit);
 bool hwvm_next_is_syscall(struct vcpu *v);
 /* #UD of the other vendor's hypercall instruction, 0f 01 with this ModRM byte, which core may replace. All state is current. */
 bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm);
+/* What is to be injected, by the library instead of the processor. */
+void hwvm_deliver(struct vcpu *v, struct vm_exit *exit);
 /* Second-level fault at exit->u.mem: map the page, or say why not. */
 void hwvm_exit_nested_fault(struct vcpu *v, struct vm_exit *exit);
 

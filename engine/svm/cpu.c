@@ -15,6 +15,8 @@ struct svm_cpu *svm_cpu(int cpu)
 	return &cpus[cpu];
 }
 
+/* --- capabilities -------------------------------------------------------------------------------------------- */
+
 /* APM volume 2, "Determining Support for SVM". */
 static int look_for_svm(void)
 {
@@ -44,6 +46,8 @@ static int look_for_svm(void)
 	svm_caps.decode = r[3] & BIT(7);
 	return svm_caps.asids > 1 ? 0 : -ENODEV;
 }
+
+/* --- maps --------------------------------------------------------------------------------------------------------- */
 
 /* APM volume 2, "MSR Intercepts": two bits for each MSR in three ranges of 8192, at 2 KiB each. */
 static void let_through(void *map, u32 msr)
@@ -76,25 +80,6 @@ static void fill_maps(void)
 	}
 }
 
-void svm_cpus_exit(void)
-{
-	unsigned i;
-
-	for (i = 0; cpus && i < hw_nr_cpus(); i++) {
-		hw_pages_free(cpus[i].hsave, 0);
-		hw_pages_free(cpus[i].host, 0);
-	}
-	host_free(cpus);
-	cpus = NULL;
-	hw_pages_free(svm_iopm, IOPM_ORDER);
-	hw_pages_free(svm_msrpm_all, MSRPM_ORDER);
-	svm_iopm = svm_msrpm_all = NULL;
-	for (i = 0; i < MAPS; i++) {
-		hw_pages_free(svm_msrpm_open[i], MSRPM_ORDER);
-		svm_msrpm_open[i] = NULL;
-	}
-}
-
 static bool alloc_maps(void)
 {
 	unsigned i;
@@ -107,6 +92,34 @@ static bool alloc_maps(void)
 			return false;
 	}
 	return svm_iopm && svm_msrpm_all;
+}
+
+static void free_maps(void)
+{
+	unsigned i;
+
+	for (i = 0; i < MAPS; i++) {
+		hw_pages_free(svm_msrpm_open[i], MSRPM_ORDER);
+		svm_msrpm_open[i] = NULL;
+	}
+	hw_pages_free(svm_msrpm_all, MSRPM_ORDER);
+	hw_pages_free(svm_iopm, IOPM_ORDER);
+	svm_iopm = svm_msrpm_all = NULL;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------ */
+
+void svm_cpus_exit(void)
+{
+	unsigned i;
+
+	for (i = 0; cpus && i < hw_nr_cpus(); i++) {
+		hw_pages_free(cpus[i].hsave, 0);
+		hw_pages_free(cpus[i].host, 0);
+	}
+	host_free(cpus);
+	cpus = NULL;
+	free_maps();
 }
 
 int svm_cpus_init(void)

@@ -163,28 +163,39 @@ static void run_guest(struct vcpu *v, int cpu)
 		hw_machine_check();
 }
 
-/* Does the library execute the next instruction? */
-static bool is_the_librarys(struct vcpu *v)
+/* An NMI waits behind the shadow of one instruction, or behind the event that is to be injected: no window opens there. */
+static bool nmi_is_next(const struct vcpu *v)
 {
-	if (v->inject_valid)
+	if (likely(!v->want_nmi_window) || v->state.nmi_blocked)
 		return false;
-	/* Only the shadow of one instruction is in the way of the NMI. */
-	if (v->want_nmi_window && !v->state.nmi_blocked && v->state.shadow)
+	return v->inject_valid ? v->inject.type != X86_EVENT_NMI : v->state.shadow;
+}
+
+/* The instruction library instead of the processor: the event, or one instruction. False: the processor shall run. */
+static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
+{
+	if (nmi_is_next(v)) {
+		if (v->inject_valid)
+			hwvm_deliver(v, exit);
+		else
+			exit->code = VM_EXIT_EMULATE;
 		return true;
-	if (likely(!v->single_step))
+	}
+	if (likely(!v->single_step) || v->inject_valid)
 		return false;
 	svm_get_state(v, STATE_ALL);
-	return hwvm_next_is_syscall(v);
+	if (!hwvm_next_is_syscall(v))
+		return false;
+	exit->code = VM_EXIT_EMULATE;
+	return true;
 }
 
 void svm_enter(struct vcpu *v, struct vm_exit *exit)
 {
 	int cpu;
 
-	if (is_the_librarys(v)) {
-		exit->code = VM_EXIT_EMULATE;
+	if (run_by_library(v, exit))
 		return;
-	}
 	cpu = hwvm_enter_begin(v);
 	if (cpu == HW_NO_CPU)
 		return;

@@ -324,8 +324,6 @@ static bool shows_step(struct vcpu *v)
 /* The instruction library instead of the processor: the event, or one instruction. False: the processor shall run. */
 static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 {
-	enum x86_result r;
-
 	if (v->want_nmi_window && !vmx_caps.virtual_nmis) {
 		vmx_nmi_waits(v, exit);
 		if (exit->code != VM_EXIT_NONE)
@@ -339,16 +337,7 @@ static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 		exit->code = VM_EXIT_EMULATE;
 		return true;
 	}
-	vmx_get_state(v, STATE_ALL);
-	r = x86_deliver(&v->state, &v->inject);
-	v->inject_valid = r != X86_OK && r != X86_SHUTDOWN;
-	hwvm_put_state(v, STATE_ALL & ~STATE_FPU);
-	switch (r) {
-	case X86_OK: break;
-	case X86_SHUTDOWN: exit->code = VM_EXIT_SHUTDOWN; break;
-	case X86_HOST_FAULT: exit->code = VM_EXIT_HOST_FAULT; break;
-	default: exit->code = VM_EXIT_USER;
-	}
+	hwvm_deliver(v, exit);
 	return true;
 }
 

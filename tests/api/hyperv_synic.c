@@ -283,11 +283,14 @@ TEST(hyperv_timer_direct)
 	check_eq(cpu_regs(cpu).rsi, 0x1602);
 }
 
-/* Auto-enable: the count starts it. A running timer whose configuration names no SINT stops. */
+/*
+ * Auto-enable: the count starts it. A running timer whose configuration names no SINT stops. It may expire as soon as the guest waits, which
+ * therefore does not halt: in QEMU's emulation of AMD-V the shadow of STI can be lost.
+ */
 GUEST(synic_auto, 64,
       PAGE_AND_SINT2 "mov ecx, 0x400000b6\n mov eax, 0x2000a\n wrmsr\n inc ecx\n mov eax, 1000\n wrmsr\n"
 		     "dec ecx\n rdmsr\n mov rsi, rax\n"
-		     "1: sti\n hlt\n cli\n test rbx, rbx\n jz 1b\n"
+		     "1: sti\n nop\n cli\n test rbx, rbx\n jz 1b\n"
 		     "mov eax, 3\n xor edx, edx\n wrmsr\n rdmsr\n mov rdi, rax\n" DONE "hlt\n"
 		     "synic_auto_handler: inc rbx\n iretq\n");
 GUEST_LABEL(synic_auto_handler);

@@ -176,7 +176,7 @@ TEST(lapic_timer_deadline_passes_outside)
 	struct machine *machine = machine_new(MACHINE_IRQCHIP);
 	struct cpu *cpu = cpu_new(machine, 0);
 	struct kvm_cpuid2 *cpuid = cpuid_supported(machine);
-	uint64_t deadline = 0, now;
+	uint64_t deadline = 0, now, end;
 
 	REQUIRE_CAP(machine, KVM_CAP_TSC_DEADLINE_TIMER);
 	cpuid_find(cpuid, 1, 0)->ecx |= 1u << 24;
@@ -185,12 +185,17 @@ TEST(lapic_timer_deadline_passes_outside)
 	guest_start(cpu, GUEST_LONG, sleeper);
 	guest_log(machine)->silent = 1;
 	lapic_write(cpu, APIC_LVT_TIMER, 0x40063);
+	/* A tenth of a second: it must not have passed before it is set. */
 	cpu_get_msr(cpu, 0x10, &now);
-	cpu_set_msr(cpu, 0x6e0, now + 3000000);
+	end = now + (uint64_t)kt_ioctl(cpu->kt, KVM_GET_TSC_KHZ, NULL) * 100;
+	cpu_set_msr(cpu, 0x6e0, end);
 	check(!lapic_bit(cpu, APIC_IRR, 0x63));
-	usleep(20000);
+	do {
+		usleep(20000);
+		cpu_get_msr(cpu, 0x10, &now);
+	} while (now <= end);
 	cpu_get_msr(cpu, 0x6e0, &deadline);
-	check_eq(deadline, now + 3000000);
+	check_eq(deadline, end);
 	cpu_run_to_done(cpu);
 	check_eq(guest_log(machine)->count, 1);
 	check_eq(guest_log(machine)->event[0].vector, 0x63);

@@ -597,3 +597,52 @@ TEST(mmio_write_comes_before_the_next_store)
 	cpu_run_to_done(cpu);
 	check_eq(data_word(cpu, 1), 1);
 }
+
+GUEST(device_stack, 64,
+      "mov esp, 0xd0000100\n device_stack_ud: ud2\n" DONE "device_stack_nmi: nop\n" DONE
+      "device_stack_handler: mov rax, [rsp]\n mov [0x9000], rax\n add qword ptr [rsp], 2\n iretq\n");
+GUEST_LABEL(device_stack_ud);
+GUEST_LABEL(device_stack_nmi);
+GUEST_LABEL(device_stack_handler);
+
+/* RIP, CS, RFLAGS, RSP, SS below an aligned end, pushed in any order; what the handler reads and writes of it; IRETQ. */
+static void expect_frame(struct cpu *cpu, uint32_t rip, uint32_t next)
+{
+	struct kvm_sregs sregs = cpu_sregs(cpu);
+	const uint64_t frame[5] = { rip, sregs.cs.selector, cpu_regs(cpu).rflags, 0xd0000100, sregs.ss.selector };
+	uint64_t pushed[5] = { 0 };
+	unsigned int i, n;
+
+	for (n = 0; n < 5; n++) {
+		cpu_run_to(cpu, KVM_EXIT_MMIO);
+		check_eq(cpu->run->mmio.is_write, 1);
+		check_eq(cpu->run->mmio.len, 8);
+		i = (cpu->run->mmio.phys_addr - 0xd00000d8) / 8;
+		check(i < 5);
+		memcpy(&pushed[i], cpu->run->mmio.data, 8);
+	}
+	/* RF is in the frame of a fault. */
+	pushed[2] &= ~0x10000ull;
+	check(!memcmp(pushed, frame, sizeof(frame)));
+	expect_read(cpu, 0xd00000d8, 8, rip);
+	expect_read(cpu, 0xd00000d8, 8, rip);
+	expect_write(cpu, 0xd00000d8, 8, rip + 2);
+	for (i = 0; i < 5; i++)
+		expect_read(cpu, 0xd00000d8 + i * 8, 8, i ? frame[i] : next);
+	cpu_run_to_done(cpu);
+	check_eq(data_word(cpu, 0), rip);
+	check_eq(cpu_regs(cpu).rsp, 0xd0000100);
+}
+
+/* The delivery of an event pushes its frame to device memory. */
+TEST(mmio_stack_of_an_event)
+{
+	struct cpu *cpu = start(GUEST_LONG, device_stack);
+	uint32_t ud = GUEST_ADDRESS(device_stack, device_stack_ud), nmi = GUEST_ADDRESS(device_stack, device_stack_nmi);
+
+	guest_idt(cpu->machine, GUEST_LONG, 6, GUEST_ADDRESS(device_stack, device_stack_handler));
+	guest_idt(cpu->machine, GUEST_LONG, 2, GUEST_ADDRESS(device_stack, device_stack_handler));
+	expect_frame(cpu, ud, ud + 2);
+	check_ok(kt_ioctl(cpu->kt, KVM_NMI, NULL));
+	expect_frame(cpu, nmi, nmi);
+}

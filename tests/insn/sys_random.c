@@ -288,16 +288,11 @@ static void one_round(unsigned round)
 	}
 }
 
-/*
- * RDTSC, RDMSR, WRMSR: the device has registers and a time of its own. Far CALL and JMP through memory: Bochs's 16-bit ones in 64-bit
- * mode end in a shutdown where the library has #GP(0) (docs/status.md).
- */
+/* RDTSC, RDMSR, WRMSR: the device has registers and a time of its own. */
 static bool depends_on_device(const u8 *code)
 {
 	while (*code == 0x66 || *code == 0x48)
 		code++;
-	if (code[0] == 0xff && ((code[1] >> 3 & 7) == 3 || (code[1] >> 3 & 7) == 5))
-		return true;
 	return code[0] == 0x0f && code[1] >= 0x30 && code[1] <= 0x32;
 }
 

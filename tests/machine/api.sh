@@ -7,5 +7,6 @@ else
 	echo "FAIL notifier"
 	echo "0 passed, 1 failed, 0 skipped"
 fi
+# The machine is slow, and its host may be busy: the limit is against hangs only.
 # shellcheck disable=SC2046 # words on purpose
-exec /api-tests --device "$DEVICE" --differences /differences $(cat /api-arguments)
+exec /api-tests --device "$DEVICE" --differences /differences --timeout 600 $(cat /api-arguments)

@@ -260,6 +260,33 @@ static void an_nmi_waits_for_the_end_of_a_shadow(void **state)
 	hwt_run_exits(KVM_EXIT_HLT);
 }
 
+#define UD_HANDLER (CODE + 0x100)
+
+static void step_nmi_at_the_handler(struct vmcb *c, u64 *gpr)
+{
+	expect_eq(c->rip, UD_HANDLER);
+	expect_eq(c->event_inj, NMI);
+	step_hlt(c, gpr);
+}
+
+/* No window opens at the first instruction of the exception's handler: the library has delivered that. */
+static void an_nmi_comes_right_behind_an_exception(void **state)
+{
+	const u32 vector = UD_HANDLER;
+	struct kvm_vcpu_events e;
+
+	svm_test_begin(0);
+	memcpy(hwt.ram + 4 * X86_EXC_UD, &vector, sizeof(vector));
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_VCPU_EVENTS, &e), 0);
+	e.exception.injected = 1;
+	e.exception.nr = X86_EXC_UD;
+	e.nmi.pending = 1;
+	e.flags = KVM_VCPUEVENT_VALID_NMI_PENDING;
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_VCPU_EVENTS, &e), 0);
+	svm_script(step_nmi_at_the_handler, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+}
+
 /* --- a debugger's steps ------------------------------------------------------------------------------------------------ */
 
 static void step_stepped_pushf(struct vmcb *c, u64 *gpr)
@@ -684,6 +711,7 @@ int svm_enter_tests(void)
 		cmocka_unit_test_teardown(an_interrupt_waits_for_its_window, svm_test_end),
 		cmocka_unit_test_teardown(the_next_nmi_comes_after_iret, svm_test_end),
 		cmocka_unit_test_teardown(an_nmi_waits_for_the_end_of_a_shadow, svm_test_end),
+		cmocka_unit_test_teardown(an_nmi_comes_right_behind_an_exception, svm_test_end),
 		cmocka_unit_test_teardown(single_step_is_not_seen_by_pushf, svm_test_end),
 		cmocka_unit_test_teardown(a_debuggers_breakpoint_is_reported, svm_test_end),
 		cmocka_unit_test_teardown(what_has_not_changed_is_clean, svm_test_end),
