@@ -416,13 +416,27 @@ enum x86_result x86_exec_cpuid(struct x86_state *s, const struct x86_insn *i)
 	return X86_OK;
 }
 
-/* Does the host's CPUID leaf (subleaf 0) have that bit of EBX (1) or ECX (2)? */
-static bool host_has(u32 leaf, unsigned reg, unsigned bit)
-{
-	u32 r[4] = { leaf, 0, 0, 0 };
+/* A bit of the host's CPUID, which is asked once: where the host is a guest itself that takes some 4 us. */
+struct host_bit {
+	u32 leaf; /* subleaf 0 */
+	u8 reg;   /* EBX (1) or ECX (2) */
+	u8 bit;
+	u8 state;
+};
 
-	asm volatile("cpuid" : "+a"(r[0]), "=b"(r[1]), "+c"(r[2]), "=d"(r[3]));
-	return r[reg] >> bit & 1;
+enum { HOST_UNKNOWN, HOST_HAS_NOT, HOST_HAS };
+
+static bool host_has(struct host_bit *h)
+{
+	u8 state = __atomic_load_n(&h->state, __ATOMIC_RELAXED);
+	u32 r[4] = { h->leaf, 0, 0, 0 };
+
+	if (unlikely(state == HOST_UNKNOWN)) {
+		asm volatile("cpuid" : "+a"(r[0]), "=b"(r[1]), "+c"(r[2]), "=d"(r[3]));
+		state = r[h->reg] >> h->bit & 1 ? HOST_HAS : HOST_HAS_NOT;
+		__atomic_store_n(&h->state, state, __ATOMIC_RELAXED);
+	}
+	return state == HOST_HAS;
 }
 
 /* CF tells whether a number was there; the other arithmetic flags are cleared. */
@@ -439,10 +453,11 @@ static enum x86_result give_random(struct x86_state *s, const struct x86_insn *i
  */
 enum x86_result x86_exec_rdrand(struct x86_state *s, const struct x86_insn *i)
 {
+	static struct host_bit rdrand = { .leaf = 1, .reg = 2, .bit = 30 };
 	u64 val;
 	bool ok;
 
-	if (!host_has(1, 2, 30))
+	if (!host_has(&rdrand))
 		return x86_raise(s, X86_EXC_UD);
 	asm volatile("rdrand %0" : "=r"(val), "=@ccc"(ok));
 	return give_random(s, i, val, ok);
@@ -450,10 +465,11 @@ enum x86_result x86_exec_rdrand(struct x86_state *s, const struct x86_insn *i)
 
 enum x86_result x86_exec_rdseed(struct x86_state *s, const struct x86_insn *i)
 {
+	static struct host_bit rdseed = { .leaf = 7, .reg = 1, .bit = 18 };
 	u64 val;
 	bool ok;
 
-	if (!host_has(7, 1, 18))
+	if (!host_has(&rdseed))
 		return x86_raise(s, X86_EXC_UD);
 	asm volatile("rdseed %0" : "=r"(val), "=@ccc"(ok));
 	return give_random(s, i, val, ok);

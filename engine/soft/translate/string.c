@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * REP MOVS and REP STOS in line: the host's own instruction over a stretch that lies in one page on either side, upwards.
- * Everything else about strings is the routine's. 64-bit code only.
+ * MOVS, STOS and LODS in line, upwards: with REP (but LODS) the host's own instruction over a stretch that lies in one page on either
+ * side, else as a load and a store. Everything else about strings is the routine's. 64-bit code only.
  *
- * At the host's instruction rsi and rdi hold host addresses; r13 and r12 are what has been added to them. A fault of the host
+ * At the host's instruction with REP rsi and rdi hold host addresses; r13 and r12 are what has been added to them. A fault of the host
  * there leaves by tr_state.exit_string, which takes it off again: the guest's instruction has been done in part then.
  */
 #include "front.h"
@@ -25,14 +25,19 @@ static void unless_in_page(struct front *f, unsigned reg)
 	tr_aside_if(f, COND_A);
 }
 
+static void unless_upwards(struct front *f)
+{
+	/* test byte gs:[rflags + 1], DF */
+	emit_rm(&f->e, false, 0xf6, 0, GS_MEM(offsetof(struct x86_state, rflags) + 1));
+	emit8(&f->e, RFLAGS_DF >> 8);
+	tr_aside_if(f, COND_NE);
+}
+
 static void check_stretch(struct front *f, bool source, unsigned shift)
 {
 	struct emit *e = &f->e;
 
-	/* test byte gs:[rflags + 1], DF */
-	emit_rm(e, false, 0xf6, 0, GS_MEM(offsetof(struct x86_state, rflags) + 1));
-	emit8(e, RFLAGS_DF >> 8);
-	tr_aside_if(f, COND_NE);
+	unless_upwards(f);
 	/* 1 to a page's worth of elements: rcx - 1 < that, unsigned. */
 	emit_lea(e, X86_R12, (struct emit_mem){ .base = X86_RCX, .index = NOREG, .disp = -1 });
 	emit_alu_imm64(e, ALU_CMP, X86_R12, (s32)((u32)(X86_PAGE_SIZE >> shift) - 1));
@@ -63,15 +68,63 @@ static void addend(struct front *f, unsigned reg, bool write)
 	emit_lea(&f->e, X86_R12, m);
 }
 
+/* A load (op 8ah) or store (88h) of an element. */
+static void move_element(struct front *f, unsigned op, unsigned reg, struct emit_mem m)
+{
+	unsigned size = f->i->opsize;
+
+	if (size == 2)
+		emit8(&f->e, 0x66);
+	emit_rm(&f->e, size == 8, size == 1 ? op : op + 1, reg, m);
+}
+
+static void step(struct front *f, unsigned reg)
+{
+	emit_lea(&f->e, reg, (struct emit_mem){ .base = (u8)reg, .index = NOREG, .disp = f->i->opsize });
+}
+
+/* Nothing changes before the last access that may be missed. */
+static void one_element(struct front *f)
+{
+	bool load = f->i->op != X86_OP_STOS, store = f->i->op != X86_OP_LODS;
+	unsigned size = f->i->opsize, reg = load && store ? X86_R13 : X86_RAX;
+	struct emit *e = &f->e;
+	struct emit_mem m;
+
+	tr_free_flags(f);
+	unless_upwards(f);
+	if (load) {
+		move_element(f, 0x8a, reg, tr_access_at(f, X86_RSI, size, false));
+		if (store)
+			emit_store(e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
+	}
+	if (store) {
+		m = tr_access_at(f, X86_RDI, size, true);
+		if (load)
+			emit_load(e, X86_R13, GS_MEM(GEN(GEN_TARGET)));
+		move_element(f, 0x88, reg, m);
+		step(f, X86_RDI);
+	}
+	if (load)
+		step(f, X86_RSI);
+	tr_end_asides(f);
+}
+
 bool tr_string(struct front *f)
 {
 	const struct x86_insn *i = f->i;
 	struct emit *e = &f->e;
-	bool source = i->op == X86_OP_MOVS;
+	bool source = i->op == X86_OP_MOVS || i->op == X86_OP_LODS;
 
-	if (i->op != X86_OP_MOVS && i->op != X86_OP_STOS)
+	if (i->op != X86_OP_MOVS && i->op != X86_OP_STOS && i->op != X86_OP_LODS)
 		return false;
-	if (f->m32 || i->rep == REP_NONE || i->adsize != 8 || (source && i->seg >= SEG_FS))
+	if (f->m32 || i->adsize != 8 || (source && i->seg >= SEG_FS))
+		return false;
+	if (i->rep == REP_NONE) {
+		one_element(f);
+		return true;
+	}
+	if (i->op == X86_OP_LODS)
 		return false;
 	tr_free_flags(f);
 	check_stretch(f, source, log2_size(i->opsize));
