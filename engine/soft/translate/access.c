@@ -198,8 +198,10 @@ static struct emit_mem look_up_page(struct front *f, unsigned ea, unsigned size,
 	tr_free_flags(f);
 	f->held = 0;
 	p = tr_new_slow_part(f, part, write);
-	if (size > 1 && !inside)
+	if (size > 1 && !inside) {
 		check_crossing(f, p);
+		f->crosses = !p->aligned_only;
+	}
 	return look_up(f, p, write);
 }
 
@@ -263,6 +265,18 @@ void tr_leave_to_interpreter(struct front *f, u32 site)
 	emit_jmp_far(&f->e, f->sv->tr.exit_saved);
 }
 
+/* The instruction's routine executes it as a whole, from where nothing of it has been done. */
+static void execute_aside(struct front *f, u32 site)
+{
+	const struct tr_block *t = f->tr;
+	unsigned next = f->sv->tr.site[site].insn + 1u;
+	struct emit *e = &f->e;
+
+	emit_mov_imm(e, X86_R12, site);
+	emit_call(e, f->sv->tr.thunk_exec_saved);
+	emit_jmp(e, next == t->nr ? f->last_end : t->body + t->offset[next]);
+}
+
 /* Unaligned, but within the page: back. */
 static void cross_part(struct front *f, const struct slow_part *p)
 {
@@ -273,7 +287,10 @@ static void cross_part(struct front *f, const struct slow_part *p)
 		tr_compare_with_end(e, p->ea, p->size);
 		emit_jcc(e, 6, p->retry);
 	}
-	tr_leave_to_interpreter(f, p->site);
+	if (p->aligned_only || p->group)
+		tr_leave_to_interpreter(f, p->site);
+	else
+		execute_aside(f, p->site);
 }
 
 static void miss_part(struct front *f, const struct slow_part *p)

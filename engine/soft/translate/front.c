@@ -216,12 +216,13 @@ static void emit_block(struct front *f)
 			t->saved_at |= 1u << f->k;
 		}
 		tr_look_up_groups(f);
-		f->keeps = f->caches = false;
+		f->keeps = f->caches = f->crosses = false;
 		translate_insn(f);
-		if (!f->keeps)
+		if (!f->keeps || f->crosses)
 			f->held = 0;
-		if (!f->caches)
+		if (!f->caches || f->crosses)
 			f->cached = NOREG;
+		f->last_end = emit_here(&f->e);
 		if (f->k + 1 == b->nr && !f->ended)
 			tr_fall_through(f);
 		f->offset += f->i->len;

@@ -103,12 +103,14 @@ struct front {
 	bool m32; /* 32-bit code, else 64-bit */
 	u8 word;  /* bytes of addresses and stack slots: 4 or 8 */
 	enum flags_at flags;
-	u8 held;     /* the group whose host address is in r12, + 1; or HELD_STACK, or 0 */
-	bool keeps;  /* the instruction at hand has left r12 to held */
-	u8 cached;   /* the guest register in memory whose value is in r13 too, or NOREG */
-	bool caches; /* the instruction at hand has seen to cached */
-	bool plain;  /* no groups of accesses */
-	bool failed; /* no more sites, or can_copy was wrong: the chain is given up */
+	u8 held;            /* the group whose host address is in r12, + 1; or HELD_STACK, or 0 */
+	bool keeps;         /* the instruction at hand has left r12 to held */
+	u8 cached;          /* the guest register in memory whose value is in r13 too, or NOREG */
+	bool caches;        /* the instruction at hand has seen to cached */
+	bool plain;         /* no groups of accesses */
+	bool crosses;       /* the instruction at hand may be executed by its routine, out of line (cross_part) */
+	const u8 *last_end; /* where the last instruction's code ends, but for the way on */
+	bool failed;        /* no more sites, or can_copy was wrong: the chain is given up */
 	u8 nr_groups;
 	u16 next_root;
 	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
