@@ -133,6 +133,14 @@ static bool step(struct guest *g, const struct code_input *in, struct event *e, 
 	}
 }
 
+/* What user space has answered is taken over before the next state is set. */
+static void complete(struct guest *g)
+{
+	g->run->immediate_exit = 1;
+	anykvm_ioctl(g->vcpu, KVM_RUN, NULL);
+	g->run->immediate_exit = 0;
+}
+
 void guest_drive(struct guest *g, const struct code_input *in, unsigned ms, struct course *course)
 {
 	struct event e;
@@ -146,6 +154,7 @@ void guest_drive(struct guest *g, const struct code_input *in, unsigned ms, stru
 			course->event[n] = e;
 	}
 	set_alarm(0);
+	complete(g);
 	if (course) {
 		course->nr = n;
 		course->cut = cut;

@@ -185,6 +185,7 @@ static void set_system(struct guest *g, const struct code_input *in)
 
 	set_msrs(g);
 	anykvm_ioctl(g->vcpu, KVM_GET_SREGS, &s);
+	memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
 	s.cs = segment(kernel ? KERNEL_CS
 		       : is32 ? USER_CS32
 			      : USER_CS64,

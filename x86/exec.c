@@ -261,10 +261,26 @@ enum x86_result x86_execute(struct x86_state *s, const struct x86_insn *i)
 	return r;
 }
 
+/*
+ * A virtual interrupt that is pending and enabled: no instruction begins (SDM, "Interrupt and Exception Handling in Virtual-8086
+ * Mode", "Protected-Mode Virtual Interrupts"). STI and POPF that would enable it fault themselves; IRET from the monitor comes here.
+ */
+static bool virtual_interrupt_due(const struct x86_state *s)
+{
+	const u64 both = RFLAGS_VIF | RFLAGS_VIP;
+
+	if (likely((s->rflags & both) != both) || s->cpl != 3 || (s->rflags & RFLAGS_IOPL) == RFLAGS_IOPL)
+		return false;
+	return s->cr4 & (s->rflags & RFLAGS_VM ? CR4_VME : CR4_PVI);
+}
+
 enum x86_result x86_step(struct x86_state *s, struct x86_insn *i)
 {
-	enum x86_result r = x86_fetch_decode(s, i);
+	enum x86_result r;
 
+	if (unlikely(virtual_interrupt_due(s)))
+		return x86_raise_error(s, X86_EXC_GP, 0);
+	r = x86_fetch_decode(s, i);
 	return likely(r == X86_OK) ? x86_execute(s, i) : r;
 }
 

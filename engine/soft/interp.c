@@ -172,7 +172,7 @@ static bool must_step(const struct vcpu *v)
 {
 	const struct x86_state *s = &v->state;
 
-	return s->rflags & (RFLAGS_TF | RFLAGS_RF) || s->shadow || s->dr6_pending || v->single_step ||
+	return s->rflags & (RFLAGS_TF | RFLAGS_RF | RFLAGS_VIP) || s->shadow || s->dr6_pending || v->single_step ||
 	       soft_of((struct x86_state *)s)->code_breakpoints;
 }
 

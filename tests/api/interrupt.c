@@ -447,6 +447,40 @@ TEST(exception_double_fault)
 	check_eq(log->count, 1);
 }
 
+/* CR4.PVI: a virtual interrupt that is pending and enabled stops the next instruction, at CPL 3 only. */
+GUEST(virtual_interrupt, 64,
+      "mov dword ptr [0x9000], 1\n mov dword ptr [0x9004], 1\n ud2\n"
+      "virtual_interrupt_handler: mov rax, [rsp + 8]\n" DONE);
+GUEST_LABEL(virtual_interrupt_handler);
+
+static uint64_t run_with_virtual_interrupt(uint64_t rflags)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	guest_start(cpu, GUEST_LONG, virtual_interrupt);
+	guest_enter_user(cpu);
+	guest_idt(machine, GUEST_LONG, 13, GUEST_ADDRESS(virtual_interrupt, virtual_interrupt_handler));
+	guest_idt(machine, GUEST_LONG, 6, GUEST_ADDRESS(virtual_interrupt, virtual_interrupt_handler));
+	sregs = cpu_sregs(cpu);
+	sregs.cr4 |= 2; /* PVI */
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_SREGS, &sregs));
+	regs = cpu_regs(cpu);
+	regs.rflags |= rflags;
+	cpu_set_regs(cpu, &regs);
+	cpu_run_to_done(cpu);
+	return load32(machine->mem + 0x9000) + load32(machine->mem + 0x9004);
+}
+
+TEST(exception_virtual_interrupt_pending_and_enabled)
+{
+	check_eq(run_with_virtual_interrupt(1u << 19), 2);
+	check_eq(run_with_virtual_interrupt(1u << 20), 2);
+	check_eq(run_with_virtual_interrupt(3u << 19), 0);
+}
+
 TEST(exception_triple_fault)
 {
 	struct machine *machine = machine_new(0);

@@ -254,6 +254,7 @@ SYS_TEST(lmsw_clts, "sys: LMSW cannot clear PE; CLTS")
 }
 
 SYS_CODE_DEF(c_sti_cli, 32, "sti; nop; cli; int 0x80");
+SYS_CODE_DEF(c_nop, 32, "nop; int 0x80");
 
 SYS_TEST(iopl, "sys: CLI, STI: IOPL and protected-mode virtual interrupts")
 {
@@ -281,6 +282,20 @@ SYS_TEST(iopl, "sys: CLI, STI: IOPL and protected-mode virtual interrupts")
 	s->cr4 |= CR4_PVI;
 	s->rflags |= RFLAGS_VIP;
 	EXPECT_FAULT(e, c_sti_cli, 13, 0, 4);
+	/* Both set: no instruction begins, but where IOPL lets CLI and STI have IF itself. */
+	e = sys_prot(3);
+	s->cr4 |= CR4_PVI;
+	s->rflags |= RFLAGS_VIP | RFLAGS_VIF;
+	EXPECT_FAULT(e, c_nop, 13, 0, 4);
+	e = sys_prot(3);
+	s->rflags |= RFLAGS_VIP | RFLAGS_VIF;
+	SYS_EXEC(e, c_nop);
+	EXPECT_VECTOR(e, 0x80);
+	e = sys_prot(3);
+	s->cr4 |= CR4_PVI;
+	s->rflags |= RFLAGS_VIP | RFLAGS_VIF | RFLAGS_IOPL;
+	SYS_EXEC(e, c_nop);
+	EXPECT_VECTOR(e, 0x80);
 }
 
 SYS_CODE_DEF(c_io, 32, "mov edx, 0x3f8; mov al, 0x41; out dx, al; in eax, dx; out 0xff, ax; int 0x80");

@@ -356,4 +356,9 @@ SYS_TEST(vm86_vme, "sys: virtual-8086 mode extensions")
 	s->cr4 |= CR4_VME;
 	sys_run(e, 100);
 	EXPECT_VECTOR(e, 13);
+	/* Both, by the monitor's IRET: the 8086 program's next instruction does not begin. */
+	e = VM86(RFLAGS_VIF | RFLAGS_VIP, v_int3);
+	s->cr4 |= CR4_VME;
+	sys_run(e, 2);
+	EXPECT_VECTOR(e, 13);
 }

@@ -310,7 +310,7 @@ static bool must_leave(struct soft_vcpu *sv)
 		return true;
 	soft_end_resume(sv);
 	return (v->want_irq_window && s->rflags & RFLAGS_IF) || (v->want_nmi_window && !s->nmi_blocked) ||
-	       s->dr6_pending || s->shadow || s->rflags & (RFLAGS_TF | RFLAGS_RF) || sv->flush_wanted ||
+	       s->dr6_pending || s->shadow || s->rflags & (RFLAGS_TF | RFLAGS_RF | RFLAGS_VIP) || sv->flush_wanted ||
 	       sv->breakpoints_stale || !tr_context_ok(sv);
 }
 
