@@ -154,6 +154,7 @@ static bool look_at_flags(struct guest *g)
 static bool reads_undefined_flags(const struct code_input *in, const uint8_t *code, size_t len)
 {
 	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+	struct kvm_regs regs;
 
 	undefined = 0;
 	undefined_read = false;
@@ -161,6 +162,9 @@ static bool reads_undefined_flags(const struct code_input *in, const uint8_t *co
 	guest_set_up(&reference, in, code, len);
 	anykvm_ioctl(reference.vcpu, KVM_SET_GUEST_DEBUG, &debug);
 	reference.on_step = look_at_flags;
+	anykvm_ioctl(reference.vcpu, KVM_GET_REGS, &regs);
+	reference.run->debug.arch.pc = regs.rip;
+	look_at_flags(&reference);
 	guest_drive(&reference, in, 0, &expected);
 	debug.control = 0;
 	anykvm_ioctl(reference.vcpu, KVM_SET_GUEST_DEBUG, &debug);

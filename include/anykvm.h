@@ -43,7 +43,7 @@ enum anykvm_engine {
 	ANYKVM_ENGINE_AUTO = 0,    /* the fastest that this host allows */
 	ANYKVM_ENGINE_INTERPRETER, /* soft engine, no translation */
 	ANYKVM_ENGINE_TRANSLATOR,  /* soft engine with the translator */
-	ANYKVM_ENGINE_LOCKSTEP,    /* both, compared block by block: a test of the translator, slow; one vCPU per VM */
+	ANYKVM_ENGINE_LOCKSTEP,    /* both, compared block by block: a test of the translator, slow; vCPUs take turns */
 };
 
 /* Options of anykvm_open(). Zero means the default in every field; set size to sizeof. */

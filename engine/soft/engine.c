@@ -245,10 +245,6 @@ static int translator_create(struct soft_vcpu *sv, const struct soft_vm *svm)
 	tr_trace_start(sv);
 	if (!svm->lockstep)
 		return 0;
-	if (vm_nr_vcpus(sv->vcpu->vm) > 0) {
-		host_log(LOG_ERROR, "lockstep: one virtual CPU only");
-		return -EINVAL;
-	}
 	sv->tr.hot = 1;
 	sv->tr.lockstep = lockstep_new();
 	return sv->tr.lockstep ? 0 : -ENOMEM;

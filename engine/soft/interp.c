@@ -328,6 +328,7 @@ static void give_back(struct soft_vcpu *sv)
 	if (sv->tr.ready)
 		swap_gs_base(sv->host_gs_base);
 	sv->in_enter = false;
+	lockstep_end_turn(sv);
 }
 
 void soft_load(struct vcpu *v)
@@ -346,6 +347,8 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 	bool done = false;
 
 	*exit = (struct vm_exit){ .code = VM_EXIT_NONE };
+	if (!lockstep_take_turn(sv))
+		return;
 	sv->epoch += outside != sv->outside;
 	sv->outside = outside;
 	/* Without paging nothing that a loader does empties the tables: the VMM may have put new code anywhere. */
@@ -372,7 +375,7 @@ void soft_enter(struct vcpu *v, struct vm_exit *exit)
 			vcpu_debug_update(v);
 			sync_breakpoints(sv);
 		}
-		if (unlikely(sv->tr.start))
+		if (unlikely(sv->tr.start) || unlikely(lockstep_turn_ends(sv)))
 			break;
 		soft_end_resume(sv);
 		done = unlikely(must_step(v)) ? step_one(v, exit) : run_one_block(sv, exit);

@@ -25,6 +25,7 @@
 
 #include "vcpu.h"
 #include "native.h"
+#include "translate/lockstep.h"
 #include "translate/translate.h"
 
 extern const struct engine_ops soft_engine;             /* translator, interpreter for what it does not take */
@@ -36,6 +37,7 @@ struct soft_vm {
 	bool translate;
 	bool lockstep;
 	u64 code_changes; /* a  how often a store has hit decoded code */
+	struct lockstep_turns turns;
 };
 
 /* --- code pages ------------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 # usage: lockstep.sh ANYKVM KERNEL INITRAMFS
 #	INITRAMFS: made with tests/boot/lockstep-guest.sh as its script
 #	LOCKSTEP_SECONDS (environment): time limit (1500)
+#	LOCKSTEP_CPUS (environment): virtual CPUs (1)
 set -u
 
 [ $# -eq 3 ] || {
@@ -15,7 +16,7 @@ set -u
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 
-ANYKVM_LOG=info timeout "${LOCKSTEP_SECONDS:-1500}" "$1" boot --engine lockstep --cpus 1 --kernel "$2" --initrd "$3" \
+ANYKVM_LOG=info timeout "${LOCKSTEP_SECONDS:-1500}" "$1" boot --engine lockstep --cpus "${LOCKSTEP_CPUS:-1}" --kernel "$2" --initrd "$3" \
 	--append 'console=ttyS0 quiet' </dev/null >"$out" 2>&1
 status=$?
 if [ $status -eq 0 ] && grep -q '^lockstep-guest: done' "$out"; then

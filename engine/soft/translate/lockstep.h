@@ -14,7 +14,11 @@
  *
  * Not compared: accessed and dirty bits of page tables (a prediction's page walk sets them for good), arithmetic flags that
  * a later instruction of the block overwrites, x87 data pointer and opcode (docs/status.md). Stores of generated code are seen
- * only where the prediction has stored. One vCPU only: nobody else may change memory between prediction and execution.
+ * only where the prediction has stored.
+ *
+ * Nobody else may change memory between prediction and execution, so the vCPUs of a VM take turns: one of them is in guest mode, and
+ * another takes over after TURN_BLOCKS blocks, or when it leaves (lockstep_turn.c). What core itself writes for another vCPU
+ * meanwhile (clock pages, MMIO that a string instruction stores), and the VMM, could still come in between.
  */
 #ifndef TRANSLATE_LOCKSTEP_H
 #define TRANSLATE_LOCKSTEP_H
@@ -25,6 +29,13 @@ struct soft_vcpu;
 struct soft_block;
 struct front;
 struct lockstep;
+
+/* Of a VM. */
+struct lockstep_turns {
+	u32 taken;                    /* a  by a vCPU in guest mode */
+	u32 waiting;                  /* a  vCPUs that want to be there */
+	const struct soft_vcpu *last; /* a  who had it last */
+};
 
 /* NULL: no memory. */
 struct lockstep *lockstep_new(void);
@@ -45,5 +56,13 @@ void lockstep_predict(struct soft_vcpu *sv, const struct soft_block *b, unsigned
 void lockstep_flush(struct soft_vcpu *sv);
 /* Guest memory could not be reached: undo a prediction that was under way. */
 void lockstep_abandoned(struct soft_vcpu *sv);
+
+/*
+ * Before and after guest mode. False: there is a request to serve first, another vCPU may be waiting for that.
+ * lockstep_turn_ends: a block more; true: others wait, and this turn has been long enough.
+ */
+bool lockstep_take_turn(struct soft_vcpu *sv);
+void lockstep_end_turn(struct soft_vcpu *sv);
+bool lockstep_turn_ends(struct soft_vcpu *sv);
 
 #endif /* TRANSLATE_LOCKSTEP_H */

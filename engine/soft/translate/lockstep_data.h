@@ -33,8 +33,10 @@ struct lockstep_point {
 };
 
 struct lockstep {
-	bool pending; /* there is a prediction */
-	bool running; /* it is being made */
+	bool turn;     /* this vCPU is the one that may run, */
+	u32 turn_left; /* for so many blocks if others wait */
+	bool pending;  /* there is a prediction */
+	bool running;  /* it is being made */
 	bool failed;
 	bool flush;
 	bool hit_code; /* the instruction has stored to a page that holds code */

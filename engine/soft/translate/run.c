@@ -394,6 +394,8 @@ u64 tr_helper_block(struct soft_vcpu *sv, u32 n)
 	if (!lockstep_check(sv, NULL, 0, site->tr->live & 1 ? RFLAGS_ARITH : 0))
 		return stop(sv, site, X86_UNHANDLED, false);
 	lockstep_predict(sv, site->tr->block, 0);
+	if (lockstep_turn_ends(sv))
+		vcpu_request(sv->vcpu, REQ_PAUSE);
 	if (!s->fpu_live)
 		soft_fpu_enter(s);
 	flags_to_cell(s);
