@@ -343,6 +343,22 @@ static u64 resume(struct soft_vcpu *sv, const struct tr_site *site)
 	return (u64)(unsigned long)code;
 }
 
+/* The instruction at rip by its routine, a repeated one to its end if nobody asks for anything. */
+static enum x86_result execute(struct soft_vcpu *sv, const struct x86_insn *i)
+{
+	struct x86_state *s = &sv->vcpu->state;
+	u64 rip = s->rip;
+	enum x86_result r;
+
+	do {
+		s->rip = rip + i->len;
+		r = i->exec(s, i);
+	} while (r == X86_REPEAT && !s->dr6_pending && !__atomic_load_n(&sv->vcpu->requests, __ATOMIC_RELAXED));
+	if (r != X86_OK && r != X86_EXIT)
+		s->rip = rip;
+	return r;
+}
+
 /* Execute the site's instruction by its routine. */
 u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 {
@@ -363,15 +379,9 @@ u64 tr_helper_exec(struct soft_vcpu *sv, u32 n)
 	if (unlikely(sv->tr.lockstep) && !lockstep_check(sv, site->tr->block, site->insn, RFLAGS_ARITH))
 		return stop(sv, site, X86_UNHANDLED, false);
 	s->end_block = false;
-	do {
-		s->rip = rip + i->len;
-		r = i->exec(s, i);
-	} while (r == X86_REPEAT && !__atomic_load_n(&v->requests, __ATOMIC_RELAXED));
-	if (r != X86_OK) {
-		if (r != X86_EXIT)
-			s->rip = rip;
+	r = execute(sv, i);
+	if (r != X86_OK)
 		return stop(sv, site, r, false);
-	}
 	if (s->end_block || s->dr6_pending || s->mmu_index != mmu ||
 	    i->flags & (INSN_BRANCH | INSN_END | INSN_SHADOW) ||
 	    (site->tr->block->mode == X86_MODE_PROT32 && !segments32_ok(s)))
@@ -406,20 +416,14 @@ u64 tr_helper_block(struct soft_vcpu *sv, u32 n)
 static enum x86_result interpret(struct soft_vcpu *sv, const struct x86_insn *i)
 {
 	struct x86_state *s = &sv->vcpu->state;
-	u64 rip = s->rip;
-	enum x86_result r;
 
 	sv->tr.stat.interpreted++;
 	TR_COUNT(sv, fallback[FALLBACK_ACCESS]);
 	TR_COUNT(sv, interpreted[i->op]);
 	sv->running = NULL;
-	sv->running_rip = rip;
+	sv->running_rip = s->rip;
 	s->end_block = false;
-	s->rip = rip + i->len;
-	r = i->exec(s, i);
-	if (r != X86_OK && r != X86_EXIT)
-		s->rip = rip;
-	return r;
+	return execute(sv, i);
 }
 
 /* The instruction of the site, in front of which flags that are dead are not known. */
