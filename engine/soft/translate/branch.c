@@ -90,9 +90,17 @@ static void link_to(struct front *f, unsigned cond, unsigned target)
 	struct emit *e = &f->e;
 	struct tr_state *tr = &f->sv->tr;
 	bool backward = target <= f->offset, saved = f->flags == FLAGS_SAVED;
-	u32 site = tr_new_site(f, SITE_LINK);
+	u32 site;
 	u8 *jump;
 
+	if (f->repeat && target == (f->b->gpa & ~X86_PAGE_MASK)) {
+		if (cond != ALWAYS)
+			emit_jcc(e, cond, f->repeat);
+		else
+			emit_jmp(e, f->repeat);
+		return;
+	}
+	site = tr_new_site(f, SITE_LINK);
 	tr->site[site].offset = (u16)target;
 	tr->site[site].backward = backward;
 	tr->site[site].flags_dead = !f->landed && !(f->live >> f->b->nr & 1);

@@ -200,6 +200,19 @@ static void begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 	*place_of(f) = t;
 }
 
+/* The head of a loop's turns: the flags are dead there. */
+static void emit_repeat(struct front *f)
+{
+	u32 site = tr_new_site(f, SITE_LINK);
+
+	f->sv->tr.site[site].flags_dead = true;
+	f->held = 0;
+	f->cached = NOREG;
+	f->repeat = emit_here(&f->e);
+	tr_emit_test_requests(&f->e);
+	tr_exit_if(f, emit_jcc(&f->e, COND_NE, emit_here(&f->e)), site, true);
+}
+
 static void emit_block(struct front *f)
 {
 	struct soft_block *b = f->b;
@@ -215,6 +228,8 @@ static void emit_block(struct front *f)
 			t->saved_in |= 1u << f->k;
 			t->saved_at |= 1u << f->k;
 		}
+		if (!f->k && tr_look_up_ahead(f))
+			emit_repeat(f);
 		tr_look_up_groups(f);
 		f->keeps = f->caches = f->crosses = false;
 		translate_insn(f);

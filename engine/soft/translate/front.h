@@ -88,6 +88,7 @@ struct group {
 	u8 cell;               /* GEN_HOST + cell, or NO_CELL: the address is in r12 only */
 	bool stack;            /* off rsp: found by the stack's page (stack.c) */
 	bool direct;           /* likewise, and every access is through r14 */
+	bool ahead;            /* looked up in front of a block that is a loop, once for all turns */
 };
 
 struct front {
@@ -114,6 +115,8 @@ struct front {
 	u8 nr_groups;
 	u16 next_root;
 	u64 live; /* bit k: flags are live before instruction k; bit nr: at the end (always) */
+	const u8 *
+		repeat; /* where the next turn begins of a block that is a loop and has look-ups ahead of it, or NULL */
 	unsigned nr_slow, nr_aside, nr_exits;
 	u8 *indirect[2]; /* branches to the way out of an indirect branch, which ends the block, or NULL */
 	u32 indirect_site;
@@ -196,6 +199,8 @@ u32 tr_new_site(struct front *f, enum tr_site_kind kind);
 void tr_make_groups(struct front *f);
 /* The look-ups that stand in front of the instruction at hand. */
 void tr_look_up_groups(struct front *f);
+/* Those ahead of a loop. False: there are none. */
+bool tr_look_up_ahead(struct front *f);
 /* The access, if it is a group's: at *m, which is r12 and a constant. Keeps flags and r13. */
 bool tr_group_access(struct front *f, enum access_slot slot, struct emit_mem *m);
 /* The block's only access, of a word at r14 + disp. False: it has groups, or must not have any. */

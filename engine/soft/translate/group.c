@@ -13,6 +13,9 @@
  * pages stays there for as long as its process runs, the next process may have it elsewhere. A group that also writes is looked
  * up for writing from the start, so dirty bits (the guest's and the log's) may be set a few instructions, but never a block,
  * before the store.
+ *
+ * A block that jumps back to its own start is a loop. What its registers reach at the same address in every turn is looked up ahead of
+ * it, and each turn begins with a look at requests: whatever takes a page away asks for that first, or is done by this vCPU outside.
  */
 #include "front.h"
 
@@ -477,6 +480,63 @@ static bool on_stack(struct front *f, const struct group *g)
 	return true;
 }
 
+/* Is the block a loop, whose turns do not need the flags of the one before? Lockstep looks at whole blocks. */
+static bool is_loop(const struct front *f)
+{
+	const struct soft_block *b = f->b;
+	const struct x86_insn *last = &b->insn[b->nr - 1];
+
+	return (last->op == X86_OP_JCC || last->op == X86_OP_LOOP) && last->imm == -(s64)b->len && !(f->live & 1) &&
+	       !b->page2 && !f->sv->tr.lockstep;
+}
+
+static bool same_after_turn(const struct front *f, u8 reg)
+{
+	const struct tracked *before = &f->track[0][reg], *after = &f->track[f->b->nr][reg];
+
+	return before->root == after->root && before->adjust == after->adjust;
+}
+
+/* Does the group lie at one address in all turns? Then its registers are those in front of the block. */
+static bool stays(struct front *f, struct group *g)
+{
+	if (!find_registers(f, g, 0))
+		return false;
+	return g->page || (same_after_turn(f, g->reg) && (g->index == X86_REG_NONE || same_after_turn(f, g->index)));
+}
+
+/* A cell that no other group has in this block. */
+static bool assign_for_all_turns(struct group *g, u8 *busy_until)
+{
+	unsigned c;
+
+	for (c = 0; c < GEN_HOSTS; c++)
+		if (!busy_until[c]) {
+			busy_until[c] = 0xff;
+			g->cell = (u8)c;
+			return true;
+		}
+	return false;
+}
+
+static void choose_ahead(struct front *f, u8 *busy_until)
+{
+	unsigned n;
+
+	for (n = 0; n < f->nr_groups; n++) {
+		struct group *g = &f->group[n];
+
+		if (g->stack)
+			continue;
+		if (stays(f, g) && assign_for_all_turns(g, busy_until)) {
+			g->use = g->ahead = true;
+			g->at = 0;
+		} else if (g->use) {
+			place(f, g); /* back to its own registers */
+		}
+	}
+}
+
 static void choose_one(struct front *f, struct group *g)
 {
 	g->use = place(f, g);
@@ -497,9 +557,11 @@ static void choose(struct front *f)
 
 	for (n = 0; n < f->nr_groups; n++)
 		choose_one(f, &f->group[n]);
+	if (is_loop(f))
+		choose_ahead(f, busy_until);
 	for (k = 0; k < f->b->nr; k++)
 		for (n = 0; n < f->nr_groups; n++)
-			if (f->group[n].use && !f->group[n].direct && f->group[n].at == k)
+			if (f->group[n].use && !f->group[n].direct && !f->group[n].ahead && f->group[n].at == k)
 				f->group[n].use = assign_cell(f, &f->group[n], busy_until);
 }
 
@@ -569,25 +631,39 @@ static struct emit_mem look_up_group(struct front *f, const struct group *g)
 	return tr_access_span(f, lowest(f, g), g->page ? 0 : (unsigned)(g->hi - g->lo), g->write);
 }
 
+static void emit_group(struct front *f, struct group *g)
+{
+	if (g->stack)
+		tr_look_up_stack(f, g->lo - g->adjust, (unsigned)(g->hi - g->lo), g->write);
+	if (g->direct)
+		return;
+	tr_free_flags(f);
+	emit_lea(&f->e, X86_R12, look_up_group(f, g));
+	if (g->cell != NO_CELL)
+		emit_store(&f->e, X86_R12, GS_MEM(GEN(GEN_HOST + g->cell)));
+	f->held = (u8)(g - f->group + 1);
+}
+
 void tr_look_up_groups(struct front *f)
 {
 	unsigned n;
 
-	for (n = 0; n < f->nr_groups; n++) {
-		struct group *g = &f->group[n];
+	for (n = 0; n < f->nr_groups; n++)
+		if (f->group[n].use && !f->group[n].ahead && f->group[n].at == f->k)
+			emit_group(f, &f->group[n]);
+}
 
-		if (!g->use || g->at != f->k)
-			continue;
-		if (g->stack)
-			tr_look_up_stack(f, g->lo - g->adjust, (unsigned)(g->hi - g->lo), g->write);
-		if (g->direct)
-			continue;
-		tr_free_flags(f);
-		emit_lea(&f->e, X86_R12, look_up_group(f, g));
-		if (g->cell != NO_CELL)
-			emit_store(&f->e, X86_R12, GS_MEM(GEN(GEN_HOST + g->cell)));
-		f->held = (u8)(n + 1);
-	}
+bool tr_look_up_ahead(struct front *f)
+{
+	bool any = false;
+	unsigned n;
+
+	for (n = 0; n < f->nr_groups; n++)
+		if (f->group[n].ahead) {
+			emit_group(f, &f->group[n]);
+			any = true;
+		}
+	return any;
 }
 
 bool tr_lone_stack_access(struct front *f, s32 disp, bool write, struct emit_mem *m)

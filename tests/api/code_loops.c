@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Small loops over memory at one address, under which that memory changes: its log, its slot, and into code. */
+#include <pthread.h>
+#include <sched.h>
+
+#include "../lib/guest.h"
+
+#define SLOT_AT 0x10000000
+
+static void *run_to_done(void *opaque)
+{
+	cpu_run_to_done((struct cpu *)opaque);
+	return NULL;
+}
+
+static void *run_once(void *opaque)
+{
+	cpu_run((struct cpu *)opaque);
+	return NULL;
+}
+
+static uint32_t now(const uint8_t *p)
+{
+	return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_ACQUIRE);
+}
+
+static void wait_for_change(const uint8_t *p)
+{
+	uint32_t was = now(p);
+
+	while (now(p) == was)
+		sched_yield();
+}
+
+GUEST(counter, 64,
+      "mov ebx, 0x10000000\n mov esi, 0x9010\n 1: inc dword ptr [rbx + 8]\n cmp byte ptr [rsi], 0\n je 1b\n" DONE);
+
+/* What is written after a log was taken is in the next one. */
+TEST(code_loop_that_writes_a_page_with_a_log)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint8_t *memory = host_memory(64 * PAGE_SIZE);
+	uint64_t bitmap = 0;
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &bitmap };
+	pthread_t thread;
+
+	check_ok(memory_slot(machine, 1, KVM_MEM_LOG_DIRTY_PAGES, SLOT_AT, 64 * PAGE_SIZE, memory));
+	guest_start(cpu, GUEST_LONG, counter);
+	check_eq(pthread_create(&thread, NULL, run_to_done, cpu), 0);
+	for (unsigned turn = 0; turn < 50; turn++) {
+		wait_for_change(memory + 8);
+		check_ok(kt_ioctl(machine->vm, KVM_GET_DIRTY_LOG, &log));
+		check_eq(bitmap, 1);
+	}
+	machine->mem[0x9010] = 1;
+	pthread_join(thread, NULL);
+}
+
+GUEST(watcher, 64,
+      "mov ebx, 0x10000000\n mov esi, 0x9000\n 1: inc dword ptr [rsi]\n cmp byte ptr [rbx], 0\n je 1b\n" DONE);
+
+/* The slot goes: the next read is the VMM's. */
+TEST(code_loop_that_reads_a_slot_that_goes)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	pthread_t thread;
+
+	check_ok(memory_slot(machine, 1, 0, SLOT_AT, PAGE_SIZE, host_memory(PAGE_SIZE)));
+	guest_start(cpu, GUEST_LONG, watcher);
+	check_eq(pthread_create(&thread, NULL, run_once, cpu), 0);
+	for (unsigned turn = 0; turn < 10; turn++)
+		wait_for_change(machine->mem + 0x9000);
+	check_ok(memory_slot(machine, 1, 0, SLOT_AT, 0, NULL));
+	pthread_join(thread, NULL);
+	check_eq(cpu->run->exit_reason, KVM_EXIT_MMIO);
+	check_eq(cpu->run->mmio.phys_addr, SLOT_AT);
+	check_eq(cpu->run->mmio.is_write, 0);
+}
+
+GUEST(rewriter, 64, "mov ecx, 0x200000\n mov ebx, 0x20001\n 1: mov [rbx], ecx\n dec ecx\n jnz 1b\n" DONE);
+GUEST(caller, 64, "mov ebx, 0x20000\n 1: call rbx\n mov [0x9000], eax\n cmp eax, 1\n jne 1b\n" DONE);
+
+/* The other vCPU's function, whose constant is written again and again: in the end it is the last one. */
+TEST(code_loop_that_writes_into_code)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *writer = cpu_new(machine, 0), *reader = cpu_new(machine, 1);
+	static const uint8_t function[] = { 0xb8, 0, 0, 0, 0, 0xc3 }; /* mov eax, imm32; ret */
+	struct kvm_regs regs;
+	pthread_t thread;
+
+	memcpy(machine->mem + 0x20000, function, sizeof(function));
+	guest_start(reader, GUEST_LONG, caller);
+	memcpy(machine->mem + 0x3000, caller.start, (size_t)(caller.end - caller.start));
+	regs = cpu_regs(reader);
+	regs.rip = 0x3000;
+	cpu_set_regs(reader, &regs);
+	guest_start(writer, GUEST_LONG, rewriter);
+	check_eq(pthread_create(&thread, NULL, run_to_done, reader), 0);
+	cpu_run_to_done(writer);
+	pthread_join(thread, NULL);
+	check_eq(load32(machine->mem + 0x9000), 1);
+}
