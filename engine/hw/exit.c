@@ -49,6 +49,14 @@ void hwvm_deliver(struct vcpu *v, struct vm_exit *exit)
 	}
 }
 
+void hwvm_clear_way(struct vcpu *v, struct vm_exit *exit)
+{
+	if (v->inject_valid)
+		hwvm_deliver(v, exit);
+	else
+		exit->code = VM_EXIT_EMULATE;
+}
+
 void hwvm_exit_nested_fault(struct vcpu *v, struct vm_exit *exit)
 {
 	enum nested_access access = exit->u.mem.write ? NESTED_WRITE : exit->u.mem.exec ? NESTED_EXEC : NESTED_READ;

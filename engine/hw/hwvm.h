@@ -195,6 +195,17 @@ bool hwvm_next_is_syscall(struct vcpu *v);
 bool hwvm_foreign_hypercall(struct vcpu *v, u8 modrm);
 /* What is to be injected, by the library instead of the processor. */
 void hwvm_deliver(struct vcpu *v, struct vm_exit *exit);
+/*
+ * Where the processor has no window for NMIs: does one wait that only the shadow of one instruction, or the event that is to be injected, is
+ * in the way of? Then the library executes the one, or delivers the other, instead of an entry.
+ */
+static inline bool hwvm_nmi_is_next(const struct vcpu *v)
+{
+	if (likely(!v->want_nmi_window) || v->state.nmi_blocked)
+		return false;
+	return v->inject_valid ? v->inject.type != X86_EVENT_NMI : v->state.shadow;
+}
+void hwvm_clear_way(struct vcpu *v, struct vm_exit *exit);
 /* Second-level fault at exit->u.mem: map the page, or say why not. */
 void hwvm_exit_nested_fault(struct vcpu *v, struct vm_exit *exit);
 

@@ -163,22 +163,11 @@ static void run_guest(struct vcpu *v, int cpu)
 		hw_machine_check();
 }
 
-/* An NMI waits behind the shadow of one instruction, or behind the event that is to be injected: no window opens there. */
-static bool nmi_is_next(const struct vcpu *v)
-{
-	if (likely(!v->want_nmi_window) || v->state.nmi_blocked)
-		return false;
-	return v->inject_valid ? v->inject.type != X86_EVENT_NMI : v->state.shadow;
-}
-
 /* The instruction library instead of the processor: the event, or one instruction. False: the processor shall run. */
 static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 {
-	if (nmi_is_next(v)) {
-		if (v->inject_valid)
-			hwvm_deliver(v, exit);
-		else
-			exit->code = VM_EXIT_EMULATE;
+	if (hwvm_nmi_is_next(v)) {
+		hwvm_clear_way(v, exit);
 		return true;
 	}
 	if (likely(!v->single_step) || v->inject_valid)

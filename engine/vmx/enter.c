@@ -324,11 +324,8 @@ static bool shows_step(struct vcpu *v)
 /* The instruction library instead of the processor: the event, or one instruction. False: the processor shall run. */
 static bool run_by_library(struct vcpu *v, struct vm_exit *exit)
 {
-	if (v->want_nmi_window && !vmx_caps.virtual_nmis) {
-		vmx_nmi_waits(v, exit);
-		if (exit->code != VM_EXIT_NONE)
-			return true;
-	}
+	if (v->want_nmi_window && !vmx_caps.virtual_nmis && vmx_nmi_waits(v, exit))
+		return true;
 	if (!vmx_caps.unrestricted)
 		vmx_get_state(v, STATE_SEG | STATE_CR);
 	if (vmx_can_run(&v->state) && !shows_step(v))

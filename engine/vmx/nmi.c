@@ -27,17 +27,19 @@ void vmx_nmi_exit(struct vcpu *v, const struct vm_exit *exit)
 	v->state.nmi_blocked = vv->nmi_blocked;
 }
 
-void vmx_nmi_waits(struct vcpu *v, struct vm_exit *exit)
+bool vmx_nmi_waits(struct vcpu *v, struct vm_exit *exit)
 {
 	struct x86_state *s = &v->state;
 
-	if (v->inject_valid || s->in_smm)
-		return;
-	/* Only the shadow of one instruction is in the way. */
-	if (!s->nmi_blocked && s->shadow) {
-		exit->code = VM_EXIT_EMULATE;
-	} else if (s->nmi_blocked && host_now_ns() - vmx_of(v)->nmi_since > HANDLER_MAX_NS) {
-		s->nmi_blocked = false;
-		exit->code = VM_EXIT_NMI_WINDOW;
+	if (s->in_smm)
+		return false;
+	if (hwvm_nmi_is_next(v)) {
+		hwvm_clear_way(v, exit);
+		return true;
 	}
+	if (v->inject_valid || !s->nmi_blocked || host_now_ns() - vmx_of(v)->nmi_since <= HANDLER_MAX_NS)
+		return false;
+	s->nmi_blocked = false;
+	exit->code = VM_EXIT_NMI_WINDOW;
+	return true;
 }

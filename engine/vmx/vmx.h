@@ -130,10 +130,10 @@ bool vmx_decode_exit(struct vcpu *v, struct vm_exit *exit);
 void vmx_serve_exit(struct vcpu *v, struct vm_exit *exit);
 
 /*
- * nmi.c: processors without virtual NMIs. While an NMI waits, before an entry: VM_EXIT_NONE: enter; else what is to be done instead. At
+ * nmi.c: processors without virtual NMIs. While an NMI waits, before an entry: true: instead of it. At
  * each entry and exit: whether NMIs are blocked is not the VMCS's to say.
  */
-void vmx_nmi_waits(struct vcpu *v, struct vm_exit *exit);
+bool vmx_nmi_waits(struct vcpu *v, struct vm_exit *exit);
 void vmx_nmi_entry(struct vcpu *v);
 void vmx_nmi_exit(struct vcpu *v, const struct vm_exit *exit);
 

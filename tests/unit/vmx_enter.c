@@ -227,6 +227,31 @@ static void an_nmi_waits_for_the_end_of_a_shadow(void **state)
 	expect_eq(hwt.v->state.rip, CODE + 2);
 }
 
+#define UD_HANDLER (CODE + 0x100)
+
+static void step_nmi_at_the_handler(u64 *gpr)
+{
+	expect_eq(fake_field(GUEST_RIP), UD_HANDLER);
+	step_plain_nmi(gpr);
+}
+
+/* The library has delivered the exception. */
+static void an_nmi_comes_right_behind_an_exception(void **state)
+{
+	const u32 vector = UD_HANDLER;
+	struct kvm_vcpu_events e;
+
+	begin_without_virtual_nmis();
+	memcpy(hwt.ram + 4 * X86_EXC_UD, &vector, sizeof(vector));
+	expect_eq(hwt_vcpu_ioctl(KVM_GET_VCPU_EVENTS, &e), 0);
+	e.exception.injected = 1;
+	e.exception.nr = X86_EXC_UD;
+	e.flags = 0;
+	expect_eq(hwt_vcpu_ioctl(KVM_SET_VCPU_EVENTS, &e), 0);
+	vmx_script(step_nmi_at_the_handler, NULL);
+	hwt_run_exits(KVM_EXIT_HLT);
+}
+
 static void step_host_nmi(u64 *gpr)
 {
 	fake_exit(X_EXCEPTION_NMI, 0, 0);
@@ -595,6 +620,7 @@ int vmx_enter_tests(void)
 		cmocka_unit_test_teardown(enabled_interrupts_end_an_nmi, vmx_test_end),
 		cmocka_unit_test_teardown(so_does_a_second, vmx_test_end),
 		cmocka_unit_test_teardown(an_nmi_waits_for_the_end_of_a_shadow, vmx_test_end),
+		cmocka_unit_test_teardown(an_nmi_comes_right_behind_an_exception, vmx_test_end),
 		cmocka_unit_test_teardown(the_hosts_nmis_and_machine_checks_are_the_hosts, vmx_test_end),
 		cmocka_unit_test_teardown(a_refused_entry_is_reported, vmx_test_end),
 		cmocka_unit_test_teardown(an_invalid_state_is_reported, vmx_test_end),
