@@ -52,7 +52,8 @@
  * falls into, and that has been decoded but not translated, is translated along and follows directly (a chain, front.c).
  *
  * Invalidation. Blocks of a page whose generation has moved are reached from that page alone (links, chains) or by the hash
- * tables; they depend on each other (flags), so all blocks of a page go together.
+ * tables; they depend on each other (flags), so all blocks of a page go together. What stands in their place is mostly translated into
+ * their place (front.c).
  * A store that hits code is executed by the interpreter, outside; so emptying the tables before generated code is entered
  * again is enough; other vCPUs are told by REQ_PAUSE, and every entry into guest mode empties them.
  */
