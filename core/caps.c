@@ -284,7 +284,7 @@ static int enable_emulation_exit(struct vm *vm, const u64 *args)
 
 static int enable_max_vcpu_id(struct vm *vm, const u64 *args)
 {
-	if (args[0] > VM_MAX_VCPU_ID || args[0] <= vm->boot_cpu_id)
+	if (args[0] > VM_MAX_VCPU_ID || args[0] < vm->boot_cpu_id)
 		return -EINVAL;
 	if (vm->max_vcpu_ids && vm->max_vcpu_ids != args[0])
 		return -EINVAL;

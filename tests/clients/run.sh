@@ -89,6 +89,72 @@ test_ovmf()
 	grep -a -q 'efi: EFI v' "$work/ovmf.out" || fail "the kernel was not started by the firmware"
 }
 
+# The firmware's own shell obeys a script.
+test_ovmf_shell()
+{
+	code=/usr/share/OVMF/OVMF_CODE_4M.fd
+	[ -r $code ] || {
+		skip "$code: apt-get install ovmf"
+		return
+	}
+	mkdir -p "$work/efi"
+	printf 'echo -off\r\nver\r\necho %s-%s\r\nreset -s\r\n' "shell" "works" >"$work/efi/startup.nsh"
+	vm_start ovmf_shell -M q35 -accel kvm -m 256 -drive if=pflash,format=raw,unit=0,readonly=on,file=$code \
+		-drive format=raw,file="fat:rw:$work/efi"
+	vm_finish
+	tr -d '\r' <"$work/ovmf_shell.out" | grep -a -q 'UEFI Interactive Shell v' || fail "no shell"
+	tr -d '\r' <"$work/ovmf_shell.out" | grep -a -q '^shell-works' || fail "the shell has not run the script"
+}
+
+# Debian's installer asks its first question.
+test_installer()
+{
+	image=/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64
+	[ -r $image/linux ] || {
+		skip "$image: apt-get install debian-installer-12-netboot-amd64"
+		return
+	}
+	monitor_make installer
+	vm_start installer -m 1024 -accel kvm -cpu max -kernel $image/linux -initrd $image/initrd.gz \
+		-append 'console=ttyS0 DEBIAN_FRONTEND=text' $monitor_arguments
+	vm_wait 'Choose the language' || return
+	monitor_quit
+	vm_finish
+}
+
+# pictures ACCELERATOR: of a text screen and of a framebuffer, as the monitor takes them.
+pictures()
+{
+	monitor_make screen_$1
+	vm_start screen_$1 -m 16 -accel $1 -vga std -drive format=raw,file="$work/screen.img" $monitor_arguments
+	vm_wait '^t' || return
+	monitor_do screendump "$work/$1-text.ppm" || return
+	monitor_do sendkey ret || return
+	vm_wait '^g' || return
+	monitor_do screendump "$work/$1-pixels.ppm" || return
+	monitor_quit
+	vm_finish
+}
+
+# What is on the screen does not depend on who runs the guest.
+test_screen()
+{
+	nasm -f bin -o "$work/screen.img" "$here/screen.asm" || {
+		fail "nasm"
+		return
+	}
+	rm -f "$work"/*.ppm
+	for accelerator in tcg kvm; do
+		pictures $accelerator
+		[ -z "$reason" ] || return
+	done
+	for picture in text pixels; do
+		cmp "$work/tcg-$picture.ppm" "$work/kvm-$picture.ppm" >/dev/null 2>&1 || fail "not the same picture: $picture"
+		# Many colours, not one.
+		[ "$(tail -c +20 "$work/kvm-$picture.ppm" | od -An -v -t x1 -w3 | sort -u | wc -l)" -ge 16 ] || fail "an empty picture: $picture"
+	done
+}
+
 # Firmware that keeps its variables in system management mode, on all processors.
 test_ovmf_smm()
 {
@@ -413,7 +479,7 @@ command -v qemu-system-x86_64 >/dev/null || {
 }
 make_initrd || exit 1
 all='device pc pc_split pc_off q35_smp4 q35_host cpu_qemu64 cpu_named microvm interpreter injected iso
-	ovmf ovmf_smm virtio hyperv savevm migrate migrate_live migrate_ring move gdb memtest stress_ng runsc libguestfs'
+	ovmf ovmf_smm ovmf_shell screen installer virtio hyperv savevm migrate migrate_live migrate_ring move gdb memtest stress_ng runsc libguestfs'
 [ $# -gt 0 ] || set -- $all
 one()
 {

@@ -34,7 +34,7 @@ static void unknown_and_dead(void **state)
 
 static void settings_before_vcpus(void **state)
 {
-	struct kvm_enable_cap ids = { .cap = KVM_CAP_MAX_VCPU_ID, .args = { 3 } };
+	struct kvm_enable_cap ids = { .cap = KVM_CAP_MAX_VCPU_ID, .args = { 2 } };
 	u64 addr = 0xfeffc000;
 
 	assert_int_equal(vm_call_int(KVM_SET_TSS_ADDR, 0xfffbd000), 0);
