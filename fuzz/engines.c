@@ -56,8 +56,8 @@ static void get_vectors(struct guest *g, struct vectors *v)
 
 	anykvm_ioctl(g->vcpu, KVM_GET_XSAVE, &x);
 	memcpy(v->fx, x.region, sizeof(v->fx));
-	memset(v->fx + 6, 0, 2);    /* FOP */
-	memset(v->fx + 16, 0, 8);   /* FDP */
+	/* Opcode and pointers: AMD's processors forget them with each change of thread, unless an exception is pending. */
+	memset(v->fx + 6, 0, 18);
 	memset(v->fx + 416, 0, 96); /* not used */
 	memset(v->ymmh, 0, sizeof(v->ymmh));
 	if (x.region[128] & 4)

@@ -113,6 +113,9 @@ static void random_state(struct sys_env *e)
 	for (k = 0; k < 64; k++)
 		sys_write(e, SYS_DATA + 4 * k, 4, random_value());
 	x86_set_rflags(s, (rnd() & flags) | (chance(8) ? RFLAGS_NT : 0));
+	/* Together they fault at the next instruction; Bochs does so with IOPL 3, too, and not in 64-bit mode. */
+	if (s->rflags & RFLAGS_VIF)
+		x86_set_rflags(s, s->rflags & ~(u64)RFLAGS_VIP);
 	s->cr4 |= rnd() & (CR4_VME | CR4_PVI | CR4_UMIP | CR4_DE | CR4_TSD | CR4_FSGSBASE);
 	s->vendor_amd = chance(2);
 	s->efer |= X86_EFER_SCE;

@@ -9,6 +9,7 @@
 #	CPUS: numbers of CPUs, one guest for each
 #	ARGUMENTS: more words for 'anykvm boot'
 #	USERLAND_SECONDS (environment): that a guest may take (1200)
+#	USERLAND_MORE=1 (environment): with Java, Go, Erlang, SBCL, PyPy, OCaml, tcc: another 600 MB to fetch, 9 GiB of memory
 set -u
 
 [ $# -ge 4 ] || {
@@ -19,10 +20,16 @@ anykvm=$1 kernel=$2 cpus=$4 arguments=${5:-}
 mkdir -p "$3"
 folder=$(realpath "$3")
 here=$(dirname "$0")
-root=$folder/root
-
 suite=bookworm
 packages="gcc,libc6-dev,make,python3,perl,nodejs,luajit,sqlite3,postgresql,xz-utils,zstd,bzip2,openssl,gawk,grep,bc"
+
+memory=4096M pack=cat
+[ "${USERLAND_MORE:-0}" = 0 ] || {
+	packages="$packages,openjdk-17-jdk-headless,golang-go,erlang-base,sbcl,pypy3,ocaml-nox,tcc"
+	folder=$folder-more memory=9216M pack='gzip -1'
+	mkdir -p "$folder"
+}
+root=$folder/root
 
 skip()
 {
@@ -48,7 +55,7 @@ mkdir -p "$root/work"
 cp "$here"/work.* "$root/work/"
 cp "$here/init.sh" "$root/init"
 chmod 755 "$root/init"
-(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc) >"$folder/initrd" || exit 1
+(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc | $pack) >"$folder/initrd" || exit 1
 
 # sh -c's own variables
 # shellcheck disable=SC2016
@@ -66,7 +73,7 @@ unshare --mount --pid --fork sh -c '
 passed=0 failed=0
 for n in $cpus; do
 	# shellcheck disable=SC2086 # words on purpose
-	ANYKVM_LOG=info timeout "${USERLAND_SECONDS:-1200}" "$anykvm" boot --kernel "$kernel" --initrd "$folder/initrd" --memory 4096M \
+	ANYKVM_LOG=info timeout "${USERLAND_SECONDS:-1200}" "$anykvm" boot --kernel "$kernel" --initrd "$folder/initrd" --memory "$memory" \
 		--cpus "$n" --append quiet $arguments </dev/null >"$folder/console-$n" 2>"$folder/messages-$n"
 	status=$?
 	tr -d '\r' <"$folder/console-$n" | sed -n 's/^userland: //p' >"$folder/got-$n"

@@ -101,6 +101,11 @@ postgres()
 	sub "$bin/pg_ctl" -D pg/data -m fast -t 600 stop >/dev/null 2>&1
 }
 
+ocaml_compiled()
+{
+	cp /work/work.ml . && ocamlopt -o work_ml work.ml && ./work_ml
+}
+
 seq 1 200000 >numbers
 run python python3 /work/work.py
 run node node /work/work.js
@@ -115,6 +120,18 @@ run text text
 run sqlite sqlite3 :memory: '.read /work/work.sqlite'
 run processes processes
 run postgres postgres
+# In the larger userland (run.sh, USERLAND_MORE).
+have()
+{
+	command -v "$1" >/dev/null
+}
+! have java || run java java /work/work.java
+! have go || run go go run /work/work.go
+! have escript || run erlang escript /work/work.escript
+! have sbcl || run sbcl sbcl --script /work/work.lisp
+! have pypy3 || run pypy pypy3 /work/work.py
+! have ocamlopt || run ocaml ocaml_compiled
+! have tcc || run tcc tcc -run /work/work.c
 cd /
 rm -rf "$work"
 exit $failed
