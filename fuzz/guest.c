@@ -396,6 +396,7 @@ bool guest_open(struct guest *g, enum anykvm_engine engine, int *error)
 		*error = anykvm_create_vcpu(g->vm, 0, &g->vcpu);
 	if (*error < 0)
 		return false;
+	g->compares = engine == ANYKVM_ENGINE_LOCKSTEP;
 	g->run = anykvm_map(g->vcpu, NULL);
 	return g->run && set_cpuid(g);
 }

@@ -37,6 +37,7 @@ struct guest {
 	uint8_t *mem;
 	unsigned code_frame; /* code pages change place, so that not all of them look rewritten */
 	struct kvm_sregs first;
+	bool compares; /* lockstep: an internal error is a difference */
 	/* drive.c: before each instruction (KVM_GUESTDBG_SINGLESTEP). False: enough. */
 	bool (*on_step)(struct guest *g);
 };
