@@ -252,7 +252,8 @@ static bool take_code(struct soft_vcpu *sv, struct soft_page *p, u64 gpa, const 
 		return false;
 	if (p->generation != generation || granules_none(&p->copied)) {
 		p->copied = (struct granules){ 0 };
-		p->nr_targets = 0;
+		/* Another vCPU may have changed it and not said so yet; what is in the tables leads to code that goes now. */
+		forget_targets(sv, p);
 		p->generation = generation;
 		p->epoch = sv->epoch;
 	}

@@ -502,7 +502,9 @@ static bool stays(struct front *f, struct group *g)
 {
 	if (!find_registers(f, g, 0))
 		return false;
-	return g->page || (same_after_turn(f, g->reg) && (g->index == X86_REG_NONE || same_after_turn(f, g->index)));
+	if (g->page)
+		return same_after_turn(f, TRACK_PAGE);
+	return same_after_turn(f, g->reg) && (g->index == X86_REG_NONE || same_after_turn(f, g->index));
 }
 
 /* A cell that no other group has in this block. */
