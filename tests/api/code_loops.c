@@ -96,10 +96,10 @@ GUEST(stays_function, 64,
       "xor eax, eax\n test edi, 1\n jz 2f\n add eax, edi\n"
       "2: cmp edi, 1000\n jb 3f\n jmp stays_function_middle\n 3: adc eax, 5\n"
       "stays_function_middle: test edi, 2\n lea eax, [rax + 1]\n jz 5f\n jmp 6f\n 5: sbb eax, edi\n"
-      "6: add edi, eax\n jmp stays_function_end\n nop\n"
-      "stays_function_end: adc eax, 0\n mov esi, 0x20\n 8: sub esi, 8\n jnz 8b\n ret\n");
+      "6: add edi, eax\n jmp stays_function_tail\n nop\n"
+      "stays_function_tail: adc eax, 0\n mov esi, 0x20\n 8: sub esi, 8\n jnz 8b\n ret\n");
 GUEST_LABEL(stays_function_middle);
-GUEST_LABEL(stays_function_end);
+GUEST_LABEL(stays_function_tail);
 GUEST(changes, 64,
       "mov ebx, 0x20000\n mov byte ptr [rbx], 0xb8\n mov byte ptr [rbx + 5], 0xc3\n mov ecx, 10000\n"
       "1: mov [rbx + 1], ecx\n call rbx\n cmp eax, ecx\n jne 2f\n dec ecx\n jnz 1b\n"
@@ -137,7 +137,7 @@ TEST(code_beside_code_that_changes)
 	regs = cpu_regs(reader);
 	regs.rip = 0x3000;
 	regs.r12 = 0x20800 + (uint64_t)(stays_function_middle - stays_function_start);
-	regs.r13 = 0x20800 + (uint64_t)(stays_function_end - stays_function_start);
+	regs.r13 = 0x20800 + (uint64_t)(stays_function_tail - stays_function_start);
 	cpu_set_regs(reader, &regs);
 	guest_start(writer, GUEST_LONG, changes);
 	check_eq(pthread_create(&thread, NULL, run_to_done, reader), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* A JIT that writes its functions where others were: longer and shorter ones, loops, jumps to code that stays or changes too. */
 #include "../lib/guest.h"
+#include "../lib/signals.h"
 
 #define LIVES 6000u
 #define HASH 0x9e3779b1u
@@ -58,17 +59,41 @@ static uint32_t rewriter_work(void)
 	return sum;
 }
 
-TEST(code_rewritten_in_place)
+/* add eax, 0; ret in each place's second function, until the guest writes them. */
+static struct cpu *rewriter_cpu(struct machine *machine)
 {
-	struct machine *machine = machine_new(0);
 	struct cpu *cpu = cpu_new(machine, 0);
 
-	/* add eax, 0; ret, until the guest writes them. */
 	for (unsigned place = 0; place < 4; place++) {
 		machine->mem[0x30080 + 0x100 * place] = 0x05;
 		machine->mem[0x30085 + 0x100 * place] = 0xc3;
 	}
 	guest_start(cpu, GUEST_LONG, rewriter);
+	return cpu;
+}
+
+TEST(code_rewritten_in_place)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = rewriter_cpu(machine);
+
 	cpu_run_to_done(cpu);
+	check_eq(load32(machine->mem + SUM), rewriter_work());
+}
+
+/* The loops around it are left, and entered again, all the time: where they were left, they go on. */
+TEST(code_rewritten_between_signals)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = rewriter_cpu(machine);
+	struct signal_kicker kicker;
+
+	signal_handle(SIGUSR1);
+	signal_kicker_start(&kicker, SIGUSR1, NULL);
+	do
+		cpu_run(cpu);
+	while (cpu->run->exit_reason == KVM_EXIT_INTR);
+	signal_kicker_stop(&kicker);
+	check_exit(cpu, KVM_EXIT_IO);
 	check_eq(load32(machine->mem + SUM), rewriter_work());
 }

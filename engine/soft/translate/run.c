@@ -31,7 +31,7 @@ void tr_reset(struct soft_vcpu *sv)
 	tr->used = tr->stubs_end;
 	tr->nr_cells = 1;
 	tr->meta_used = 0;
-	tr->nr_sites = 0;
+	tr->nr_sites = 1;
 	tr->end_sites = TR_MAX_SITES;
 	tr->nr_blocks = 0;
 	tr->full = false;

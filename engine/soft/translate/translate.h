@@ -250,7 +250,7 @@ struct tr_state {
 	struct tr_block **order; /* by code address */
 	u32 nr_blocks;
 	struct tr_site *site;
-	u32 nr_sites, end_sites; /* end_sites: there is no more room for sites */
+	u32 nr_sites, end_sites; /* end_sites: there is no more room for sites; site 0 is what there is none for */
 	u8 fpu_level;            /* enum tr_fpu_level that the code assumes */
 	struct flat_table flat[MMU_USER_AC][FLAT_KINDS];
 	u64 flat_generation;          /* of the tagged TLB at the last flush */
