@@ -132,10 +132,8 @@ TEST(code_beside_code_that_changes)
 	pthread_t thread;
 
 	memcpy(machine->mem + 0x20800, stays_function.start, (size_t)(stays_function.end - stays_function.start));
-	guest_start(reader, GUEST_LONG, stays);
-	memcpy(machine->mem + 0x3000, stays.start, (size_t)(stays.end - stays.start));
+	guest_start_at(reader, stays, 0x3000);
 	regs = cpu_regs(reader);
-	regs.rip = 0x3000;
 	regs.r12 = 0x20800 + (uint64_t)(stays_function_middle - stays_function_start);
 	regs.r13 = 0x20800 + (uint64_t)(stays_function_tail - stays_function_start);
 	cpu_set_regs(reader, &regs);
@@ -155,15 +153,10 @@ TEST(code_loop_that_writes_into_code)
 	struct machine *machine = machine_new(0);
 	struct cpu *writer = cpu_new(machine, 0), *reader = cpu_new(machine, 1);
 	static const uint8_t function[] = { 0xb8, 0, 0, 0, 0, 0xc3 }; /* mov eax, imm32; ret */
-	struct kvm_regs regs;
 	pthread_t thread;
 
 	memcpy(machine->mem + 0x20000, function, sizeof(function));
-	guest_start(reader, GUEST_LONG, caller);
-	memcpy(machine->mem + 0x3000, caller.start, (size_t)(caller.end - caller.start));
-	regs = cpu_regs(reader);
-	regs.rip = 0x3000;
-	cpu_set_regs(reader, &regs);
+	guest_start_at(reader, caller, 0x3000);
 	guest_start(writer, GUEST_LONG, rewriter);
 	check_eq(pthread_create(&thread, NULL, run_to_done, reader), 0);
 	cpu_run_to_done(writer);

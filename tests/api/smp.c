@@ -105,17 +105,6 @@ static void *run_to_done(void *opaque)
 	return NULL;
 }
 
-static void start_at(struct cpu *cpu, struct guest_code code, uint32_t address)
-{
-	struct kvm_regs regs;
-
-	guest_start(cpu, GUEST_LONG, code);
-	memcpy(cpu->machine->mem + address, code.start, (size_t)(code.end - code.start));
-	regs = cpu_regs(cpu);
-	regs.rip = address;
-	cpu_set_regs(cpu, &regs);
-}
-
 TEST(smp_cross_modified_code)
 {
 	struct machine *machine = machine_new(0);
@@ -124,8 +113,8 @@ TEST(smp_cross_modified_code)
 	pthread_t thread;
 
 	memcpy(machine->mem + 0x20000, function, sizeof(function));
-	start_at(caller, cross_modified, 0x3000);
-	start_at(writer, cross_modifier, 0x4000);
+	guest_start_at(caller, cross_modified, 0x3000);
+	guest_start_at(writer, cross_modifier, 0x4000);
 	check_eq(pthread_create(&thread, NULL, run_to_done, caller), 0);
 	cpu_run_to_done(writer);
 	pthread_join(thread, NULL);

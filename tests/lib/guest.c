@@ -272,3 +272,14 @@ void guest_enter_user(struct cpu *cpu)
 	sregs.ds.dpl = sregs.es.dpl = sregs.fs.dpl = sregs.gs.dpl = sregs.ss.dpl = 3;
 	cpu_set_sregs(cpu, &sregs);
 }
+
+void guest_start_at(struct cpu *cpu, struct guest_code code, uint32_t address)
+{
+	struct kvm_regs regs;
+
+	guest_start(cpu, GUEST_LONG, code);
+	memcpy(cpu->machine->mem + address, code.start, (size_t)(code.end - code.start));
+	regs = cpu_regs(cpu);
+	regs.rip = address;
+	cpu_set_regs(cpu, &regs);
+}

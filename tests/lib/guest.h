@@ -51,6 +51,9 @@ enum guest_mode {
  */
 void guest_start(struct cpu *cpu, enum guest_mode mode, struct guest_code code);
 
+/* guest_start(GUEST_LONG) with the code at another address, for a second vCPU that runs other code. */
+void guest_start_at(struct cpu *cpu, struct guest_code code, uint32_t address);
+
 /* After guest_start(GUEST_LONG): continue at CPL 3, same code, IOPL 0. */
 void guest_enter_user(struct cpu *cpu);
 

@@ -13,12 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "soft.h"
+#include "translator.h"
 
 #define PAGE_OFFSET 0x800
 #define LINE_MAX_LENGTH 256
-
-static struct soft_vcpu *sv;
 
 struct size {
 	unsigned instructions, bytes;
@@ -28,21 +26,6 @@ struct counts {
 	struct size live, dead, slow;
 	bool helper;
 };
-
-static bool set_up(void)
-{
-	struct vcpu *v = calloc(1, sizeof(*v));
-
-	sv = calloc(1, sizeof(*sv));
-	if (!v || !sv)
-		return false;
-	sv->vcpu = v;
-	v->engine_vcpu = sv;
-	sv->tr.wanted = true;
-	tr_init(sv);
-	sv->tr.fpu_level = TR_FPU_AVX;
-	return sv->tr.ready;
-}
 
 /* Host instructions in the bytes; the decoder knows them all. */
 static struct size size_of(const u8 *p, const u8 *end)
@@ -168,7 +151,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: counts [--update] TABLE\n");
 		return 2;
 	}
-	if (!set_up()) {
+	if (!translator_start()) {
 		puts("no translator on this host\n0 passed, 0 failed, 1 skipped");
 		return 0;
 	}

@@ -3,25 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "soft.h"
+#include "translator.h"
 
 #define INSNS 3
-
-static struct soft_vcpu *sv;
-
-static bool set_up(void)
-{
-	struct vcpu *v = calloc(1, sizeof(*v));
-
-	sv = calloc(1, sizeof(*sv));
-	if (!v || !sv)
-		return false;
-	sv->vcpu = v;
-	v->engine_vcpu = sv;
-	sv->tr.wanted = true;
-	tr_init(sv);
-	return sv->tr.ready;
-}
 
 static struct soft_block *new_block(unsigned offset)
 {
@@ -76,7 +60,7 @@ int main(void)
 {
 	bool ok;
 
-	if (!set_up()) {
+	if (!translator_start()) {
 		puts("no translator on this host\n0 passed, 0 failed, 1 skipped");
 		return 0;
 	}

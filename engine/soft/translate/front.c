@@ -43,21 +43,27 @@ static void translate_insn(struct front *f)
 
 /* --- the block -------------------------------------------------------------------------------------------------- */
 
+/* A look at requests at the block's start, where the flags are saved, or dead. */
+static void leave_on_requests(struct front *f, bool flags_dead)
+{
+	u32 site = tr_new_site(f, SITE_LINK);
+
+	f->sv->tr.site[site].flags_dead = flags_dead;
+	tr_emit_test_requests(&f->e);
+	tr_exit_if(f, emit_jcc(&f->e, COND_NE, emit_here(&f->e)), site, true);
+}
+
 /* The kick entry of a block that wants saved flags, or none. */
 static void emit_kick(struct front *f)
 {
 	struct emit *e = &f->e;
 	bool live = f->live & 1;
-	u32 site;
 
 	f->tr->kick = emit_here(e);
 	if (live)
 		tr_emit_save(e);
 	f->flags = live ? FLAGS_SAVED : FLAGS_NATIVE;
-	site = tr_new_site(f, SITE_LINK);
-	f->sv->tr.site[site].flags_dead = !live;
-	tr_emit_test_requests(e);
-	tr_exit_if(f, emit_jcc(e, 5, emit_here(e)), site, true);
+	leave_on_requests(f, !live);
 }
 
 /* The entries but the native one of a block that wants native flags: its code follows, or is jumped to. */
@@ -203,14 +209,10 @@ static void begin_block(struct front *f, struct soft_vcpu *sv, struct soft_block
 /* The head of a loop's turns: the flags are dead there. */
 static void emit_repeat(struct front *f)
 {
-	u32 site = tr_new_site(f, SITE_LINK);
-
-	f->sv->tr.site[site].flags_dead = true;
 	f->held = 0;
 	f->cached = NOREG;
 	f->repeat = emit_here(&f->e);
-	tr_emit_test_requests(&f->e);
-	tr_exit_if(f, emit_jcc(&f->e, COND_NE, emit_here(&f->e)), site, true);
+	leave_on_requests(f, true);
 }
 
 static void emit_block(struct front *f)
