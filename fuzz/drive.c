@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/time.h>
 #include "guest.h"
+#include "optable.h"
 #include "x86.h"
 
 enum {
@@ -77,28 +78,65 @@ static bool halted(struct guest *g, const struct code_input *in, struct event *e
 	return go_on(g, in, &e->frame, e->cr2);
 }
 
-/* Devices give numbers, and now and then interrupt. */
-static void device(struct guest *g)
+static void mmio(struct guest *g, struct event *e)
+{
+	struct kvm_run *run = g->run;
+
+	e->cr2 = run->mmio.phys_addr;
+	e->frame.vector = run->mmio.len;
+	e->frame.has_error = run->mmio.is_write;
+	if (run->mmio.is_write)
+		memcpy(&e->frame.error, run->mmio.data, sizeof(e->frame.error));
+	else
+		memset(run->mmio.data, (int)run->mmio.phys_addr + 1, sizeof(run->mmio.data));
+}
+
+/* The port access of this exit is a string instruction's: the one at RIP, or behind it where several elements have retired. */
+static bool is_string(struct guest *g, uint64_t rip)
+{
+	struct x86_insn i;
+
+	return g->run->io.count > 1 || (guest_insn(g, rip, &i) && (i.op == X86_OP_INS || i.op == X86_OP_OUTS));
+}
+
+/*
+ * Devices give numbers, and now and then interrupt. How many elements of a string come in one exit depends on what the
+ * engine knows of the memory's page: the event has what all of them have in common, and what has gone through the port.
+ */
+static void port(struct guest *g, struct event *e)
 {
 	struct kvm_run *run = g->run;
 	struct kvm_interrupt irq = { .irq = 0x90 };
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	bool in = run->io.direction == KVM_EXIT_IO_IN;
+	unsigned n, bytes = run->io.size * run->io.count;
 
-	if (run->exit_reason == KVM_EXIT_MMIO && !run->mmio.is_write)
-		memset(run->mmio.data, (int)run->mmio.phys_addr + 1, sizeof(run->mmio.data));
-	if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_IN)
-		memset((uint8_t *)run + run->io.data_offset, run->io.port, run->io.size * run->io.count);
-	if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT &&
-	    run->ready_for_interrupt_injection)
+	e->frame.vector = run->io.port;
+	e->frame.has_error = in;
+	e->frame.cs = run->io.size;
+	e->string = is_string(g, e->regs.rip);
+	for (n = 0; n < bytes; n++) {
+		if (in)
+			data[n] = (uint8_t)(run->io.port + 5 * g->bytes_in++);
+		g->port_data = g->port_data * 31 + data[n] + 1;
+	}
+	e->port_data = g->port_data;
+	if (e->string)
+		e->regs.rip = e->regs.rcx = e->regs.rsi = e->regs.rdi = 0;
+	else if (!in && run->ready_for_interrupt_injection)
 		anykvm_ioctl(g->vcpu, KVM_INTERRUPT, &irq);
 }
 
-static void note_access(struct guest *g, struct event *e)
+/* Is e what e0 began, the same string instruction or one just like it? Then e0 has both. */
+static bool joined(struct event *e0, const struct event *e)
 {
-	e->cr2 = g->run->mmio.phys_addr;
-	e->frame.vector = g->run->mmio.len;
-	e->frame.has_error = g->run->mmio.is_write;
-	if (e->frame.has_error)
-		memcpy(&e->frame.error, g->run->mmio.data, sizeof(e->frame.error));
+	struct event with = *e;
+
+	with.port_data = e0->port_data;
+	if (!e0->string || memcmp(e0, &with, sizeof(with)))
+		return false;
+	e0->port_data = e->port_data;
+	return true;
 }
 
 /* One event more. False: the run is over. */
@@ -121,11 +159,8 @@ static bool step(struct guest *g, const struct code_input *in, struct event *e, 
 	e->regs.rflags &= ~(uint64_t)FLAGS_ARITHMETIC;
 	switch (e->exit) {
 	case KVM_EXIT_HLT: return halted(g, in, e);
-	case KVM_EXIT_MMIO:
-		note_access(g, e);
-		device(g);
-		return true;
-	case KVM_EXIT_IO: device(g); return true;
+	case KVM_EXIT_MMIO: mmio(g, e); return true;
+	case KVM_EXIT_IO: port(g, e); return true;
 	case KVM_EXIT_SET_TPR: return true;
 	case KVM_EXIT_DEBUG: return false;
 	case KVM_EXIT_SHUTDOWN: return false;
@@ -147,20 +182,26 @@ static void complete(struct guest *g)
 
 void guest_drive(struct guest *g, const struct code_input *in, unsigned ms, struct course *course)
 {
+	static struct course nobodys;
 	struct event e;
 	bool cut = false, more = true;
-	unsigned n;
+	unsigned n = 0;
 
+	if (!course)
+		course = &nobodys;
+	g->bytes_in = 0;
+	g->port_data = 0;
 	set_alarm(ms);
-	for (n = 0; more && n < EVENTS_MAX; n++) {
+	while (more) {
 		more = step(g, in, &e, &cut);
-		if (course)
-			course->event[n] = e;
+		if (n && joined(&course->event[n - 1], &e))
+			continue;
+		if (n == EVENTS_MAX)
+			break;
+		course->event[n++] = e;
 	}
 	set_alarm(0);
 	complete(g);
-	if (course) {
-		course->nr = n;
-		course->cut = cut;
-	}
+	course->nr = n;
+	course->cut = cut;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "guest.h"
+#include "x86.h"
 
 #define LOW 0x38000000ull
 #define PAGE 4096u
@@ -449,6 +450,24 @@ const uint8_t *guest_code(const struct guest *g)
 const uint8_t *guest_stack(const struct guest *g)
 {
 	return g->mem + STACK;
+}
+
+bool guest_insn(struct guest *g, uint64_t at, struct x86_insn *i)
+{
+	uint8_t bytes[X86_MAX_INSN_LEN];
+	struct kvm_translation t;
+	struct kvm_sregs s;
+	unsigned n;
+
+	for (n = 0; n < sizeof(bytes); n++) {
+		t = (struct kvm_translation){ .linear_address = at + n };
+		anykvm_ioctl(g->vcpu, KVM_TRANSLATE, &t);
+		if (!t.valid || t.physical_address >= MEMORY)
+			break;
+		bytes[n] = g->mem[t.physical_address];
+	}
+	anykvm_ioctl(g->vcpu, KVM_GET_SREGS, &s);
+	return x86_decode(i, bytes, n, s.cs.l ? X86_MODE_LONG : X86_MODE_PROT32, NULL) == X86_DECODE_OK;
 }
 
 bool guest_frame(struct guest *g, struct frame *f)

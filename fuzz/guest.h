@@ -38,6 +38,9 @@ struct guest {
 	unsigned code_frame; /* code pages change place, so that not all of them look rewritten */
 	struct kvm_sregs first;
 	bool compares; /* lockstep: an internal error is a difference */
+	/* drive.c: what has come in by ports since the input's start; what has gone through them either way, in one number. */
+	unsigned bytes_in;
+	uint64_t port_data;
 	/* drive.c: before each instruction (KVM_GUESTDBG_SINGLESTEP). False: enough. */
 	bool (*on_step)(struct guest *g);
 };
@@ -63,6 +66,9 @@ void guest_resume_at(struct guest *g, const struct frame *f, uint64_t rip);
 void guest_clear_flags(struct guest *g, const struct frame *f);
 /* Make the page of a faulting address writable if it is one of the data or code pages. */
 bool guest_fix_page(struct guest *g, uint64_t address);
+/* The instruction at a linear address, as the vCPU sees memory now. False: there is none. */
+struct x86_insn;
+bool guest_insn(struct guest *g, uint64_t at, struct x86_insn *i);
 /* DATA_PAGES, CODE_FRAMES_USED, STACK_PAGES pages. */
 const uint8_t *guest_data(const struct guest *g);
 const uint8_t *guest_code(const struct guest *g);
@@ -76,6 +82,8 @@ struct event {
 	unsigned exit; /* KVM_EXIT_* */
 	struct frame frame;
 	uint64_t cr2;
+	bool string;        /* INS or OUTS, all of its exits in one event; counters and RIP are not in regs */
+	uint64_t port_data; /* up to here */
 	struct kvm_regs regs;
 };
 
