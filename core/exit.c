@@ -157,7 +157,8 @@ enum run_result vcpu_emulate(struct vcpu *v)
 	vcpu_get_state(v, STATE_GPR);
 	tf = s->rflags & RFLAGS_TF;
 	v->stat->insn_emulation++;
-	s->step_strings = tf || v->single_step;
+	/* What user space has served already is taken at once. */
+	s->step_strings = (tf || v->single_step) && !v->io.answered;
 	do
 		r = step(v, &changed, &tf);
 	while (r == X86_RETRY && --tries);

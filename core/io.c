@@ -55,19 +55,26 @@ static enum run_result port_again(struct vcpu *v)
 static enum run_result replay(struct vcpu *v)
 {
 	struct vcpu_io *io = &v->io;
+	u64 rip = v->state.rip;
 	enum run_result r;
+	u32 taken;
 
-	if (v->state.rip != io->rip) {
+	if (rip != io->rip) {
 		/* User space has moved on: the access never happened as far as the guest is concerned. */
 		io_forget_records(io);
 		return RUN_AGAIN;
 	}
-	io->next_read = 0;
 	io->replay = true;
-	if (io->delivery)
-		r = vcpu_deliver(v);
-	else
-		r = io->insn_len ? port_again(v) : vcpu_emulate(v);
+	do {
+		taken = io->pio_done;
+		io->next_read = 0;
+		if (io->delivery)
+			r = vcpu_deliver(v);
+		else
+			r = io->insn_len ? port_again(v) : vcpu_emulate(v);
+		/* A string instruction takes all that user space has served, in several turns if it must. */
+	} while (r == RUN_AGAIN && io->answered && io->pio_done != taken && v->state.rip == rip && !v->ev.exc.pending &&
+		 !io->nr_writes);
 	io->replay = false;
 	/* Another part of the same instruction waits: keep what there is. */
 	if (io->pending != IO_MMIO_READ || r != RUN_USER)
@@ -117,6 +124,7 @@ static enum run_result complete_access(struct vcpu *v)
 	u8 pending = v->io.pending;
 
 	v->io.pending = IO_NONE;
+	v->io.pio_done = 0;
 	switch (pending) {
 	case IO_MMIO_READ: return complete_read(v);
 	case IO_PORT_IN:

@@ -182,15 +182,20 @@ static void fill_io_exit(struct vcpu *v, u8 direction, u16 port, unsigned size, 
 	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE;
 }
 
-/* Has user space served this very access? The count may have shrunk: user space has changed the registers. */
+/*
+ * Has user space served this very access? Where fewer elements are wanted now (memory is not what it was when there was the
+ * exit), the rest waits: core/io.c goes on with the instruction.
+ */
 static bool answered_io(struct vcpu *v, u16 port, unsigned size, unsigned count, unsigned *done)
 {
 	struct vcpu_io *io = &v->io;
+	unsigned left = io->pio_count - io->pio_done;
 
 	if (!io->replay || !io->answered || io->pio_port != port || io->pio_size != size)
 		return false;
-	io->answered = false;
-	*done = count < io->pio_count ? count : io->pio_count;
+	*done = count < left ? count : left;
+	io->pio_done += *done;
+	io->answered = io->pio_done < io->pio_count;
 	return true;
 }
 
@@ -206,7 +211,7 @@ static enum x86_result op_in(struct x86_state *s, u16 port, unsigned size, void 
 	unsigned n;
 
 	if (answered_io(v, port, size, count, done)) {
-		memcpy(buf, PIO_PAGE(v), (size_t)*done * size);
+		memcpy(buf, PIO_PAGE(v) + (v->io.pio_done - *done) * size, (size_t)*done * size);
 		return X86_OK;
 	}
 	v->stat->io_exits++;

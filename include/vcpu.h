@@ -96,7 +96,7 @@ struct vcpu_io {
 	u8 pio_size;
 	u8 insn_len; /* of a single IN or OUT that hardware has decoded: it is finished without its bytes; 0: replayed */
 	bool pio_in;
-	u32 pio_count;
+	u32 pio_count, pio_done; /* done: taken by the instruction, while answered */
 	u32 msr_index;
 	u64 msr_data;
 	bool msr_error;

@@ -351,17 +351,22 @@ enum x86_result x86_exec_ins(struct x86_state *s, const struct x86_insn *i)
 	if (!left)
 		return X86_OK;
 	dst = string_offset(s, &t, X86_RDI);
-	n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, t.down ? 1 : string_max(&t, left), &to);
+	left = t.down ? 1 : string_max(&t, left);
+	n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, left, &to);
+	if (!n) {
+		/* Nothing is taken from the port before its destination is known to be writable; then it may be in the TLB. */
+		r = x86_linear(s, SEG_ES, dst, t.size, ACC_WRITE, &lin);
+		if (r == X86_OK)
+			r = x86_probe_linear(s, s->mmu_index, SEG_ES, lin, t.size, ACC_WRITE);
+		if (r != X86_OK)
+			return r;
+		n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, left, &to);
+	}
 	if (n) {
 		r = s->ops->in(s, port, t.size, to, n, &done);
 		return io_count(s, i, &t, X86_RDI, r, done);
 	}
-	/* Nothing is taken from the port before its destination is known to be writable. */
-	r = x86_linear(s, SEG_ES, dst, t.size, ACC_WRITE, &lin);
-	if (r == X86_OK)
-		r = x86_probe_linear(s, s->mmu_index, SEG_ES, lin, t.size, ACC_WRITE);
-	if (r == X86_OK)
-		r = s->ops->in(s, port, t.size, &val, 1, &done);
+	r = s->ops->in(s, port, t.size, &val, 1, &done);
 	if (done) {
 		enum x86_result w = x86_write_linear(s, s->mmu_index, SEG_ES, lin, &val, t.size);
 

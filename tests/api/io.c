@@ -293,6 +293,65 @@ TEST(io_rep_ins_interrupted_by_immediate_exit)
 	check(!memcmp(io.data, machine->mem + GUEST_DATA + 1, 9));
 }
 
+static void log_dirty_pages(struct cpu *cpu)
+{
+	check_ok(memory_slot(cpu->machine, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, MACHINE_MEMORY, cpu->machine->mem));
+}
+
+static void forget_translations(struct cpu *cpu)
+{
+	struct kvm_sregs sregs = cpu_sregs(cpu);
+
+	sregs.cr4 ^= 0x80; /* PGE */
+	cpu_set_sregs(cpu, &sregs);
+}
+
+static void step(struct cpu *cpu)
+{
+	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_GUEST_DEBUG, &debug));
+	cpu_run_to(cpu, KVM_EXIT_DEBUG);
+	debug.control = 0;
+	check_ok(kt_ioctl(cpu->kt, KVM_SET_GUEST_DEBUG, &debug));
+}
+
+GUEST(ins_long, 64, "cld\n mov edi, 0x9001\n mov byte ptr [rdi], 0\n mov ecx, 40\n mov edx, 0x80\n rep insb\n" DONE);
+
+/* What user space has taken from a device for the guest reaches it, whatever becomes of the memory's page meanwhile. */
+static void ins_while(void (*happens)(struct cpu *cpu))
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	struct string_io io = { .port = 0x80, .size = 1, .direction = KVM_EXIT_IO_IN };
+
+	for (uint8_t i = 0; i < 40; i++)
+		io.data[i] = i + 0x40;
+	guest_start(cpu, GUEST_LONG, ins_long);
+	while (io.done < 40) {
+		string_io_exit(cpu, &io, 40);
+		happens(cpu);
+	}
+	cpu_run_to_done(cpu);
+	check(!memcmp(io.data, machine->mem + GUEST_DATA + 1, 40));
+	check_eq(cpu_regs(cpu).rdi, GUEST_DATA + 41);
+}
+
+TEST(io_rep_ins_while_dirty_logging_begins)
+{
+	ins_while(log_dirty_pages);
+}
+
+TEST(io_rep_ins_while_a_debugger_steps)
+{
+	ins_while(step);
+}
+
+TEST(io_rep_ins_while_translations_go)
+{
+	ins_while(forget_translations);
+}
+
 GUEST(outs_zero, 64, "xor ecx, ecx\n mov esi, 0x9000\n mov edx, 0x80\n rep outsb\n rep insb\n" DONE);
 
 TEST(io_rep_count_zero)

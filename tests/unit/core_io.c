@@ -172,8 +172,8 @@ static void registers_may_change_under_a_string_input(void **state)
 	assert_int_equal(fake_ioctl(KVM_SET_REGS, &regs), 0);
 	fake_script(step_hlt, NULL);
 	fake_run_exits(KVM_EXIT_HLT);
-	assert_int_equal(fake.ram[0x4002], 0xaa);
-	assert_int_equal(fake.ram[0x4003], 0);
+	assert_int_equal(fake.ram[regs.rdi + 1], 0xaa);
+	assert_int_equal(fake.ram[regs.rdi + 2], 0);
 	assert_int_equal(fake.v->state.gpr[X86_RCX], 0);
 }
 
