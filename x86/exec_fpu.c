@@ -4,6 +4,7 @@
  * depend on register contents: masked moves and gathers.
  */
 #include "fpu_state.h"
+#include "operand.h"
 #include "optable.h"
 
 /* SDM volume 3, "x87 FPU and MMX", "Checking for SSE/SSE2/... Support"; volume 2, "AVX Exception Types". */
@@ -295,11 +296,6 @@ enum x86_result x86_exec_maskmovdqu(struct x86_state *s, const struct x86_insn *
 
 /* --- VMASKMOVPS/PD, VPMASKMOVD/Q ------------------------------------------------------------------------------- */
 
-static bool lane_active(const u8 *mask, unsigned n, unsigned width)
-{
-	return mask[(n + 1) * width - 1] & 0x80;
-}
-
 /*
  * Each active element is accessed on its own, inactive ones cannot fault. The instruction then runs on a
  * buffer: its masking of the register is the host's.
@@ -318,7 +314,7 @@ enum x86_result x86_exec_vmaskmov(struct x86_state *s, const struct x86_insn *i)
 	for (n = 0; n < lanes && r == X86_OK; n++) {
 		u64 off = (base + n * width) & addr;
 
-		if (!lane_active(mask, n, width))
+		if (!x86_lane_active(mask, n, width))
 			continue;
 		if (store) {
 			r = x86_linear(s, i->seg, off, width, ACC_WRITE, &lin);
@@ -326,7 +322,7 @@ enum x86_result x86_exec_vmaskmov(struct x86_state *s, const struct x86_insn *i)
 				r = x86_probe_linear(s, s->mmu_index, i->seg, lin, width, ACC_WRITE);
 		} else {
 			r = x86_load(s, i->seg, off, width, &val);
-			memcpy(buf + n * width, &val, width);
+			x86_poke(buf + n * width, width, val);
 		}
 	}
 	if (r == X86_OK)
@@ -334,9 +330,9 @@ enum x86_result x86_exec_vmaskmov(struct x86_state *s, const struct x86_insn *i)
 	if (!store)
 		return r;
 	for (n = 0; n < lanes && r == X86_OK; n++) {
-		if (!lane_active(mask, n, width))
+		if (!x86_lane_active(mask, n, width))
 			continue;
-		memcpy(&val, buf + n * width, width);
+		val = x86_peek(buf + n * width, width);
 		r = x86_store(s, i->seg, (base + n * width) & addr, width, val);
 	}
 	return r;
@@ -344,15 +340,7 @@ enum x86_result x86_exec_vmaskmov(struct x86_state *s, const struct x86_insn *i)
 
 /* --- gathers ------------------------------------------------------------------------------------------------- */
 
-struct gather {
-	unsigned width;       /* bytes of an element */
-	unsigned index_width; /* bytes of an index */
-	unsigned lanes;
-	unsigned dst_size; /* 16 or 32: register width of destination and mask */
-	unsigned index_size;
-};
-
-static void gather_shape(const struct x86_insn *i, struct gather *g)
+void x86_gather_shape(const struct x86_insn *i, struct x86_gather *g)
 {
 	g->width = i->rex & 8 ? 8 : 4;
 	g->index_width = i->opcode & 1 ? 8 : 4;
@@ -361,22 +349,19 @@ static void gather_shape(const struct x86_insn *i, struct gather *g)
 	g->index_size = g->lanes * g->index_width > 16 ? 32 : 16;
 }
 
-static u64 gather_offset(const struct x86_state *s, const struct x86_insn *i, const struct gather *g, const u8 *index,
-			 unsigned n)
+u64 x86_gather_offset(const struct x86_state *s, const struct x86_insn *i, const struct x86_gather *g, const u8 *index,
+		      unsigned n)
 {
-	u64 a = i->disp, idx = 0;
+	u64 a = i->disp, idx = x86_sext(x86_peek(index + n * g->index_width, g->index_width), g->index_width);
 
-	memcpy(&idx, index + n * g->index_width, g->index_width);
-	if (g->index_width == 4)
-		idx = (u64)(s64)(s32)idx;
 	if (i->base < 16)
 		a += s->gpr[i->base];
 	return (a + (idx << i->scale)) & x86_addr_mask(i->adsize);
 }
 
 /* Elements below the faulting one are done, their mask bits gone; the fault stays in s->fault. */
-static enum x86_result gather_partial(struct x86_state *s, const struct x86_insn *i, const struct gather *g, u8 *dst,
-				      u8 *mask)
+static enum x86_result gather_partial(struct x86_state *s, const struct x86_insn *i, const struct x86_gather *g,
+				      u8 *dst, u8 *mask)
 {
 	enum x86_result r;
 
@@ -392,11 +377,11 @@ enum x86_result x86_exec_gather(struct x86_state *s, const struct x86_insn *i)
 {
 	u8 dst[32], mask[32], index[32];
 	enum x86_result r = x86_fpu_check(s, i);
-	struct gather g;
+	struct x86_gather g;
 	unsigned n;
 	u64 val;
 
-	gather_shape(i, &g);
+	x86_gather_shape(i, &g);
 	if (r == X86_OK)
 		r = move_register(s, i->opnd[0].reg, 32, true, true, dst);
 	if (r == X86_OK)
@@ -406,11 +391,11 @@ enum x86_result x86_exec_gather(struct x86_state *s, const struct x86_insn *i)
 	if (r != X86_OK)
 		return r;
 	for (n = 0; n < g.lanes; n++) {
-		if (lane_active(mask, n, g.width)) {
-			r = x86_load(s, i->seg, gather_offset(s, i, &g, index, n), g.width, &val);
+		if (x86_lane_active(mask, n, g.width)) {
+			r = x86_load(s, i->seg, x86_gather_offset(s, i, &g, index, n), g.width, &val);
 			if (r != X86_OK)
 				break;
-			memcpy(dst + n * g.width, &val, g.width);
+			x86_poke(dst + n * g.width, g.width, val);
 		}
 		memset(mask + n * g.width, 0, g.width);
 	}

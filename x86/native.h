@@ -47,4 +47,24 @@ bool x86_x87_control(unsigned op);
  */
 enum x86_result x86_exec_native(struct x86_state *s, const struct x86_insn *i);
 
+/* What a gather loads, SDM volume 2, "VPGATHERDD": sizes in bytes. */
+struct x86_gather {
+	unsigned width;       /* of an element */
+	unsigned index_width; /* of an index */
+	unsigned lanes;
+	unsigned dst_size; /* 16 or 32: of the destination and the mask */
+	unsigned index_size;
+};
+
+void x86_gather_shape(const struct x86_insn *i, struct x86_gather *g);
+/* The offset in the segment of element n; index has the bytes of the index register. */
+u64 x86_gather_offset(const struct x86_state *s, const struct x86_insn *i, const struct x86_gather *g, const u8 *index,
+		      unsigned n);
+
+/* Does the mask have the sign bit of lane n, width bytes wide? */
+static inline bool x86_lane_active(const u8 *mask, unsigned n, unsigned width)
+{
+	return mask[(n + 1) * width - 1] & 0x80;
+}
+
 #endif /* X86_NATIVE_H */

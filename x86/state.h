@@ -138,7 +138,7 @@ struct x86_state {
 	bool vendor_amd;   /* SYSENTER/SYSCALL and near-branch operand-size rules differ */
 
 	/* Cells of generated code (engine/soft/translate/translate.h, enum gen_cell). */
-	u64 gen[28];
+	u64 gen[40];
 
 	/* x87 bookkeeping that the host's FPU cannot know (guest addresses), see native.h */
 	u64 fpu_ip, fpu_dp;

@@ -82,7 +82,12 @@ static bool copied_op(const struct x86_insn *i)
 	case X86_OP_LFENCE:
 	case X86_OP_MFENCE:
 	case X86_OP_SFENCE:
-	case X86_OP_MOVNTI: return true;
+	case X86_OP_MOVNTI:
+	/* What is masked out does not fault by the look-up: the interpreter does what that misses. */
+	case X86_OP_VMASKMOVPS:
+	case X86_OP_VMASKMOVPD:
+	case X86_OP_VPMASKMOVD:
+	case X86_OP_VPMASKMOVQ: return true;
 	case X86_OP_BT:
 	case X86_OP_BTS:
 	case X86_OP_BTR:

@@ -299,6 +299,18 @@ static bool emit_vex(struct emit *e, const struct x86_insn *i, const struct emit
 	return true;
 }
 
+void emit_vector(struct emit *e, unsigned reg, unsigned size, struct emit_mem m, bool store)
+{
+	if (m.gs)
+		emit8(e, 0x65);
+	emit8(e, 0xc4);
+	emit8(e, (u8)((reg & 8 ? 0 : 0x80) | (m.index != NOREG && m.index & 8 ? 0 : 0x40) |
+		      (m.base != NOREG && m.base & 8 ? 0 : 0x20) | 1));
+	emit8(e, size == 32 ? 0x7c : 0x78);
+	emit8(e, store ? 0x11 : 0x10);
+	emit_modrm_mem(e, reg, &m);
+}
+
 static void emit_legacy_prefixes(struct emit *e, const struct x86_insn *i)
 {
 	if (i->flags & INSN_LOCK)

@@ -132,6 +132,8 @@ u8 *emit_jcc(struct emit *e, unsigned cond, const void *target);
 /* call of C or assembly code anywhere: rip-relative if near, else through a register that is scratch. */
 void emit_call(struct emit *e, const void *target);
 void emit_jmp_far(struct emit *e, const void *target);
+/* vmovups between a vector register and m, of 16 or 32 bytes; a load clears what is above. */
+void emit_vector(struct emit *e, unsigned reg, unsigned size, struct emit_mem m, bool store);
 /* Let the rel32 at rw address at jump to the executable address target. */
 void emit_patch(struct emit *e, u8 *at, const void *target);
 static inline const u8 *emit_here(const struct emit *e)

@@ -114,6 +114,10 @@ unsigned tr_flag_effect(const struct x86_insn *i)
 	case X86_OP_MFENCE:
 	case X86_OP_SFENCE:
 	case X86_OP_MOVNTI:
+	case X86_OP_VMASKMOVPS:
+	case X86_OP_VMASKMOVPD:
+	case X86_OP_VPMASKMOVD:
+	case X86_OP_VPMASKMOVQ:
 	case X86_OP_CLI:
 	case X86_OP_CLD:
 	case X86_OP_STD:

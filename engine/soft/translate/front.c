@@ -35,7 +35,7 @@ static void translate_insn(struct front *f)
 	case X86_OP_NOP:
 	case X86_OP_PREFETCH: f->keeps = f->caches = true; return;
 	default:
-		if (tr_branch(f) || tr_system(f) || tr_string(f) || tr_copy(f))
+		if (tr_branch(f) || tr_system(f) || tr_string(f) || tr_vector(f) || tr_copy(f))
 			return;
 	}
 	tr_helper(f);

@@ -8,6 +8,7 @@
  *	stack.c		accesses through the stack pointer
  *	branch.c	calls, returns, jumps, the ends of blocks
  *	string.c	REP MOVS, REP STOS
+ *	vector.c	gathers, LDMXCSR
  *	system.c	system instructions that kernels run all the time
  *	copy.c		instructions that stay what they are
  *	front.c		one instruction after the other
@@ -256,6 +257,11 @@ void tr_emit_asides(struct front *f);
 
 /* Translate a string instruction in line. False: leave it to the helper. */
 bool tr_string(struct front *f);
+
+/* --- vector.c ----------------------------------------------------------------------------------------------------- */
+
+/* Translate a vector instruction that is not copied. False: leave it to the helper. */
+bool tr_vector(struct front *f);
 
 /* --- copy.c ----------------------------------------------------------------------------------------------------- */
 

@@ -164,16 +164,19 @@ static const u8 *make_exec_thunk(struct emit *e, const void *fn, const u8 *ret, 
 	return native;
 }
 
-static void make_miss_thunk(struct emit *e, struct tr_state *tr, const u8 *ret)
+/* A helper that works for the code that calls it: flags are saved or dead; r13 comes back from its cell. */
+static const u8 *make_thunk(struct emit *e, const void *fn, const u8 *ret)
 {
-	tr->thunk_miss = emit_here(e);
+	const u8 *start = emit_here(e);
+
 	emit_store(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
 	store_registers(e);
-	call_helper(e, (const void *)tr_helper_miss, ret);
+	call_helper(e, fn, ret);
 	load_registers(e);
 	emit_load(e, X86_RAX, GS_MEM(GPR(X86_RAX)));
 	emit_load(e, X86_R13, GS_MEM(GEN(GEN_R13)));
 	emit8(e, 0xc3);
+	return start;
 }
 
 /* r12 = the entry of the address in r13 in the table for reads or writes, and the rel32 of the branch taken if there is one. */
@@ -255,7 +258,8 @@ void tr_make_stubs(struct soft_vcpu *sv)
 	make_exits(&e, tr, ret);
 	tr->thunk_exec = make_exec_thunk(&e, (const void *)tr_helper_exec, ret, &tr->thunk_exec_saved);
 	tr->thunk_lockstep = make_exec_thunk(&e, (const void *)tr_helper_block, ret, &tr->thunk_lockstep_saved);
-	make_miss_thunk(&e, tr, ret);
+	tr->thunk_miss = make_thunk(&e, (const void *)tr_helper_miss, ret);
+	tr->thunk_gather = make_thunk(&e, (const void *)tr_helper_gather, ret);
 	tr->thunk_stack_read = make_stack_thunk(&e, tr, false);
 	tr->thunk_stack_write = make_stack_thunk(&e, tr, true);
 	make_return_lookup(&e, sv);

@@ -96,10 +96,11 @@ enum gen_cell {
 	GEN_STACK_ADDEND, /* what makes it, or since then the page of the last look-up through r14, a host address */
 	GEN_SITE, /* number of the site that a stub works for, where r12 is needed: that look-up, a RET (stubs.c) */
 	GEN_HOST, /* host addresses of groups of accesses (group.c) */
-	GEN_CELLS = GEN_HOST + 4
+	GEN_VECTORS = GEN_HOST + 4, /* three vector registers of a gather (vector.c) */
+	GEN_CELLS = GEN_VECTORS + 12
 };
 
-#define GEN_HOSTS (GEN_CELLS - GEN_HOST)
+#define GEN_HOSTS (GEN_VECTORS - GEN_HOST)
 
 /* No address is near it but what no page has: an access there faults on the host, whatever is added. */
 #define NO_STACK_PAGE (1ull << 62)
@@ -269,8 +270,8 @@ struct tr_state {
 	u32 (*enter)(void);
 	u8 *pairs; /* stack of generated code: PAIRS_SIZE bytes */
 	const u8 *exit_native, *exit_saved, *exit_lookup, *exit_string;
-	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_stack_read, *thunk_stack_write, *return_lookup,
-		*thunk_lockstep, *thunk_lockstep_saved;
+	const u8 *thunk_exec, *thunk_exec_saved, *thunk_miss, *thunk_gather, *thunk_stack_read, *thunk_stack_write,
+		*return_lookup, *thunk_lockstep, *thunk_lockstep_saved;
 
 	/* Set by helpers that leave generated code (TR_EXIT_UNWOUND). */
 	struct tr_site stop_site;
@@ -340,6 +341,8 @@ void tr_make_stubs(struct soft_vcpu *sv);
 enum { TR_LEAVE, TR_GO_ON };
 u64 tr_helper_exec(struct soft_vcpu *sv, u32 site);
 u64 tr_helper_miss(struct soft_vcpu *sv, u32 site, u64 lin);
+/* The elements of a gather; the cell GEN_R13 says whether they are there (vector.c). */
+u64 tr_helper_gather(struct soft_vcpu *sv, u32 site);
 u64 tr_helper_block(struct soft_vcpu *sv, u32 site); /* lockstep only: a block begins */
 
 #endif /* TRANSLATE_H */
