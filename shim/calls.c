@@ -6,8 +6,9 @@
  * any other descriptor. A vCPU's descriptor is the memfd that holds its kvm_run, so a plain mmap of it works and needs no
  * help from here.
  *
- * A descriptor of the system that arrives from elsewhere (exec without close-on-exec, SCM_RIGHTS) is recognised by the name
- * of its memfd at its first KVM ioctl. One of a VM or a vCPU answers EIO then: a VM belongs to the process that made it.
+ * A descriptor that arrives from elsewhere (exec without close-on-exec, SCM_RIGHTS, a duplicate past the calls that we see)
+ * is recognised at its first KVM ioctl: by its file if an object of this process has it, else by the name of its memfd. One
+ * of another process's VM or vCPU answers EIO: a VM belongs to the process that made it.
  */
 #include "calls.h"
 #include "stats.h"
@@ -63,7 +64,7 @@ static enum anykvm_engine chosen_engine(void)
 /* Bind fd to a new object around the handle; on failure both are released. fd or -errno. */
 static long bind_new(int fd, enum shim_kind kind, struct anykvm_handle *handle)
 {
-	struct shim_object *o = shim_object_new(kind, handle);
+	struct shim_object *o = shim_object_new(fd, kind, handle);
 	int err = -ENOMEM;
 
 	if (!o) {
@@ -132,8 +133,11 @@ long shim_open(int flags)
 	return bind_system(fd);
 }
 
-/* A memfd for an object that a KVM ioctl made. Such descriptors are always close-on-exec, as the kernel's are. */
-static long object_fd(enum shim_kind kind, struct anykvm_handle *handle)
+/*
+ * A memfd for an object that a KVM ioctl made. Such descriptors are always close-on-exec, as the kernel's are. number: what
+ * the descriptor of a vCPU is to be.
+ */
+static long object_fd(enum shim_kind kind, struct anykvm_handle *handle, int number)
 {
 	static const char *const names[] = { SYSTEM_NAME, NAME_PREFIX "vm", NAME_PREFIX "vcpu", NAME_PREFIX "stats",
 					     NAME_PREFIX "device" };
@@ -141,13 +145,15 @@ static long object_fd(enum shim_kind kind, struct anykvm_handle *handle)
 
 	if (kind == SHIM_VCPU) {
 		__atomic_store_n(&vcpu_made, true, __ATOMIC_RELAXED);
-		fd = syscall(SYS_fcntl, anykvm_map_fd(handle), F_DUPFD_CLOEXEC, 0);
+		fd = syscall(SYS_dup3, anykvm_map_fd(handle), number, O_CLOEXEC);
 	} else {
 		fd = stand_in(names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	}
 	if (fd < 0) {
 		int err = errno;
 
+		if (number >= 0)
+			sys_close(number);
 		anykvm_close(handle);
 		return -err;
 	}
@@ -168,18 +174,27 @@ static enum shim_kind kind_made(unsigned request)
 	}
 }
 
-static long object_ioctl(struct shim_object *o, unsigned request, void *arg)
+static long object_ioctl(struct shim_object *o, int on, unsigned request, void *arg)
 {
 	struct anykvm_handle *made = NULL;
-	long r, fd;
+	long r, fd, number = -1;
 
 	/* Objects of a VM belong to the process that made it; the system answers to everybody. */
 	if (shim_foreign(o) && o->kind != SHIM_SYSTEM)
 		return -EIO;
+	/* First: a vCPU that has been made cannot be taken back, and keeps its id. */
+	if (request == KVM_CREATE_VCPU && o->kind == SHIM_VM) {
+		number = syscall(SYS_fcntl, on, F_DUPFD_CLOEXEC, 0);
+		if (number < 0)
+			return -errno;
+	}
 	r = anykvm_ioctl_handle(o->handle, request, arg, &made);
-	if (r < 0 || !made)
+	if (r < 0 || !made) {
+		if (number >= 0)
+			sys_close((int)number);
 		return r;
-	fd = object_fd(kind_made(request), made);
+	}
+	fd = object_fd(kind_made(request), made, (int)number);
 	if (fd < 0 || request != KVM_CREATE_DEVICE)
 		return fd;
 	((struct kvm_create_device *)arg)->fd = (unsigned)fd;
@@ -195,7 +210,7 @@ bool shim_may_map(int fd, size_t len, int prot, int flags, off_t offset)
 
 	if (fd < 0 || (!(prot & PROT_EXEC) && (flags & MAP_TYPE) != MAP_PRIVATE) || offset + (off_t)len <= ring)
 		return true;
-	o = shim_get(fd);
+	o = shim_get_checked(fd);
 	if (!o)
 		return true;
 	if (o->kind == SHIM_VCPU)
@@ -225,10 +240,19 @@ static bool stand_in_name(int fd, char *name, size_t size)
 /* A KVM ioctl on a descriptor that the table does not know. 0: now it does; -EIO: another process's; else not ours. */
 static long adopt(int fd)
 {
+	struct shim_object *o;
+	struct stat st;
 	char name[32];
+	int err;
 
-	if (!stand_in_name(fd, name, sizeof(name)))
+	if (!stand_in_name(fd, name, sizeof(name)) || syscall(SYS_fstat, fd, &st))
 		return -ENOTTY;
+	o = shim_find(&st);
+	if (o) {
+		err = shim_bind(fd, o);
+		shim_put(o);
+		return err;
+	}
 	if (strcmp(name, "system") != 0)
 		return -EIO;
 	return bind_system(fd) == fd ? 0 : -ENOTTY;
@@ -242,7 +266,7 @@ bool shim_ioctl(int fd, unsigned request, void *arg, long *result)
 	/* Those that the kernel answers for any descriptor; what KVM does not know, each kind of object refuses its way. */
 	if (request == FIOCLEX || request == FIONCLEX || request == FIONBIO || request == FIOASYNC)
 		return false;
-	o = shim_get(fd);
+	o = _IOC_TYPE(request) == KVMIO ? shim_get(fd) : shim_get_checked(fd);
 	if (!o && _IOC_TYPE(request) == KVMIO) {
 		*result = adopt(fd);
 		if (*result == -EIO)
@@ -253,7 +277,7 @@ bool shim_ioctl(int fd, unsigned request, void *arg, long *result)
 	}
 	if (!o)
 		return false;
-	*result = object_ioctl(o, request, arg);
+	*result = object_ioctl(o, fd, request, arg);
 	stats_refresh();
 	shim_put(o);
 	return true;
@@ -268,7 +292,7 @@ long shim_duplicated(int old, int new)
 
 	if (new == old)
 		return new;
-	o = shim_get(old);
+	o = shim_get_checked(old);
 	if (!o) {
 		shim_unbind(new);
 		return new;
@@ -304,7 +328,7 @@ static long object_read(struct shim_object *o, int fd, void *buf, size_t len, of
 
 bool shim_read(int fd, void *buf, size_t len, off_t offset, bool at, long *result)
 {
-	struct shim_object *o = shim_get(fd);
+	struct shim_object *o = shim_get_checked(fd);
 
 	if (!o)
 		return false;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Two levels, the second made on demand and never freed, so that look-ups need no lock. */
@@ -46,13 +47,6 @@ static struct shim_object **slot_of(int fd)
 	return page ? &(*page)[fd & (PAGE_FDS - 1)] : NULL;
 }
 
-bool shim_is_ours(int fd)
-{
-	struct shim_object **slot = slot_of(fd);
-
-	return slot && __atomic_load_n(slot, __ATOMIC_RELAXED);
-}
-
 /*
  * A descriptor that is looked up while another thread closes it may still find the object: the lock makes the
  * reference safe. It is only taken for our own descriptors.
@@ -65,6 +59,47 @@ struct shim_object *shim_get(int fd)
 		return NULL;
 	pthread_mutex_lock(&lock);
 	o = *slot;
+	if (o)
+		__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&lock);
+	return o;
+}
+
+static bool stands_for(const struct stat *st, const struct shim_object *o)
+{
+	return st->st_ino == o->ino && st->st_dev == o->dev;
+}
+
+struct shim_object *shim_get_checked(int fd)
+{
+	struct shim_object *o = shim_get(fd);
+	int saved = errno;
+	struct stat st;
+
+	if (!o || (!syscall(SYS_fstat, fd, &st) && stands_for(&st, o)))
+		return o;
+	shim_put(o);
+	shim_unbind(fd);
+	errno = saved;
+	return NULL;
+}
+
+/* Under the lock. */
+static struct shim_object *find_on_page(const shim_page *page, const struct stat *st)
+{
+	for (int i = 0; page && i < PAGE_FDS; i++)
+		if ((*page)[i] && stands_for(st, (*page)[i]))
+			return (*page)[i];
+	return NULL;
+}
+
+struct shim_object *shim_find(const struct stat *st)
+{
+	struct shim_object *o = NULL;
+
+	pthread_mutex_lock(&lock);
+	for (int i = 0; !o && i < PAGES; i++)
+		o = find_on_page(pages[i], st);
 	if (o)
 		__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&lock);
@@ -124,14 +159,22 @@ void shim_unbind(int fd)
 		shim_put(o);
 }
 
-struct shim_object *shim_object_new(enum shim_kind kind, struct anykvm_handle *handle)
+struct shim_object *shim_object_new(int fd, enum shim_kind kind, struct anykvm_handle *handle)
 {
 	struct shim_object *o = malloc(sizeof(*o));
+	struct stat st;
 
-	if (o)
-		*o = (struct shim_object){
-			.kind = kind, .refs = 1, .handle = handle, .fork_generation = fork_generation, .content = -1
-		};
+	if (!o || syscall(SYS_fstat, fd, &st)) {
+		free(o);
+		return NULL;
+	}
+	*o = (struct shim_object){ .kind = kind,
+				   .refs = 1,
+				   .handle = handle,
+				   .dev = st.st_dev,
+				   .ino = st.st_ino,
+				   .fork_generation = fork_generation,
+				   .content = -1 };
 	return o;
 }
 
@@ -154,6 +197,9 @@ void shim_start(void)
 
 void shim_count_fork(void)
 {
+	/* Other threads, which the child has not, may have held them. */
+	pthread_mutex_init(&lock, NULL);
+	stats_after_fork();
 	if (inherited)
 		*inherited = true;
 	owner = getpid();

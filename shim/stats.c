@@ -57,6 +57,11 @@ void stats_refresh(void)
 	pthread_mutex_unlock(&lock);
 }
 
+void stats_after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
 void stats_forget(struct shim_object *o)
 {
 	if (o->content < 0)

@@ -16,5 +16,7 @@ void stats_made(struct shim_object *o, int fd);
 void stats_refresh(void);
 /* o is about to go. */
 void stats_forget(struct shim_object *o);
+/* In the child. */
+void stats_after_fork(void);
 
 #endif /* SHIM_STATS_H */

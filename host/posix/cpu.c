@@ -51,6 +51,11 @@ void host_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 	pthread_mutex_unlock(&leaves_lock);
 }
 
+void cpu_after_fork(void)
+{
+	pthread_mutex_init(&leaves_lock, NULL);
+}
+
 u64 host_xcr0(void)
 {
 	u32 r[4], lo, hi;

@@ -16,6 +16,8 @@ void host_after_fork(void)
 	timer_after_fork();
 	monitor_after_fork();
 	eventfd_after_fork();
+	cpu_after_fork();
+	trace_after_fork();
 }
 
 static void install(void)

@@ -81,6 +81,8 @@ void timer_after_fork(void);
 void monitor_after_fork(void);
 void eventfd_after_fork(void);
 void signal_after_fork(void);
+void cpu_after_fork(void);
+void trace_after_fork(void);
 
 /* --- system calls --------------------------------------------------------------------------------
  * libc's wrappers of these are cancellation points: a thread could end inside the library with its locks held.

@@ -92,6 +92,11 @@ void host_trace(enum host_trace t, const char *fmt, ...)
 	errno = saved;
 }
 
+void trace_after_fork(void)
+{
+	pthread_mutex_init(&final_lock, NULL);
+}
+
 void host_at_exit(void (*fn)(void *arg), void *arg)
 {
 	unsigned n;

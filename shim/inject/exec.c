@@ -30,6 +30,7 @@ int own_fd[NR_OWN] = { -1, -1 };
 static void in_child(struct trap *t, u64 flags)
 {
 	inject_blocks_forked(t->block);
+	trap_after_fork();
 	if (t->nr != SYS_clone)
 		return;
 	if (t->arg[1])

@@ -88,6 +88,8 @@ struct trap {
 void trap_pass(struct trap *t);
 /* Let the program make the call itself, with its signals, when the trap returns. */
 void trap_rerun(struct trap *t);
+/* In the child of a fork. */
+void trap_after_fork(void);
 bool gate_start(void);
 
 /* --- path.c: each sets t->result or passes ------------------------------------------------------------------ */

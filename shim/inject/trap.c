@@ -83,6 +83,11 @@ static u64 thunk_to(u64 target)
 	return i < THUNKS ? GATE_START + i * sizeof(struct call_thunk) : 0;
 }
 
+void trap_after_fork(void)
+{
+	thunk_lock = 0;
+}
+
 void trap_rerun(struct trap *t)
 {
 	greg_t *regs = t->uc->uc_mcontext.gregs;

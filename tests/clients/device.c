@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -81,11 +82,26 @@ static void check_owner(void)
 	CHECK(chown("/dev/kvm", before.st_uid, before.st_gid) == 0 && chmod("/dev/kvm", before.st_mode & 0777) == 0);
 }
 
+/* close() as no library sees it. */
+static long hidden_close(int fd)
+{
+	long r;
+
+	__asm__ volatile("syscall" : "=a"(r) : "a"(SYS_close), "D"((long)fd) : "rcx", "r11", "memory");
+	return r;
+}
+
 /* Other files are untouched: a number that was ours and is a plain file's now. */
 static void check_reuse(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR), file;
 	char c;
+
+	CHECK(hidden_close(kvm) == 0);
+	file = open("/dev/zero", O_RDONLY);
+	CHECK(file == kvm && read(file, &c, 1) == 1 && c == 0);
+	CHECK(close(file) == 0);
+	kvm = open("/dev/kvm", O_RDWR);
 
 	CHECK(close(kvm) == 0);
 	file = open("/dev/zero", O_RDONLY);
@@ -201,6 +217,81 @@ static void check_arrival(const char *self)
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	CHECK(ioctl(vm, KVM_CREATE_VCPU, 0) >= 0);
 	CHECK(close(pair[0]) == 0 && close(pair[1]) == 0 && close(vm) == 0 && close(kvm) == 0);
+}
+
+/* One's own VM and vCPU, come back through a socket. */
+static void check_return(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0),
+	    pair[2], fds[2];
+	struct kvm_regs regs = { .rax = 77, .rflags = 2 }, seen;
+
+	CHECK(vcpu >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	send_two(pair[0], (int[]){ vm, vcpu });
+	receive_two(pair[1], fds);
+	CHECK(ioctl(vcpu, KVM_SET_REGS, &regs) == 0);
+	CHECK(ioctl(fds[1], KVM_GET_REGS, &seen) == 0 && seen.rax == 77);
+	CHECK(ioctl(fds[0], KVM_CREATE_VCPU, 0) == -1 && errno == EEXIST);
+	CHECK(close(vcpu) == 0 && close(vm) == 0);
+	CHECK(ioctl(fds[1], KVM_GET_REGS, &seen) == 0 && seen.rax == 77);
+	CHECK(close(fds[0]) == 0 && close(fds[1]) == 0 && close(pair[0]) == 0 && close(pair[1]) == 0 &&
+	      close(kvm) == 0);
+}
+
+/* No number is left for a vCPU's descriptor: it can be made when there is one. */
+static void check_exhaustion(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), last, vcpu;
+	struct rlimit before, few;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	few = before;
+	few.rlim_cur = 100;
+	CHECK(vm >= 0 && setrlimit(RLIMIT_NOFILE, &few) == 0);
+	while ((last = dup(STDIN_FILENO)) >= 0)
+		;
+	CHECK(errno == EMFILE && ioctl(vm, KVM_CREATE_VCPU, 0) == -1 && errno == EMFILE);
+	CHECK(ioctl(kvm, KVM_CREATE_VM, 0) == -1 && errno == EMFILE);
+	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0 && close_range(60, 99, 0) == 0);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	CHECK(vcpu == 60 && fcntl(vcpu, F_GETFD) == FD_CLOEXEC);
+	CHECK(close_range((unsigned)kvm, 99, 0) == 0);
+}
+
+static volatile bool enough;
+
+static void *ask(void *vcpu)
+{
+	struct kvm_regs regs;
+
+	while (!enough)
+		CHECK(ioctl((int)(long)vcpu, KVM_GET_REGS, &regs) == 0);
+	return NULL;
+}
+
+/* A fork while other threads are inside: the child can go on. */
+static void check_fork_beside(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0),
+	    status;
+	pthread_t t[2];
+	pid_t pid;
+
+	enough = false;
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_create(&t[i], NULL, ask, (void *)(long)vcpu) == 0);
+	for (int i = 0; i < 500; i++) {
+		pid = fork();
+		if (!pid) {
+			alarm(60);
+			_exit(close(vcpu) == 0 && close(vm) == 0 && ioctl(kvm, KVM_CREATE_VM, 0) >= 0 ? 0 : 1);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	}
+	enough = true;
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_join(t[i], NULL) == 0);
+	CHECK(close(vcpu) == 0 && close(vm) == 0 && close(kvm) == 0);
 }
 
 static void check_children(void)
@@ -373,6 +464,9 @@ int main(int argc, char **argv)
 	check_duplicates();
 	check_children();
 	check_arrival("/proc/self/exe");
+	check_return();
+	check_exhaustion();
+	check_fork_beside();
 	check_signal();
 	check_locked();
 	check_empty();

@@ -96,7 +96,7 @@ access_tracking_perf_test
 coalesced_io_test
 demand_paging_test
 dirty_log_perf_test
-dirty_log_test -i 10
+dirty_log_test -i 10 -I 100
 guest_memfd_test
 guest_print_test
 hardware_disable_test
