@@ -18,6 +18,11 @@ u64 clock_scale_tsc(u64 tsc, u64 ratio)
 	return ratio == TSC_RATIO_ONE ? tsc : (u64)((u128)tsc * ratio >> 32);
 }
 
+u32 clock_guest_khz(const struct vcpu *v)
+{
+	return (u32)((host_tsc_khz() * (u128)v->tsc_ratio + (1u << 31)) >> 32);
+}
+
 u64 vcpu_read_tsc(struct vcpu *v)
 {
 	s64 offset = __atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);

@@ -149,7 +149,7 @@ static bool compute_page(struct vcpu *v, struct tsc_page *p)
 	bool stable;
 
 	clock_base(v->vm, &tsc, &ns, &stable);
-	p->scale = time_scale(clock_scale_tsc(host_tsc_khz(), v->tsc_ratio));
+	p->scale = time_scale(clock_guest_khz(v));
 	tsc = clock_scale_tsc(tsc, v->tsc_ratio) + (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
 	p->offset = (s64)(ns / 100 - scale_time(tsc, p->scale));
 	return stable && p->scale;

@@ -92,11 +92,13 @@ void pv_write_wall_clock(struct vcpu *v, u64 gpa);
 /* The page itself, in a srcu section: 0, -EFAULT. Its seconds have more bits than fit. */
 int pv_write_wall_page(struct vcpu *v, u64 gpa, u32 *seconds_high);
 void pv_write_system_time(struct vcpu *v, u64 val, bool old_msr, bool host);
-/* clock.c: nanoseconds of cycles at khz, and the shift and multiplier of a pvclock page for them. */
+/* clock.c: nanoseconds of cycles at khz (not 0), and the shift and multiplier of a pvclock page for them. */
 void clock_scale(u32 khz, s8 *shift, u32 *mul);
 /* The base instant of the VM's clock, and whether all vCPUs have one TSC. */
 void clock_base(struct vm *vm, u64 *tsc, u64 *clock_ns, bool *stable);
 u64 clock_scale_tsc(u64 tsc, u64 ratio);
+/* What the guest's TSC really runs at, which scaling rounds; never 0. */
+u32 clock_guest_khz(const struct vcpu *v);
 
 /* mce.c: MSRs 0x179-0x17b and 0x400-0x47f; enum msr_result. */
 int mce_read_msr(struct vcpu *v, u32 index, u64 *val, bool host);

@@ -114,7 +114,7 @@ static void write_time_page(struct vcpu *v, u64 gpa)
 	clock_base(vm, &base_tsc, &t.system_time, &stable);
 	t.tsc_timestamp =
 		clock_scale_tsc(base_tsc, v->tsc_ratio) + (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED);
-	clock_scale((u32)clock_scale_tsc(host_tsc_khz(), v->tsc_ratio), &t.tsc_shift, &t.tsc_to_system_mul);
+	clock_scale(clock_guest_khz(v), &t.tsc_shift, &t.tsc_to_system_mul);
 	t.flags = (stable ? STABLE_BIT : 0) | (old.flags & STOPPED_BIT) | (c->guest_paused ? STOPPED_BIT : 0);
 	write_versioned(v, gpa, old.version, &t, sizeof(t));
 }

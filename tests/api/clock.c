@@ -74,6 +74,26 @@ TEST(kvmclock_set_clock_moves_the_page)
 	check(clock_now(cpu) + 1000000 >= data.clock);
 }
 
+/* The clock of a guest whose TSC hardly moves goes by its ticks. */
+TEST(kvmclock_of_a_slow_tsc)
+{
+	static const unsigned int rates[] = { 1, 2, 3, 1000 };
+
+	for (unsigned int i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		struct cpu *cpu = cpu_new(machine_new(0), 0);
+		struct kvm_clock_data data;
+		uint64_t tick = 1000000 / rates[i], now;
+
+		if (kt_ioctl_int(cpu->kt, KVM_SET_TSC_KHZ, rates[i]) < 0)
+			skip("the target does not scale the TSC");
+		guest_start(cpu, GUEST_LONG, clock_guest);
+		cpu_run_to_out(cpu, 0x80);
+		now = clock_now(cpu);
+		check_ok(kt_ioctl(cpu->machine->vm, KVM_GET_CLOCK, &data));
+		check(now <= data.clock + 3 * tick);
+	}
+}
+
 /* A pause is announced to the guest, which clears the flag itself. */
 TEST(kvmclock_ctrl)
 {
