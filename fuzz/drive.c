@@ -39,7 +39,7 @@ static bool is_fault(unsigned vector)
 /* Where the instruction at rip ends, or the next byte. */
 static uint64_t behind(struct guest *g, const struct frame *f)
 {
-	uint64_t at = f->rip - CODE_LIN;
+	uint64_t at = low_half(f->rip) - CODE_LIN;
 	struct x86_insn i;
 
 	if (at < CODE_PAGES * 4096 - X86_MAX_INSN_LEN &&
@@ -52,7 +52,7 @@ static uint64_t behind(struct guest *g, const struct frame *f)
 /* False: the run is over. */
 static bool go_on(struct guest *g, const struct code_input *in, const struct frame *f, uint64_t cr2)
 {
-	uint64_t at = f->rip - CODE_LIN;
+	uint64_t at = low_half(f->rip) - CODE_LIN;
 
 	if (f->vector == 14 && guest_fix_page(g, cr2))
 		return true;

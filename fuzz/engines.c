@@ -123,7 +123,7 @@ static bool look_at_flags(struct guest *g)
 	uint64_t at, matters;
 
 	anykvm_ioctl(g->vcpu, KVM_GET_SREGS, &s);
-	at = g->run->debug.arch.pc - CODE_LIN;
+	at = low_half(g->run->debug.arch.pc) - CODE_LIN;
 	at -= at < CODE_ALIAS ? 0 : CODE_ALIAS;
 	if (at >= CODE_PAGES * PAGE - X86_MAX_INSN_LEN)
 		return true;

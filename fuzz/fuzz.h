@@ -44,7 +44,13 @@ enum {
 	CODE_TF = 32,
 	CODE_PROGRAM = 64 /* the rest is no code, but what program.c makes code of */
 };
-enum { SYSTEM_SMAP = 1, SYSTEM_PCID = 2, SYSTEM_UMIP = 4 };
+enum {
+	SYSTEM_SMAP = 1,
+	SYSTEM_PCID = 2,
+	SYSTEM_UMIP = 4,
+	SYSTEM_PGE = 8,  /* the first code page and what belongs to the handlers are global */
+	SYSTEM_HIGH = 16 /* with CODE_KERNEL: begins in the upper half */
+};
 
 /*
  * program.c. With CODE_PROGRAM the rest is a script: each byte asks for a loop, a call, a stack frame, a store into the code

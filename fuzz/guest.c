@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Guest-physical memory: tables and handlers in the first pages, which are mapped for the supervisor at LOW; data pages;
+ * Guest-physical memory: tables and handlers in the first pages, which are mapped for the supervisor at KERNEL; data pages;
  * frames for code; the stack. The mapping of code and data pages is part of the input.
  */
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "guest.h"
 #include "x86.h"
 
-#define LOW 0x38000000ull
+#define KERNEL (HIGH + 0x38000000)
 #define PAGE 4096u
 enum {
 	PML4 = GUEST_PML4,
@@ -41,6 +41,7 @@ enum {
 	ROM = 0x100000,
 	NOTHING = 0x200000,
 };
+enum { GLOBAL = 0x100 }; /* bit of a page-table entry: the same in both views */
 enum { KERNEL_CS = 0x10, KERNEL_SS = 0x18, TSS_SEL = 0x40 };
 enum { HANDLER_SIZE = 16 };
 
@@ -65,8 +66,11 @@ enum { STUB32_AT = 0x100 };
 static const uint8_t handler_quiet[] = { 0x50, 0x0f, 0x01, 0xf8, 0x65, 0x48, 0xff, 0x04, 0x25, 0x18,
 					 0,    0,    0,    0x0f, 0x01, 0xf8, 0x58, 0x48, 0xcf };
 enum { QUIET_AT = 0x200 };
-/* Forget translations of pages, then to a frame behind rax. */
-static const uint8_t go_code[] = { 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0x58, 0x48, 0xcf }; /* cr3; pop rax; iretq */
+/* Forget translations of pages, global ones too, then to a frame behind rax. */
+static const uint8_t go_code[] = {
+	0x0f, 0x20, 0xe0, 0x48, 0x0f, 0xba, 0xf8, 0x07, 0x0f, 0x22, 0xe0, /* mov rax, cr4; btc rax, 7; mov cr4, rax */
+	0x48, 0x0f, 0xba, 0xf8, 0x07, 0x0f, 0x22, 0xe0, 0x58, 0x48, 0xcf, /* and back; pop rax; iretq */
+};
 enum { GO_AT = 0x300, GO_STACK = KERNEL_STACK - 0x800 };
 
 static bool pushes_error(unsigned v)
@@ -87,18 +91,22 @@ static void build_tables(struct guest *g)
 	put64(g, PDPT, PD | 7);
 	put64(g, PML4_B, PDPT_B | 7);
 	put64(g, PDPT_B, PD_B | 7);
+	put64(g, PML4 + 8 * 511, PDPT | 7); /* HIGH */
+	put64(g, PDPT + 8 * 510, PD | 7);
+	put64(g, PML4_B + 8 * 511, PDPT_B | 7);
+	put64(g, PDPT_B + 8 * 510, PD_B | 7);
 	put64(g, PD + 8 * (CODE_LIN >> 21), PT_CODE | 7);
 	put64(g, PD + 8 * (DATA_LIN >> 21), PT_DATA | 7);
 	put64(g, PD_B + 8 * (CODE_LIN >> 21), PT_CODE_B | 7);
 	put64(g, PD_B + 8 * (DATA_LIN >> 21), PT_DATA_B | 7);
 	for (n = PD; n <= PD_B; n += PD_B - PD) {
-		put64(g, n + 8 * (LOW >> 21 & 511), PT_LOW | 7);
+		put64(g, n + 8 * (KERNEL >> 21 & 511), PT_LOW | 7);
 		put64(g, n + 8 * (STACK_LIN >> 21), PT_STACK | 7);
 	}
 	/* Not the tables: what is stored there meets the bits that page walks set. */
 	for (n = 0; n < LOW_SIZE / PAGE; n++)
 		if (n * PAGE > PT_LOW && (n * PAGE < PML4_B || n * PAGE > PT_STACK))
-			put64(g, PT_LOW + 8 * n, n * PAGE | 3);
+			put64(g, PT_LOW + 8 * n, n * PAGE | 3 | GLOBAL);
 	for (n = 0; n < STACK_PAGES; n++)
 		put64(g, PT_STACK + 8 * n, (STACK + n * PAGE) | 7);
 }
@@ -120,20 +128,20 @@ static void build_low(struct guest *g)
 	put64(g, GDT + (USER_CS32 & ~7), 0x00cffb000000ffffull);
 	put64(g, GDT + (USER_DS & ~7), 0x00cff3000000ffffull);
 	put64(g, GDT + (USER_CS64 & ~7), 0x00affb000000ffffull);
-	put64(g, TSS + 4, LOW + KERNEL_STACK);
-	put64(g, TSS + 36, LOW + FRAME_STACK); /* IST1: also at CPL 0 handlers have a good stack */
+	put64(g, TSS + 4, KERNEL + KERNEL_STACK);
+	put64(g, TSS + 36, KERNEL + FRAME_STACK); /* IST1: also at CPL 0 handlers have a good stack */
 	g->mem[TSS + 102] = 0x68;
-	put64(g, PER_CPU, LOW + KERNEL_STACK);
+	put64(g, PER_CPU, KERNEL + KERNEL_STACK);
 	memcpy(g->mem + STUBS, stub64, sizeof(stub64));
 	memcpy(g->mem + STUBS + STUB32_AT, stub32, sizeof(stub32));
 	memcpy(g->mem + STUBS + GO_AT, go_code, sizeof(go_code));
 	memcpy(g->mem + STUBS + QUIET_AT, handler_quiet, sizeof(handler_quiet));
 	for (n = 0; n < 256; n++) {
-		build_gate(g, n, LOW + HANDLERS + HANDLER_SIZE * n, 1);
+		build_gate(g, n, KERNEL + HANDLERS + HANDLER_SIZE * n, 1);
 		memcpy(g->mem + HANDLERS + HANDLER_SIZE * n, pushes_error(n) ? handler_error : handler_plain,
 		       pushes_error(n) ? sizeof(handler_error) : sizeof(handler_plain));
 	}
-	build_gate(g, QUIET_VECTOR, LOW + STUBS + QUIET_AT, 0);
+	build_gate(g, QUIET_VECTOR, KERNEL + STUBS + QUIET_AT, 0);
 }
 
 static struct kvm_segment segment(unsigned sel, uint64_t base, uint32_t limit, unsigned type, unsigned dpl, unsigned l)
@@ -155,10 +163,10 @@ static void set_msrs(struct guest *g)
 {
 	static const struct kvm_msr_entry entries[] = {
 		{ .index = 0xc0000081, .data = (uint64_t)USER_CS32 << 48 | (uint64_t)KERNEL_CS << 32 },
-		{ .index = 0xc0000082, .data = LOW + STUBS },
-		{ .index = 0xc0000083, .data = LOW + STUBS + STUB32_AT },
+		{ .index = 0xc0000082, .data = KERNEL + STUBS },
+		{ .index = 0xc0000083, .data = KERNEL + STUBS + STUB32_AT },
 		{ .index = 0xc0000084, .data = 0x47700 },
-		{ .index = 0xc0000102, .data = LOW + PER_CPU },
+		{ .index = 0xc0000102, .data = KERNEL + PER_CPU },
 		{ .index = 0xc0000103, .data = 0x1234 },
 		{ .index = 0x174, .data = 0 },
 		{ .index = 0x175, .data = 0 },
@@ -197,18 +205,18 @@ static void set_system(struct guest *g, const struct code_input *in)
 	s.ds = s.es = s.fs = s.gs = data;
 	s.fs.base = DATA_LIN + PAGE;
 	s.gs.base = DATA_LIN + 2 * PAGE - 4;
-	s.tr = segment(TSS_SEL, LOW + TSS, 0x67, 11, 0, 0);
+	s.tr = segment(TSS_SEL, KERNEL + TSS, 0x67, 11, 0, 0);
 	s.tr.s = 0;
 	s.ldt.unusable = 1;
-	s.gdt.base = LOW + GDT;
+	s.gdt.base = KERNEL + GDT;
 	s.gdt.limit = 0x7f;
-	s.idt.base = LOW + IDT;
+	s.idt.base = KERNEL + IDT;
 	s.idt.limit = 0xfff;
 	s.cr0 = 0x80050033;
 	s.cr2 = s.cr8 = 0;
 	s.cr3 = PML4;
 	s.cr4 = 0x50620 | (in->system & SYSTEM_SMAP ? 1u << 21 : 0) | (in->system & SYSTEM_PCID ? 1u << 17 : 0) |
-		(in->system & SYSTEM_UMIP ? 1u << 11 : 0);
+		(in->system & SYSTEM_UMIP ? 1u << 11 : 0) | (in->system & SYSTEM_PGE ? 1u << 7 : 0);
 	s.efer = 0xd01;
 	anykvm_ioctl(g->vcpu, KVM_SET_VCPU_EVENTS, &events);
 	anykvm_ioctl(g->vcpu, KVM_SET_SREGS, &s);
@@ -243,8 +251,8 @@ static void start_by_iret(struct guest *g)
 	put64(g, GO_STACK + 24, r.rflags);
 	put64(g, GO_STACK + 32, r.rsp);
 	put64(g, GO_STACK + 40, g->first.ss.selector);
-	r.rip = LOW + STUBS + GO_AT;
-	r.rsp = LOW + GO_STACK;
+	r.rip = KERNEL + STUBS + GO_AT;
+	r.rsp = KERNEL + GO_STACK;
 	r.rflags = 2;
 	anykvm_ioctl(g->vcpu, KVM_SET_REGS, &r);
 }
@@ -266,6 +274,7 @@ static void set_code(struct guest *g, const struct code_input *in, const uint8_t
 		if (g->mem[base + n] == 0xb8)
 			g->mem[base + n + 1] ^= 1;
 	for (n = 0; n < CODE_PAGES; n++) {
+		rights = (rights & 7) | (n ? 0 : GLOBAL);
 		put64(g, PT_CODE + 8 * n, (base + n * PAGE) | rights);
 		put64(g, PT_CODE_B + 8 * n, (base + 2 * n * PAGE) | rights);
 		put64(g, PT_CODE + 8 * (n + CODE_ALIAS / PAGE), (base + n * PAGE) | rights);
@@ -315,10 +324,14 @@ static void set_registers(struct guest *g, const struct code_input *in, size_t l
 	struct kvm_xsave x;
 	struct kvm_regs r = { 0 };
 	uint64_t v[16], mask = in->flags & CODE_32BIT && !(in->flags & CODE_KERNEL) ? 0xffffffff : ~0ull;
+	bool high = in->flags & CODE_KERNEL && in->system & SYSTEM_HIGH;
 	unsigned n;
 
 	for (n = 0; n < 16; n++)
 		v[n] = register_value(in->reg[n]) & mask;
+	for (n = 0; high && n < 16; n += 2)
+		if (v[n] >= CODE_LIN && v[n] < STACK_LIN)
+			v[n] += HIGH;
 	r = (struct kvm_regs){ .rax = v[0],
 			       .rcx = v[1],
 			       .rdx = v[2],
@@ -335,7 +348,7 @@ static void set_registers(struct guest *g, const struct code_input *in, size_t l
 			       .r14 = v[14],
 			       .r15 = v[15] };
 	r.rsp = DATA_LIN + STACK_PAGE * PAGE + 0x800 + (in->reg[4] & 7);
-	r.rip = CODE_LIN + offset_of(in, len);
+	r.rip = CODE_LIN + offset_of(in, len) + (high ? HIGH : 0);
 	if (!(in->flags & CODE_PROGRAM))
 		r.rip += len ? in->entry % len : 0;
 	r.rflags = 2 | (in->rflags & 0xed5) | (in->flags & CODE_TF && in->rflags & 0x100 ? 0x100 : 0);
@@ -476,12 +489,12 @@ bool guest_frame(struct guest *g, struct frame *f)
 	uint64_t words[6], at;
 
 	anykvm_ioctl(g->vcpu, KVM_GET_REGS, &r);
-	at = r.rip - LOW - HANDLERS;
-	if (at >= 256 * HANDLER_SIZE || r.rsp < LOW || r.rsp > LOW + LOW_SIZE - sizeof(words))
+	at = r.rip - KERNEL - HANDLERS;
+	if (at >= 256 * HANDLER_SIZE || r.rsp < KERNEL || r.rsp > KERNEL + LOW_SIZE - sizeof(words))
 		return false;
 	f->vector = (unsigned)at / HANDLER_SIZE;
 	f->has_error = pushes_error(f->vector);
-	memcpy(words, g->mem + (r.rsp - LOW), sizeof(words));
+	memcpy(words, g->mem + (r.rsp - KERNEL), sizeof(words));
 	f->error = f->has_error ? words[0] : 0;
 	f->rip = words[f->has_error];
 	f->cs = words[f->has_error + 1];
@@ -495,7 +508,7 @@ void guest_resume_at(struct guest *g, const struct frame *f, uint64_t rip)
 	struct kvm_regs r;
 
 	anykvm_ioctl(g->vcpu, KVM_GET_REGS, &r);
-	memcpy(g->mem + (r.rsp - LOW) + 8 * f->has_error, &rip, 8);
+	memcpy(g->mem + (r.rsp - KERNEL) + 8 * f->has_error, &rip, 8);
 }
 
 void guest_clear_flags(struct guest *g, const struct frame *f)
@@ -504,9 +517,9 @@ void guest_clear_flags(struct guest *g, const struct frame *f)
 	uint64_t flags;
 
 	anykvm_ioctl(g->vcpu, KVM_GET_REGS, &r);
-	memcpy(&flags, g->mem + (r.rsp - LOW) + 8 * (f->has_error + 2), 8);
+	memcpy(&flags, g->mem + (r.rsp - KERNEL) + 8 * (f->has_error + 2), 8);
 	flags &= ~(uint64_t)FLAGS_ARITHMETIC;
-	memcpy(g->mem + (r.rsp - LOW) + 8 * (f->has_error + 2), &flags, 8);
+	memcpy(g->mem + (r.rsp - KERNEL) + 8 * (f->has_error + 2), &flags, 8);
 }
 
 bool guest_fix_page(struct guest *g, uint64_t address)
@@ -515,6 +528,7 @@ bool guest_fix_page(struct guest *g, uint64_t address)
 	unsigned n, code, data, base = CODE_FRAMES + g->code_frame * PAGE;
 	bool b;
 
+	address = low_half(address);
 	anykvm_ioctl(g->vcpu, KVM_GET_SREGS, &s);
 	b = (s.cr3 & ~0xfffull) == PML4_B;
 	code = b ? PT_CODE_B : PT_CODE;
@@ -524,6 +538,6 @@ bool guest_fix_page(struct guest *g, uint64_t address)
 			put64(g, data + 8 * n, (DATA + (n + b) % DATA_PAGES * PAGE) | 7);
 	for (n = 0; n < CODE_PAGES; n++)
 		if (address / PAGE == CODE_LIN / PAGE + n)
-			put64(g, code + 8 * n, (base + (n << b) * PAGE) | 7);
+			put64(g, code + 8 * n, (base + (n << b) * PAGE) | 7 | (n ? 0 : GLOBAL));
 	return address - DATA_LIN < DATA_PAGES * PAGE || address - CODE_LIN < CODE_PAGES * PAGE;
 }

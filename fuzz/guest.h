@@ -4,7 +4,7 @@
  *
  * Two code pages at CODE_LIN, again at CODE_ALIAS from there, and to be written at CODE_WINDOW; data pages; a stack that is
  * always there; a page of ROM and one of nothing (MMIO). CR3 may be GUEST_PML4 or GUEST_PML4_B, where data pages are turned
- * round and the second code page is a copy with other constants.
+ * round and the second code page is a copy with other constants. All of it is there a second time, from HIGH on.
  */
 #ifndef FUZZ_GUEST_H
 #define FUZZ_GUEST_H
@@ -15,6 +15,7 @@
 #define CODE_PAGES 2
 #define CODE_FRAMES_USED 3
 #define DATA_PAGES 4
+#define HIGH 0xffffffff80000000ull
 #define CODE_LIN 0x10000000ull
 #define CODE_ALIAS 0x8000
 #define CODE_WINDOW 0x10000
@@ -51,6 +52,12 @@ struct frame {
 	bool has_error;
 	uint64_t error, rip, cs, rflags, rsp;
 };
+
+/* The address in the lower half of the same. */
+static inline uint64_t low_half(uint64_t address)
+{
+	return address < HIGH ? address : address - HIGH;
+}
 
 /* False: *error is why (-ENOSYS: no translator on this host). */
 bool guest_open(struct guest *g, enum anykvm_engine engine, int *error);

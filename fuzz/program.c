@@ -383,14 +383,24 @@ static void privileged(struct program *p)
 	switch (b & 15) {
 	case 0:
 	case 1: mov_imm(p, 0, (b & 0x10 ? GUEST_PML4_B : GUEST_PML4)), PUT(p, "\x0f\x22\xd8"); break;
-	case 2: mov_imm(p, 3, some_place(p)), PUT(p, "\x0f\x01\x3b"); break; /* invlpg [rbx] */
+	case 2:
+		mov_imm(p, 3, some_place(p));
+		if (b & 0x20)
+			PUT(p, "\x48\x81\xcb\x00\x00\x00\x80"); /* or rbx, HIGH */
+		PUT(p, "\x0f\x01\x3b");                         /* invlpg [rbx] */
+		break;
 	case 3: put(p, 0xfa); break;
 	case 4: put(p, 0xfb); break;
 	case 5: PUT(p, "\x0f\x01\xca"); break; /* clac */
 	case 6: PUT(p, "\x0f\x01\xcb"); break; /* stac */
 	case 7: PUT(p, "\x0f\x01\xf8\x0f\x01\xf8"); break;
 	case 8: PUT(p, "\x0f\x20\xc0\x0f\x22\xc0"); break; /* mov rax, cr0; mov cr0, rax */
-	case 9: PUT(p, "\x0f\x20\xe0\x0f\x22\xe0"); break;
+	case 9:
+		PUT(p, "\x0f\x20\xe0"); /* mov rax, cr4 */
+		if (b & 0x20)
+			PUT(p, "\x34\x80"); /* xor al, CR4.PGE */
+		PUT(p, "\x0f\x22\xe0");
+		break;
 	case 10: PUT(p, "\x0f\x20\xc0\x83\xf0\x08\x0f\x22\xc0"); break; /* CR0.TS the other way round */
 	case 11: PUT(p, "\x0f\x06"); break;
 	case 12: PUT(p, "\xe7\x70"); break; /* out 70, eax */
@@ -586,13 +596,17 @@ static void patch_code(struct program *p)
 	}
 }
 
-/* Go on at the other address of the code, or at the first one. */
+/* Go on at another address of the code, or at the first one. */
 static void elsewhere(struct program *p)
 {
 	unsigned b = take(p);
-	uint32_t to = address(p, p->len + 7) + (b & 1 ? CODE_ALIAS : 0);
+	bool high = p->in->flags & CODE_KERNEL && b & 2;
+	uint32_t to = address(p, p->len + (high ? 9 : 7)) + (b & 1 ? CODE_ALIAS : 0);
 
-	mov_imm(p, 0, to);
+	if (high)
+		PUT(p, "\x48\xc7\xc0"), put32(p, to | (uint32_t)HIGH); /* mov rax, imm32 */
+	else
+		mov_imm(p, 0, to);
 	PUT(p, "\xff\xe0"); /* jmp rax */
 }
 
