@@ -20,6 +20,7 @@
 
 static struct guest reference, tested;
 static unsigned used;
+static unsigned long inputs, compared; /* compared: to their end */
 static struct course expected, course;
 
 struct vectors {
@@ -48,6 +49,11 @@ static void start(void)
 		exit(77);
 	}
 	used = 0;
+}
+
+__attribute__((destructor)) static void show_numbers(void)
+{
+	fprintf(stderr, "%lu of %lu inputs compared to their end\n", compared, inputs);
 }
 
 static void get_vectors(struct guest *g, struct vectors *v)
@@ -268,13 +274,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct code_input in;
 	const uint8_t *code;
 	size_t len;
+	bool ok;
 
 	if (!split_input(data, size, &in, &code, &len))
 		return -1;
 	if (!reference.vm || used++ >= USE_MAX)
 		start();
 	/* An input that was cut, or that ran with privileges, may have left anything in the processors. */
-	if (!try_input(&in, code, len) || in.flags & CODE_KERNEL)
+	ok = try_input(&in, code, len);
+	inputs++;
+	compared += ok;
+	if (!ok || in.flags & CODE_KERNEL)
 		used += USE_MAX / 32;
 	return 0;
 }

@@ -115,6 +115,7 @@ static void build_gate(struct guest *g, unsigned v, uint64_t at, unsigned ist)
 {
 	put64(g, IDT + 16 * v,
 	      (at & 0xffff) | (uint64_t)KERNEL_CS << 16 | (uint64_t)ist << 32 | 0xee0000000000ull | at >> 16 << 48);
+	put64(g, IDT + 16 * v + 8, at >> 32);
 }
 
 static void build_low(struct guest *g)
