@@ -28,7 +28,7 @@ static void forget_large_pages(struct x86_tlb *tlb)
 
 void x86_tlb_init_zeroed(struct x86_tlb *tlb)
 {
-	tlb->generation = 1;
+	tlb->generation = tlb->write_generation = 1;
 	forget_large_pages(tlb);
 }
 
@@ -43,12 +43,17 @@ void x86_tlb_flush(struct x86_tlb *tlb)
 {
 	if (++tlb->generation == X86_PAGE_SIZE)
 		x86_tlb_init(tlb);
+	else
+		x86_tlb_flush_write(tlb);
 	forget_large_pages(tlb);
 }
 
 void x86_tlb_flush_write(struct x86_tlb *tlb)
 {
-	drop_tags(tlb, true);
+	if (++tlb->write_generation == X86_PAGE_SIZE) {
+		drop_tags(tlb, true);
+		tlb->write_generation = 1;
+	}
 }
 
 void x86_tlb_flush_page(struct x86_tlb *tlb, u64 lin)
@@ -95,15 +100,16 @@ static void tlb_fill(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access
 {
 	struct x86_tlb *tlb = s->tlb;
 	struct x86_tlb_entry *e;
-	u64 tag;
+	u64 tag, write_tag;
 
 	if (!tlb || mmu == MMU_USER_AC)
 		return;
 	if (unlikely(s->watch_dr7) && acc != ACC_EXEC && watched_page(s, lin))
 		return;
-	tag = (lin & X86_PAGE_MASK) | tlb->generation;
+	tag = x86_tlb_tag(tlb, lin, ACC_READ);
+	write_tag = x86_tlb_tag(tlb, lin, ACC_WRITE);
 	e = &tlb->entry[mmu][(lin >> 12) & (TLB_SIZE - 1)];
-	if (e->tag[ACC_READ] != tag && e->tag[ACC_WRITE] != tag && e->tag[ACC_EXEC] != tag)
+	if (e->tag[ACC_READ] != tag && e->tag[ACC_WRITE] != write_tag && e->tag[ACC_EXEC] != tag)
 		e->tag[ACC_READ] = e->tag[ACC_WRITE] = e->tag[ACC_EXEC] = TLB_NO_TAG;
 	e->addend = (u64)(unsigned long)ram->host - (lin & X86_PAGE_MASK);
 	if (acc == ACC_EXEC)
@@ -113,7 +119,7 @@ static void tlb_fill(struct x86_state *s, unsigned mmu, u64 lin, enum x86_access
 	/* Writable and already dirty, nobody wants to hear of writes: spare the second miss. */
 	if (acc != ACC_EXEC && t->writable && !(ram->flags & (RAM_READONLY | RAM_NOTIFY)) &&
 	    (acc == ACC_WRITE || (t->dirty && !(ram->flags & RAM_LOGGED))))
-		e->tag[ACC_WRITE] = tag;
+		e->tag[ACC_WRITE] = write_tag;
 	else if (acc == ACC_WRITE && t->writable && ram->flags & RAM_NOTIFY)
 		*walk_slot(tlb, lin) = (struct x86_tlb_walk){ .tag = tag, .gpa = t->gpa & X86_PAGE_MASK, .mmu = mmu };
 	if (t->page_size > X86_PAGE_SIZE)
@@ -154,7 +160,7 @@ bool x86_tlb_noticed(const struct x86_state *s, unsigned mmu, u64 lin)
 	if (!s->tlb)
 		return false;
 	w = walk_slot(s->tlb, lin);
-	return w->tag == ((lin & X86_PAGE_MASK) | s->tlb->generation) && w->mmu == mmu;
+	return w->tag == x86_tlb_tag(s->tlb, lin, ACC_READ) && w->mmu == mmu;
 }
 
 /* A store to a page that is known to be noticed. False: not known, or no longer so. */

@@ -29,8 +29,8 @@ enum x86_mmu_index {
 enum x86_access { ACC_READ, ACC_WRITE, ACC_EXEC, ACC_COUNT };
 
 /*
- * One TLB entry. A tag is the linear page address | the TLB's generation (low 12 bits); it matches only
- * if that kind of access is allowed without any side effect. Unused: TLB_NO_TAG.
+ * One TLB entry. A tag is the linear page address | the TLB's generation for that kind of access (low 12 bits); it
+ * matches only if that kind of access is allowed without any side effect. Unused: TLB_NO_TAG.
  * host address = linear address + addend.
  */
 struct x86_tlb_entry {
@@ -51,7 +51,8 @@ struct x86_tlb_walk {
 #define TLB_WALKS 16
 
 struct x86_tlb {
-	u64 generation; /* 1..0xfff; a flush of everything increments it */
+	u64 generation;       /* 1..0xfff; a flush of everything increments it */
+	u64 write_generation; /* likewise, in the tags for ACC_WRITE; a flush of the permissions to write does, too */
 	/*
 	 * Large pages are cached in 4 KiB pieces. For each half of the address space, the range that covers all
 	 * those cached now: flushing a page inside it flushes everything. first > last: none.
@@ -66,7 +67,7 @@ struct x86_tlb {
 #define X86_PAGE_SIZE 4096ull
 #define X86_PAGE_MASK (~(X86_PAGE_SIZE - 1))
 
-/* Flush everything, also global pages. O(1) but for one time in 4095. */
+/* Flush everything, also global pages. O(1) but for one time in 4095, as is x86_tlb_flush_write. */
 void x86_tlb_flush(struct x86_tlb *tlb);
 /* Flush one linear page in all modes (and everything, if large pages cached around it). */
 void x86_tlb_flush_page(struct x86_tlb *tlb, u64 lin);
@@ -142,6 +143,12 @@ typedef u64 __attribute__((may_alias, aligned(1))) x86_mem64;
 
 #define X86_RACY __attribute__((no_sanitize("thread"), no_sanitize("alignment")))
 
+/* The tag of an entry that allows such an access to lin now. */
+static inline u64 x86_tlb_tag(const struct x86_tlb *tlb, u64 lin, enum x86_access acc)
+{
+	return (lin & X86_PAGE_MASK) | (acc == ACC_WRITE ? tlb->write_generation : tlb->generation);
+}
+
 static inline u8 *x86_tlb_probe(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, enum x86_access acc)
 {
 	struct x86_tlb *tlb = s->tlb;
@@ -150,8 +157,7 @@ static inline u8 *x86_tlb_probe(struct x86_state *s, unsigned mmu, u64 lin, unsi
 	if (!tlb)
 		return NULL;
 	e = &tlb->entry[mmu][(lin >> 12) & (TLB_SIZE - 1)];
-	if (likely(e->tag[acc] == ((lin & X86_PAGE_MASK) | tlb->generation) &&
-		   (lin & ~X86_PAGE_MASK) + size <= X86_PAGE_SIZE))
+	if (likely(e->tag[acc] == x86_tlb_tag(tlb, lin, acc) && (lin & ~X86_PAGE_MASK) + size <= X86_PAGE_SIZE))
 		return (u8 *)(unsigned long)(lin + e->addend);
 	return NULL;
 }

@@ -198,12 +198,16 @@ static void wait_for_write_flush(struct vcpu *self)
 	}
 }
 
-static void stop_unnoticed_writes(struct vcpu *self)
+/* Of the page at that host address; other vCPUs drop all of theirs. */
+static void stop_unnoticed_writes(struct vcpu *self, u64 host)
 {
+	struct soft_vcpu *sv = self->engine_vcpu;
 	struct vm *vm = self->vm;
 	u32 i, nr = vm_nr_vcpus(vm);
 
-	soft_drop_writes(self);
+	x86_tlb_flush_write(&sv->tlb);
+	if (sv->tr.ready)
+		flat_forget_writes_to(sv, host);
 	if (nr == 1)
 		return;
 	for (i = 0; i < nr; i++) {
@@ -231,7 +235,7 @@ struct code_page *soft_mark_code(struct vcpu *v, u64 gpa, unsigned len, u32 *gen
 	*generation = p->generation;
 	unlock_page(p);
 	if (was != CODE_PAGE_MARKED) {
-		stop_unnoticed_writes(v);
+		stop_unnoticed_writes(v, slot->hva + ((gpa - slot->gpa) & X86_PAGE_MASK));
 		lock_page(p);
 		/* If a store has hit it since, the mark may have been given up, and permissions to write be out again. */
 		if (p->generation == *generation)

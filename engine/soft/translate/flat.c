@@ -89,6 +89,40 @@ void flat_flush_write(struct soft_vcpu *sv)
 		table_flush(&sv->tr.flat[m][FLAT_WRITE], X86_FLUSH_ALL);
 }
 
+/* Longer lists are flushed: to look at each page would take longer than to fill again what is in use. */
+#define FORGET_MAX 64
+
+static void list_forget(struct flat_table *t, struct flat_list *l, u64 host)
+{
+	u32 i;
+
+	if (l->nr > FORGET_MAX) {
+		list_flush(t, l);
+		return;
+	}
+	for (i = 0; i < l->nr; i++) {
+		u64 *entry = entry_of(t, l->page[i]);
+
+		if (*entry + l->page[i] + 1 == host)
+			*entry = 0;
+	}
+}
+
+void flat_forget_writes_to(struct soft_vcpu *sv, u64 host)
+{
+	const u64 *gen = sv->vcpu->state.gen;
+	unsigned m, g;
+
+	if (gen[GEN_STACK_PAGE] + gen[GEN_STACK_ADDEND] == host)
+		flat_forget_stack(sv);
+	for (m = 0; m < MMU_USER_AC; m++) {
+		struct flat_table *t = &sv->tr.flat[m][FLAT_WRITE];
+
+		for (g = 0; g < ARRAY_SIZE(t->list); g++)
+			list_forget(t, &t->list[g], host);
+	}
+}
+
 void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin)
 {
 	struct tr_state *tr = &sv->tr;

@@ -126,6 +126,8 @@ void flat_free(struct soft_vcpu *sv);
 /* The TLB was flushed: entirely, or one page. Follows the tagged TLB, whose large pages may have made one into all. */
 void flat_flush(struct soft_vcpu *sv, enum x86_flush what, u64 lin);
 void flat_flush_write(struct soft_vcpu *sv);
+/* Likewise of those that lead to the page at that host address. */
+void flat_forget_writes_to(struct soft_vcpu *sv, u64 host);
 /* The stack's page is not known any more: another mode is in force, or the page may not be written as it was. */
 void flat_forget_stack(struct soft_vcpu *sv);
 /* Try to make an access of the current mmu_index possible inline. False: the interpreter must do it. */
