@@ -13,7 +13,7 @@ $(CHIP_TEST_OBJ) $(HOST_TEST_OBJ) $(ALLOC_TEST_OBJ): FLAGS = $(UNIT_FLAGS)
 
 # The chips with the real host services, but for time.
 CHIP_TEST_LIB := $(filter $(BUILD)/irqchip/%,$(LIB_OBJ)) \
-	$(patsubst %,$(BUILD)/host/posix/%.o,mem sync srcu wait cpu log signal user access fork cancel eventfd)
+	$(patsubst %,$(BUILD)/host/posix/%.o,mem sync srcu wait cpu log signal user access fork cancel eventfd trace)
 
 $(BUILD)/tests/unit/chip-tests: $(CHIP_TEST_OBJ) $(CHIP_TEST_LIB)
 	@echo "  LD      $@"
