@@ -8,6 +8,7 @@
 #   -k   Debian's kvm-amd or kvm-intel instead of anykvm.ko, as the reference
 #   -n   the module is not loaded: the scripts do that
 #   -i   the time-stamp counter counts executed instructions (Bochs's always does, with one CPU)
+#   MACHINE_EMULATOR=bochs: AMD-V in Bochs, with MACHINE_CPU=trinity_apu; see docs/status.md, "API tests"
 #   BUILD: where anykvm.ko is (build); MACHINE_KERNEL: an unpacked linux-image package, by default the one in GUEST ($BUILD/guest)
 # The scripts find in their environment MACHINE (svm, vmx), MODULE (anykvm, kvm_amd, kvm_intel) and DEVICE (its node).
 # Their lines "N passed, N failed, N skipped" are added up to one; a script that ends in another status than 0 without a failure
@@ -47,7 +48,7 @@ done
 shift $((OPTIND - 1))
 [ $# -ge 1 ] || usage
 case $machine in
-svm) launcher=qemu.sh vendor=amd ;;
+svm) launcher=${MACHINE_EMULATOR:-qemu}.sh vendor=amd ;;
 vmx) launcher=bochs.sh vendor=intel ;;
 *) usage ;;
 esac
