@@ -7,6 +7,8 @@
 
 #define SLOT_AT 0x10000000
 
+/* The guests enable interrupts: with IF = 0 Bochs would not let the host take its own, and the machine would stand. */
+
 static void *run_to_done(void *opaque)
 {
 	cpu_run_to_done((struct cpu *)opaque);
@@ -33,7 +35,8 @@ static void wait_for_change(const uint8_t *p)
 }
 
 GUEST(counter, 64,
-      "mov ebx, 0x10000000\n mov esi, 0x9010\n 1: inc dword ptr [rbx + 8]\n cmp byte ptr [rsi], 0\n je 1b\n" DONE);
+      "sti\n mov ebx, 0x10000000\n mov esi, 0x9010\n"
+      "1: inc dword ptr [rbx + 8]\n cmp byte ptr [rsi], 0\n je 1b\n" DONE);
 
 /* What is written after a log was taken is in the next one. */
 TEST(code_loop_that_writes_a_page_with_a_log)
@@ -58,7 +61,7 @@ TEST(code_loop_that_writes_a_page_with_a_log)
 }
 
 GUEST(watcher, 64,
-      "mov ebx, 0x10000000\n mov esi, 0x9000\n 1: inc dword ptr [rsi]\n cmp byte ptr [rbx], 0\n je 1b\n" DONE);
+      "sti\n mov ebx, 0x10000000\n mov esi, 0x9000\n 1: inc dword ptr [rsi]\n cmp byte ptr [rbx], 0\n je 1b\n" DONE);
 
 /* The slot goes: the next read is the VMM's. */
 TEST(code_loop_that_reads_a_slot_that_goes)
@@ -79,15 +82,15 @@ TEST(code_loop_that_reads_a_slot_that_goes)
 	check_eq(cpu->run->mmio.is_write, 0);
 }
 
-GUEST(rewriter, 64, "mov ecx, 0x200000\n mov ebx, 0x20001\n 1: mov [rbx], ecx\n dec ecx\n jnz 1b\n" DONE);
-GUEST(caller, 64, "mov ebx, 0x20000\n 1: call rbx\n mov [0x9000], eax\n cmp eax, 1\n jne 1b\n" DONE);
+GUEST(rewriter, 64, "sti\n mov ecx, 0x200000\n mov ebx, 0x20001\n 1: mov [rbx], ecx\n dec ecx\n jnz 1b\n" DONE);
+GUEST(caller, 64, "sti\n mov ebx, 0x20000\n 1: call rbx\n mov [0x9000], eax\n cmp eax, 1\n jne 1b\n" DONE);
 
 /*
  * A function that stays, in a page in which another vCPU writes another one all the time: its blocks go again and again, each when
  * the next may be there already or not, and with them what they know of each other's flags.
  */
 GUEST(stays, 64,
-      "mov ebx, 0x20800\n xor ebp, ebp\n xor r14d, r14d\n"
+      "sti\n mov ebx, 0x20800\n xor ebp, ebp\n xor r14d, r14d\n"
       "0: mov ecx, 1000\n"
       "1: mov edi, ecx\n call rbx\n add ebp, eax\n"
       "mov edi, ecx\n xor eax, eax\n call r12\n add ebp, eax\n mov edi, ecx\n xor eax, eax\n call r13\n add ebp, eax\n"
@@ -101,7 +104,7 @@ GUEST(stays_function, 64,
 GUEST_LABEL(stays_function_middle);
 GUEST_LABEL(stays_function_tail);
 GUEST(changes, 64,
-      "mov ebx, 0x20000\n mov byte ptr [rbx], 0xb8\n mov byte ptr [rbx + 5], 0xc3\n mov ecx, 10000\n"
+      "sti\n mov ebx, 0x20000\n mov byte ptr [rbx], 0xb8\n mov byte ptr [rbx + 5], 0xc3\n mov ecx, 10000\n"
       "1: mov [rbx + 1], ecx\n call rbx\n cmp eax, ecx\n jne 2f\n dec ecx\n jnz 1b\n"
       "2: mov [0x9020], ecx\n mov byte ptr [0x9010], 1\n" DONE);
 

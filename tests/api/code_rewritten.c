@@ -12,7 +12,7 @@
  * to eight times. Behind each place is a second function, of another constant, which is written in every third life.
  */
 GUEST(rewriter, 64,
-      "mov ebp, 6000\n xor ebx, ebx\n"
+      "sti\n mov ebp, 6000\n xor ebx, ebx\n"
       "1: imul eax, ebp, 0x9e3779b1\n shr eax, 29\n shl eax, 5\n lea rsi, [rip + rewriter_shapes]\n add rsi, rax\n"
       "mov r15d, ebp\n and r15d, 3\n shl r15d, 8\n add r15d, 0x30000\n"
       "mov rax, [rsi]\n mov [r15], rax\n mov rax, [rsi + 8]\n mov [r15 + 8], rax\n"
