@@ -178,6 +178,19 @@ bool hwvm_debugger_owns_dr(const struct vcpu *v);
 /* x86_ops.native: vector moves (vector.c). */
 enum x86_result hwvm_native(struct x86_state *s, const struct x86_insn *i, void *mem);
 
+/*
+ * Exceptions of guests that always leave guest mode: #DB and #AC could be raised for ever inside their own delivery; #MC is the host's;
+ * #UD may be a foreign hypercall.
+ */
+#define HWVM_EXCEPTIONS (BIT(X86_EXC_DB) | BIT(X86_EXC_AC) | BIT(X86_EXC_MC) | BIT(X86_EXC_UD))
+/* Causes of a #DB in DR6. */
+#define HWVM_DB_CAUSES (0xf | DR6_BD | DR6_BS | DR6_BT)
+/* Is an error code to be injected with the event? In real mode nothing pushes one. */
+static inline bool hwvm_injects_error(const struct vcpu *v, const struct x86_event *ev)
+{
+	return ev->has_error && v->state.cr0 & CR0_PE;
+}
+
 /* --- exit.c: hardware exits that are decoded the same way ---------------------------------------------------------- */
 
 static inline bool hwvm_is_soft(const struct x86_event *ev)

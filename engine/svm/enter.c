@@ -36,8 +36,7 @@ static void prepare_event(struct vcpu *v, struct vmcb *c)
 	if (type == X86_EVENT_SOFT_EXC || type == X86_EVENT_PRIV_EXC)
 		type = X86_EVENT_EXC;
 	val = ev->vector | type << EVENT_TYPE_SHIFT | EVENT_VALID;
-	/* In real mode nothing pushes an error code. */
-	if (ev->has_error && c->cr0 & CR0_PE)
+	if (hwvm_injects_error(v, ev))
 		val |= EVENT_HAS_ERROR | (u64)ev->error << 32;
 	c->event_inj = val;
 	merge_payload(v, c, ev);

@@ -48,7 +48,7 @@ static void interrupted_event(struct vcpu *v, struct vm_exit *exit)
 	if (ev->vector == X86_EXC_PF)
 		ev->cr2 = c->cr2;
 	else if (ev->vector == X86_EXC_DB)
-		ev->cr2 = c->dr6 & (0xf | DR6_BD | DR6_BS | DR6_BT);
+		ev->cr2 = c->dr6 & HWVM_DB_CAUSES;
 }
 
 /* The library decodes where the processor does not tell. */
@@ -128,7 +128,7 @@ static void exception(struct vcpu *v, struct vm_exit *exit, unsigned vector)
 	exit->u.exc.has_error = x86_exc_has_error(vector);
 	exit->u.exc.error = exit->u.exc.has_error ? (u32)c->info1 : 0;
 	if (vector == X86_EXC_DB)
-		exit->u.exc.cr2 = c->dr6 & (0xf | DR6_BD | DR6_BS | DR6_BT);
+		exit->u.exc.cr2 = c->dr6 & HWVM_DB_CAUSES;
 	if (vector == X86_EXC_BP) {
 		exit->u.exc.type = X86_EVENT_SOFT_EXC;
 		exit->u.exc.insn_len = 1;

@@ -223,8 +223,7 @@ void svm_vmcb_init(struct vcpu *v)
 	c->cr_read = BIT(8);
 	c->cr_write = BIT(0) | BIT(4) | BIT(8);
 	c->dr_read = c->dr_write = 0xffff;
-	/* #DB and #AC could be raised for ever inside their own delivery; #MC is the host's; #UD may be a foreign hypercall. */
-	c->exceptions = BIT(X86_EXC_DB) | BIT(X86_EXC_AC) | BIT(X86_EXC_MC) | BIT(X86_EXC_UD);
+	c->exceptions = HWVM_EXCEPTIONS;
 	c->intercept3 = I3_INTR | I3_NMI | I3_SMI | I3_INIT | I3_RDPMC | I3_CPUID | I3_RSM | I3_INVD | I3_HLT |
 			I3_INVLPGA | I3_IOIO | I3_MSR | I3_TASK_SWITCH | I3_SHUTDOWN;
 	c->intercept4 = I4_VMRUN | I4_VMMCALL | I4_VMLOAD | I4_VMSAVE | I4_STGI | I4_CLGI | I4_SKINIT | I4_WBINVD |

@@ -11,8 +11,7 @@ static void prepare_event(struct vcpu *v)
 	const struct x86_event *ev = &v->inject;
 	u32 info = ev->vector | (u32)ev->type << INTR_TYPE_SHIFT | INTR_VALID;
 
-	/* In real mode nothing pushes an error code. */
-	if (ev->has_error && v->state.cr0 & CR0_PE) {
+	if (hwvm_injects_error(v, ev)) {
 		info |= INTR_HAS_ERROR;
 		vmwrite(ENTRY_ERROR_CODE, ev->error);
 	}
@@ -63,9 +62,6 @@ static u32 processor_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 		proc = (proc | PROC_TPR_SHADOW) & ~(PROC_CR8_LOAD | PROC_CR8_STORE);
 	return proc;
 }
-
-/* #DB and #AC could be raised for ever inside their own delivery; #MC is the host's; #UD may be a foreign hypercall. */
-#define EXCEPTIONS (BIT(X86_EXC_DB) | BIT(X86_EXC_AC) | BIT(X86_EXC_MC) | BIT(X86_EXC_UD))
 
 static u32 secondary_controls(const struct vcpu *v, const struct vmx_vcpu *vv)
 {
@@ -123,7 +119,7 @@ static void prepare_controls(struct vcpu *v)
 	vmwrite_new(PROC2_CONTROLS, &vv->w.proc2, secondary_controls(v, vv));
 	vmwrite_new(PROC_CONTROLS, &vv->w.proc, processor_controls(v, vv));
 	vmwrite_new(ENTRY_CONTROLS, &vv->w.entry, vmx_caps.entry | (v->state.efer & X86_EFER_LMA ? ENTRY_IA32E : 0));
-	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, EXCEPTIONS | v->exc_intercept);
+	vmwrite_new(EXCEPTION_BITMAP, &vv->w.exceptions, HWVM_EXCEPTIONS | v->exc_intercept);
 	vmwrite_new(TSC_OFFSET, &vv->w.tsc_offset, (u64)__atomic_load_n(&v->tsc_offset, __ATOMIC_RELAXED));
 	vmwrite_new(EPT_POINTER, &vv->w.ept_pointer, ept_pointer(v));
 	vmwrite_new(MSR_BITMAP, &vv->w.msr_bitmap, msr_bitmap(v, vv));

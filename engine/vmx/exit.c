@@ -23,7 +23,7 @@ static void interrupted_event(struct vcpu *v, struct vm_exit *exit)
 	if (ev->type == X86_EVENT_EXC && ev->vector == X86_EXC_PF)
 		ev->cr2 = v->state.cr2;
 	else if (ev->vector == X86_EXC_DB)
-		ev->cr2 = v->state.dr6 & (0xf | DR6_BD | DR6_BS | DR6_BT);
+		ev->cr2 = v->state.dr6 & HWVM_DB_CAUSES;
 }
 
 /*
