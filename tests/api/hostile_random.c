@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Random callers and random guests, from fixed seeds: whatever is answered, nobody crashes, and the
- * target works afterwards.
+ * target works afterwards. HOSTILE_SEED=N in the environment gives other ones.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -125,8 +125,11 @@ static void check_target_works(void)
 
 static struct caller caller_new(unsigned int flags, uint64_t seed)
 {
+	const char *other = getenv("HOSTILE_SEED");
 	struct caller caller = { .machine = machine_new(flags), .seed = seed };
 
+	if (other)
+		caller.seed += strtoull(other, NULL, 0) * 0x9e3779b97f4a7c15ull;
 	caller.cpu = cpu_new(caller.machine, 0);
 	caller.memory = host_memory(MACHINE_MEMORY);
 	return caller;
@@ -167,7 +170,7 @@ static void random_threads(unsigned int flags, uint64_t seed)
 	signal_kicker_start(&kicker, SIGUSR1, NULL);
 	for (unsigned int i = 0; i < THREADS; i++) {
 		callers[i] = base;
-		callers[i].seed = seed + i * 77777;
+		callers[i].seed = base.seed + i * 77777;
 		check_eq(pthread_create(&callers[i].thread, NULL, random_thread, &callers[i]), 0);
 	}
 	for (int i = 0; i < 300; i++)
