@@ -32,13 +32,14 @@ struct pit {
 	u32 reinject; /* a */
 	u32 pending;  /* a  ticks not yet acknowledged */
 	u32 acked;    /* a  the guest has seen the last one */
+	u32 pulses;   /* a  of the line, the one that is under way included */
 	struct bus_dev ports, speaker;
 	bool has_speaker;
 };
 
 /* --- interrupts (no lock held) ---------------------------------------------------------------- */
 
-static void raise_irq(struct pit *pit)
+static void pulse(struct pit *pit)
 {
 	u32 i, nr = vm_nr_vcpus(pit->vm);
 
@@ -53,11 +54,19 @@ static void raise_irq(struct pit *pit)
 	}
 }
 
+/*
+ * The guest may acknowledge a tick, and with that ask for the next one, before whoever raised the line has lowered it: an edge
+ * then would be none, and nobody would acknowledge it. So pulses come one after the other, all by the one who began.
+ */
 static void inject(struct pit *pit)
 {
 	if (__atomic_load_n(&pit->reinject, __ATOMIC_RELAXED) && !__atomic_exchange_n(&pit->acked, 0, __ATOMIC_SEQ_CST))
 		return;
-	raise_irq(pit);
+	if (__atomic_fetch_add(&pit->pulses, 1, __ATOMIC_SEQ_CST))
+		return;
+	do
+		pulse(pit);
+	while (__atomic_sub_fetch(&pit->pulses, 1, __ATOMIC_SEQ_CST));
 }
 
 static void reset_reinjection(struct pit *pit)

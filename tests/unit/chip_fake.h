@@ -41,6 +41,8 @@ int fake_take(struct vcpu *v);
 void fake_cpuid(struct vcpu *v, u32 leaf1_ecx); /* also X86F_X2APIC from bit 21 */
 
 extern unsigned fake_kicks; /* calls of vcpu_kick */
-extern unsigned fake_nmis;  /* calls of vcpu_queue_nmi */
+/* What a vCPU does on another processor at its kick, or NULL. */
+extern void (*fake_on_kick)(struct vcpu *v);
+extern unsigned fake_nmis; /* calls of vcpu_queue_nmi */
 
 #endif /* FAKE_H */

@@ -112,6 +112,25 @@ static void ticks_are_reinjected(void **state)
 	expect_eq(take_all(), 1);
 }
 
+static unsigned taken;
+
+static void take_at_once(struct vcpu *v)
+{
+	taken += take_all();
+}
+
+/* A vCPU on another processor is so fast that the PIT has not lowered its line yet when the next tick is asked for. */
+static void ticks_acknowledged_before_the_line_is_low(void **state)
+{
+	taken = 0;
+	fake_on_kick = take_at_once;
+	program(0, 2, 11932);
+	fake_advance_late(55000000); /* five periods */
+	expect_eq(taken, 5);
+	fake_advance(10000000);
+	expect_eq(taken, 6);
+}
+
 static void masked_ticks_are_not_owed(void **state)
 {
 	program(0, 2, 11932);
@@ -304,6 +323,7 @@ int chip_pit_tests(void)
 		PIT_TEST(mode2_interrupts_periodically),
 		PIT_TEST(mode0_interrupts_once),
 		PIT_TEST(ticks_are_reinjected),
+		PIT_TEST(ticks_acknowledged_before_the_line_is_low),
 		PIT_TEST(masked_ticks_are_not_owed),
 		PIT_TEST(counting_down),
 		PIT_TEST(gate_stops_mode0),

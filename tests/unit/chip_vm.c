@@ -15,6 +15,7 @@ static struct {
 static unsigned nr_devices;
 
 unsigned fake_kicks, fake_nmis;
+void (*fake_on_kick)(struct vcpu *v);
 
 int bus_register(struct vm *vm, enum vm_bus bus, u64 addr, u32 len, struct bus_dev *d)
 {
@@ -53,6 +54,8 @@ static struct bus_dev *find(struct vm *vm, enum vm_bus bus, u64 addr)
 void vcpu_kick(struct vcpu *v)
 {
 	fake_kicks++;
+	if (fake_on_kick)
+		fake_on_kick(v);
 }
 
 void vcpu_queue_nmi(struct vcpu *v)
@@ -116,6 +119,7 @@ struct vm *fake_vm(enum irqchip_mode mode, unsigned nr)
 	for (i = 0; i < nr; i++)
 		add_vcpu(vm, i);
 	fake_kicks = fake_nmis = 0;
+	fake_on_kick = NULL;
 	return vm;
 }
 
