@@ -126,6 +126,7 @@ static void ticks_acknowledged_before_the_line_is_low(void **state)
 	fake_on_kick = take_at_once;
 	program(0, 2, 11932);
 	fake_advance_late(55000000); /* five periods */
+	fake_advance(0);
 	expect_eq(taken, 5);
 	fake_advance(10000000);
 	expect_eq(taken, 6);
