@@ -49,6 +49,12 @@ static const struct guest {
 	GUEST("calls: call; ret", "\xe8\x02\x00\x00\x00\xeb\xf9\xc3"),
 	GUEST("rep movsb of 1 GiB", "\xf3\xa4\xeb\xfe"),
 	GUEST("rep stosb of 1 GiB", "\xf3\xaa\xeb\xfe"),
+	GUEST("rep cmpsb of 1 GiB", "\xf3\xa6\xeb\xfe"),
+	GUEST("rep movsb, each byte from the last", "\x48\x8d\x7e\x01\xf3\xa4\xeb\xfe"),
+	GUEST("x87: fld1; fsin; fstp; jmp", "\xd9\xe8\xd9\xfe\xdd\xd8\xeb\xf8"),
+	GUEST("lock inc (%rsi); jmp", "\xf0\x48\xff\x06\xeb\xfa"),
+	GUEST("mov %cr3: read, written; jmp", "\x0f\x20\xd8\x0f\x22\xd8\xeb\xf8"),
+	GUEST("its own code written; jmp", "\xc6\x05\x03\x00\x00\x00\xf6\xeb\xf6\x90"),
 	GUEST("pause; jmp", "\xf3\x90\xeb\xfc"),
 	GUEST("cpuid; jmp", "\x0f\xa2\xeb\xfc"),
 	GUEST("exits: out %al,(%dx); jmp", "\xee\xeb\xfd"),
@@ -199,7 +205,7 @@ static void measure(const struct guest *g, int times)
 	}
 	qsort(whole, (size_t)times, sizeof(*whole), compare_doubles);
 	qsort(after, (size_t)times, sizeof(*after), compare_doubles);
-	printf("%-28s %8.0f %8.0f %8.0f %10.1f %8.1f %8.1f\n", g->name, whole[times / 2] * 1e6,
+	printf("%-34s %8.0f %8.0f %8.0f %10.1f %8.1f %8.1f\n", g->name, whole[times / 2] * 1e6,
 	       whole[times * 99 / 100] * 1e6, whole[times - 1] * 1e6, after[times / 2] * 1e6,
 	       after[times * 99 / 100] * 1e6, after[times - 1] * 1e6);
 	fflush(stdout);
@@ -226,7 +232,7 @@ int main(int argc, char **argv)
 	make_vm();
 	runner = pthread_self();
 	CHECK(sigaction(SIGUSR1, &sa, NULL) == 0 && pthread_create(&thread, NULL, sender, NULL) == 0);
-	printf("%-28s %26s   %26s\n", "KVM_RUN returns, us after", "pthread_kill(): median 99% worst",
+	printf("%-34s %26s   %26s\n", "KVM_RUN returns, us after", "pthread_kill(): median 99% worst",
 	       "the handler: median 99% worst");
 	for (size_t i = 0; i < NR_GUESTS; i++) {
 		if (chosen(guests[i].name, argc, argv))
