@@ -63,8 +63,14 @@ int main(int argc, char **argv)
 		return STATUS_OK;
 	}
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].main(argc - 1, argv + 1);
+		char name[32];
+
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		/* getopt's messages begin so. */
+		snprintf(name, sizeof(name), "anykvm: %s", argv[1]);
+		argv[1] = name;
+		return commands[i].main(argc - 1, argv + 1);
 	}
 	message("no command '%s'; 'anykvm --help' lists them", argv[1]);
 	return STATUS_USAGE;

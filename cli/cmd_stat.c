@@ -361,7 +361,11 @@ static int watch_all(const struct options *o)
 	watch_free(&list);
 	if (seen)
 		return status;
-	message("no machine on anykvm's engines is running%s", denied ? " that you may look at" : "");
+	if (o->pid)
+		message("process %d %s", o->pid,
+			denied ? "may not be looked at by you" : "has no machine on anykvm's engines");
+	else
+		message("no machine on anykvm's engines is running%s", denied ? " that you may look at" : "");
 	return STATUS_FAILED;
 }
 

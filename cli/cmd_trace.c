@@ -358,6 +358,7 @@ int cmd_trace(int argc, char **argv)
 {
 	struct options o = { 0 };
 	FILE *out = stderr;
+	bool lost;
 	int status;
 
 	if (!parse(argc, argv, &o, &status))
@@ -378,8 +379,9 @@ int cmd_trace(int argc, char **argv)
 		status = attach(&o, out);
 	else
 		status = trace_program(&o, argc - optind, argv + optind, out);
-	if (out != stderr && fclose(out)) {
-		message("%s: %s", o.output, strerror(errno));
+	lost = ferror(out);
+	if (out != stderr && fclose(out) | lost) {
+		message("%s: not all could be written", o.output);
 		status = STATUS_FAILED;
 	}
 	return status;

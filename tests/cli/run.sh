@@ -164,7 +164,27 @@ test_trace_program()
 	rm -rf "$work/left"
 }
 
-all='check check_limit check_permission stat trace_running trace_program'
+# says STATUS WORDS ARGUMENT...: what anykvm says, and how it ends.
+says()
+{
+	want=$1 words=$2
+	shift 2
+	timeout 20 "$anykvm" "$@" >"$work/says" 2>&1
+	status=$?
+	[ $status -eq "$want" ] || fail "anykvm $*: status $status, not $want"
+	grep -q "^anykvm: $words" "$work/says" || fail "anykvm $*: $(head -n 1 "$work/says")"
+}
+
+test_messages()
+{
+	says 2 "check: unrecognized option '--nope'" check --nope
+	says 2 "stat: unexpected argument 'x'" stat x
+	says 1 "process $$ has no machine" stat --pid $$ --once
+	says 1 "process $$ has no machine" trace --pid $$
+	says 1 '/dev/full: not all could be written' trace -o /dev/full -- "$anykvm" run -- "$device"
+}
+
+all='check check_limit check_permission messages stat trace_running trace_program'
 # shellcheck disable=SC2086 # words on purpose
 [ $# -gt 0 ] || set -- $all
 for test in "$@"; do

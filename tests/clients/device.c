@@ -258,42 +258,6 @@ static void check_exhaustion(void)
 	CHECK(close_range((unsigned)kvm, 99, 0) == 0);
 }
 
-static volatile bool enough;
-
-static void *ask(void *vcpu)
-{
-	struct kvm_regs regs;
-
-	while (!enough)
-		CHECK(ioctl((int)(long)vcpu, KVM_GET_REGS, &regs) == 0);
-	return NULL;
-}
-
-/* A fork while other threads are inside: the child can go on. */
-static void check_fork_beside(void)
-{
-	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0),
-	    status;
-	pthread_t t[2];
-	pid_t pid;
-
-	enough = false;
-	for (int i = 0; i < 2; i++)
-		CHECK(pthread_create(&t[i], NULL, ask, (void *)(long)vcpu) == 0);
-	for (int i = 0; i < 500; i++) {
-		pid = fork();
-		if (!pid) {
-			alarm(60);
-			_exit(close(vcpu) == 0 && close(vm) == 0 && ioctl(kvm, KVM_CREATE_VM, 0) >= 0 ? 0 : 1);
-		}
-		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-	}
-	enough = true;
-	for (int i = 0; i < 2; i++)
-		CHECK(pthread_join(t[i], NULL) == 0);
-	CHECK(close(vcpu) == 0 && close(vm) == 0 && close(kvm) == 0);
-}
-
 static void check_children(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), status;
@@ -466,7 +430,6 @@ int main(int argc, char **argv)
 	check_arrival("/proc/self/exe");
 	check_return();
 	check_exhaustion();
-	check_fork_beside();
 	check_signal();
 	check_locked();
 	check_empty();

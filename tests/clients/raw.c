@@ -239,6 +239,42 @@ static void in_child(void (*fn)(void))
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+static volatile bool enough;
+
+static void *ask(void *vcpu)
+{
+	struct kvm_regs regs;
+
+	while (!enough)
+		CHECK(ioctl((int)(long)vcpu, KVM_GET_REGS, &regs) == 0);
+	return NULL;
+}
+
+/* A fork while other threads are inside: the child can go on. */
+static void check_fork_beside(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0),
+	    status;
+	pthread_t t[2];
+	pid_t pid;
+
+	enough = false;
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_create(&t[i], NULL, ask, (void *)(long)vcpu) == 0);
+	for (int i = 0; i < 200; i++) {
+		pid = fork();
+		if (!pid) {
+			alarm(60);
+			_exit(close(vcpu) == 0 && close(vm) == 0 && ioctl(kvm, KVM_CREATE_VM, 0) >= 0 ? 0 : 1);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	}
+	enough = true;
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_join(t[i], NULL) == 0);
+	CHECK(close(vcpu) == 0 && close(vm) == 0 && close(kvm) == 0);
+}
+
 /* Started by its own name through /proc, by vfork and by a shell. */
 static void check_exec(void)
 {
@@ -281,6 +317,7 @@ int main(int argc, char **argv)
 	check_run_in_handler();
 	check_threads();
 	in_child(check_threads);
+	check_fork_beside();
 	check_exec();
 	if (!preloaded)
 		in_child(under_filter);
