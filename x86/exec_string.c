@@ -66,11 +66,14 @@ static enum x86_result string_count(struct x86_state *s, struct string *t, u64 n
 }
 
 /*
- * Up to max elements from off on, in the direction of DF, that lie in one page of plain memory allowed for acc. Gives
- * their number and the host address of the first; 0: take one through the gate.
+ * Up to max elements from off on, in the direction of DF, that lie in one page of memory allowed for acc. Gives
+ * their number and the host address of the first; 0: take one through the gate. Memory whose stores have to be noticed
+ * is given only if notice is not NULL: *notice is then the GPA of the lowest byte, for ops->ram_written, else NO_NOTICE.
  */
+#define NO_NOTICE ~0ull
+
 static u64 string_direct(struct x86_state *s, const struct string *t, unsigned seg, u64 off, enum x86_access acc,
-			 u64 max, u8 **ptr)
+			 u64 max, u8 **ptr, u64 *notice)
 {
 	u64 after = t->mask - off, n = max, lin, low, in_page;
 	unsigned size = t->size;
@@ -102,6 +105,10 @@ static u64 string_direct(struct x86_state *s, const struct string *t, unsigned s
 	p = x86_tlb_probe(s, s->mmu_index, lin, n * size, acc);
 	if (!p && s->ops->known)
 		p = s->ops->known(s, lin, acc == ACC_WRITE);
+	if (notice)
+		*notice = NO_NOTICE;
+	if (!p && notice)
+		p = x86_noticed(s, s->mmu_index, lin, (unsigned)(n * size), notice);
 	if (!p)
 		return 0;
 	*ptr = p + low;
@@ -188,7 +195,7 @@ static inline __attribute__((always_inline)) enum x86_result string_run(struct x
 {
 	unsigned seg = x86_data_seg(i);
 	enum x86_result r = X86_REPEAT;
-	u64 n, done, src = 0, dst = 0, a, b = 0;
+	u64 n, done, src = 0, dst = 0, a, b = 0, notice = NO_NOTICE;
 	u8 *from = NULL, *to = NULL;
 	bool more = true, direct;
 	struct string t;
@@ -200,12 +207,13 @@ static inline __attribute__((always_inline)) enum x86_result string_run(struct x
 		n = string_max(&t, string_left(s, &t));
 		if (what & FROM) {
 			src = string_offset(s, &t, X86_RSI);
-			n = string_direct(s, &t, seg, src, ACC_READ, n, &from);
+			n = string_direct(s, &t, seg, src, ACC_READ, n, &from, NULL);
 		}
 		if (what & (TO_READ | TO_WRITE)) {
 			dst = string_offset(s, &t, X86_RDI);
 			if (n)
-				n = string_direct(s, &t, SEG_ES, dst, what & TO_WRITE ? ACC_WRITE : ACC_READ, n, &to);
+				n = string_direct(s, &t, SEG_ES, dst, what & TO_WRITE ? ACC_WRITE : ACC_READ, n, &to,
+						  what & TO_WRITE ? &notice : NULL);
 		}
 		direct = n;
 		if (unlikely(!direct)) {
@@ -219,6 +227,8 @@ static inline __attribute__((always_inline)) enum x86_result string_run(struct x
 			n = 1;
 		}
 		done = batch(s, i, &t, from, to, n, &more);
+		if (unlikely(direct && notice != NO_NOTICE))
+			s->ops->ram_written(s, notice, (unsigned)(done * t.size));
 		if (unlikely(!direct) && what & TO_WRITE) {
 			r = x86_store(s, SEG_ES, dst, t.size, b);
 			if (r != X86_OK)
@@ -352,7 +362,7 @@ enum x86_result x86_exec_ins(struct x86_state *s, const struct x86_insn *i)
 		return X86_OK;
 	dst = string_offset(s, &t, X86_RDI);
 	left = t.down ? 1 : string_max(&t, left);
-	n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, left, &to);
+	n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, left, &to, NULL);
 	if (!n) {
 		/* Nothing is taken from the port before its destination is known to be writable; then it may be in the TLB. */
 		r = x86_linear(s, SEG_ES, dst, t.size, ACC_WRITE, &lin);
@@ -360,7 +370,7 @@ enum x86_result x86_exec_ins(struct x86_state *s, const struct x86_insn *i)
 			r = x86_probe_linear(s, s->mmu_index, SEG_ES, lin, t.size, ACC_WRITE);
 		if (r != X86_OK)
 			return r;
-		n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, left, &to);
+		n = string_direct(s, &t, SEG_ES, dst, ACC_WRITE, left, &to, NULL);
 	}
 	if (n) {
 		r = s->ops->in(s, port, t.size, to, n, &done);
@@ -392,7 +402,7 @@ enum x86_result x86_exec_outs(struct x86_state *s, const struct x86_insn *i)
 	if (!left)
 		return X86_OK;
 	src = string_offset(s, &t, X86_RSI);
-	n = string_direct(s, &t, seg, src, ACC_READ, t.down ? 1 : string_max(&t, left), &from);
+	n = string_direct(s, &t, seg, src, ACC_READ, t.down ? 1 : string_max(&t, left), &from, NULL);
 	if (!n) {
 		r = x86_load(s, seg, src, t.size, &val);
 		if (r != X86_OK)

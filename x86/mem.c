@@ -180,6 +180,16 @@ static bool map_noticed(struct x86_state *s, unsigned mmu, u64 lin, unsigned siz
 	return true;
 }
 
+u8 *x86_noticed(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, u64 *gpa)
+{
+	struct piece p;
+
+	if (!s->tlb || !map_noticed(s, mmu, lin, size, &p))
+		return NULL;
+	*gpa = p.gpa;
+	return p.host;
+}
+
 static enum x86_result map_piece(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, enum x86_access acc,
 				 struct piece *p)
 {

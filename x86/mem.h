@@ -75,6 +75,11 @@ void x86_tlb_flush_page(struct x86_tlb *tlb, u64 lin);
 void x86_tlb_flush_write(struct x86_tlb *tlb);
 /* Is lin on a page whose stores, as far as is known, all have to be noticed (RAM_NOTIFY)? */
 bool x86_tlb_noticed(const struct x86_state *s, unsigned mmu, u64 lin);
+/*
+ * The host address of size bytes there, within the page, and their GPA: whoever stores there calls ops->ram_written
+ * afterwards. NULL: not known, or no longer so.
+ */
+u8 *x86_noticed(struct x86_state *s, unsigned mmu, u64 lin, unsigned size, u64 *gpa);
 /* Start empty: with memory of any content, or, without touching it, with memory that is all zero. */
 void x86_tlb_init(struct x86_tlb *tlb);
 void x86_tlb_init_zeroed(struct x86_tlb *tlb);

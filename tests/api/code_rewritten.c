@@ -97,3 +97,41 @@ TEST(code_rewritten_between_signals)
 	check_exit(cpu, KVM_EXIT_IO);
 	check_eq(load32(machine->mem + SUM), rewriter_work());
 }
+
+/*
+ * Functions that string instructions copy to one of eight places, in both directions; in every sixteenth turn the whole page becomes
+ * RETs. Each turn calls the function that it has copied and another one.
+ */
+GUEST(copied, 64,
+      "sti\n mov ebp, 4000\n xor ebx, ebx\n mov byte ptr [0x38000], 0xb8\n mov byte ptr [0x38005], 0xc3\n"
+      "1: mov [0x38001], ebp\n mov r15d, ebp\n and r15d, 7\n shl r15d, 6\n add r15d, 0x30000\n"
+      "mov esi, 0x38000\n mov edi, r15d\n mov ecx, 16\n test ebp, 64\n jz 2f\n"
+      "add esi, 15\n add edi, 15\n std\n 2: rep movsb\n cld\n"
+      "call r15\n rol ebx, 1\n add ebx, eax\n"
+      "test ebp, 15\n jnz 4f\n mov eax, 0xc3\n mov edi, 0x30000\n mov ecx, 4096\n test ebp, 16\n jz 3f\n"
+      "mov edi, 0x30fff\n std\n 3: rep stosb\n cld\n"
+      "4: xor r15d, 0xc0\n call r15\n add ebx, eax\n"
+      "dec ebp\n jnz 1b\n mov [0x37000], ebx\n" DONE);
+
+TEST(code_copied_by_string_instructions)
+{
+	struct machine *machine = machine_new(0);
+	struct cpu *cpu = cpu_new(machine, 0);
+	uint32_t constant[8] = { 0 }, sum = 0;
+
+	memset(machine->mem + 0x30000, 0xc3, 4096);
+	for (uint32_t turn = 4000; turn; turn--) {
+		uint32_t last = turn;
+
+		constant[turn & 7] = turn;
+		sum = (sum << 1 | sum >> 31) + turn;
+		if (!(turn & 15)) {
+			memset(constant, 0, sizeof(constant));
+			last = 0xc3;
+		}
+		sum += constant[(turn & 7) ^ 3] ? constant[(turn & 7) ^ 3] : last;
+	}
+	guest_start(cpu, GUEST_LONG, copied);
+	cpu_run_to_done(cpu);
+	check_eq(load32(machine->mem + SUM), sum);
+}
