@@ -100,6 +100,8 @@ enum gen_cell {
 	GEN_CELLS = GEN_VECTORS + 12
 };
 
+_Static_assert(GEN_CELLS <= ARRAY_SIZE(((struct x86_state *)0)->gen), "x86_state has room for all cells");
+
 #define GEN_HOSTS (GEN_VECTORS - GEN_HOST)
 
 /* No address is near it but what no page has: an access there faults on the host, whatever is added. */
