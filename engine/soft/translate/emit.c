@@ -272,6 +272,12 @@ static void emit_tail(struct emit *e, const struct x86_insn *i, const struct emi
 	emit_immediate(e, i);
 }
 
+/* The second byte of the long prefix: the extensions of the registers' numbers, inverted, and the opcode's map. */
+static u8 vex_registers(unsigned reg, unsigned index, unsigned base, unsigned map)
+{
+	return (u8)(~rex_of(false, reg, index, base) << 5 | (map & 3));
+}
+
 static bool emit_vex(struct emit *e, const struct x86_insn *i, const struct emit_operands *o)
 {
 	struct fields f = fields_of(i, o);
@@ -290,8 +296,7 @@ static bool emit_vex(struct emit *e, const struct x86_insn *i, const struct emit
 	if (o->mem && o->m.gs)
 		emit8(e, 0x65);
 	emit8(e, 0xc4);
-	emit8(e, (u8)((f.reg & 8 ? 0 : 0x80) | (f.index != NOREG && f.index & 8 ? 0 : 0x40) |
-		      (f.base != NOREG && f.base & 8 ? 0 : 0x20) | (i->map & 3)));
+	emit8(e, vex_registers(f.reg, f.index, f.base, i->map));
 	emit8(e, (u8)((i->flags & INSN_REX_W ? 0x80 : 0) | (has_vvvv ? (~vvvv & 15) << 3 : 0x78) |
 		      (i->vl == 32 ? 4 : 0) | pp));
 	emit8(e, i->opcode);
@@ -304,8 +309,7 @@ void emit_vector(struct emit *e, unsigned reg, unsigned size, struct emit_mem m,
 	if (m.gs)
 		emit8(e, 0x65);
 	emit8(e, 0xc4);
-	emit8(e, (u8)((reg & 8 ? 0 : 0x80) | (m.index != NOREG && m.index & 8 ? 0 : 0x40) |
-		      (m.base != NOREG && m.base & 8 ? 0 : 0x20) | 1));
+	emit8(e, vex_registers(reg, m.index, m.base, 1));
 	emit8(e, size == 32 ? 0x7c : 0x78);
 	emit8(e, store ? 0x11 : 0x10);
 	emit_modrm_mem(e, reg, &m);
