@@ -83,10 +83,12 @@ static void advise_device(struct verdict *v, const struct host_facts *f)
 			break;
 		case DEVICE_NO_PERMISSION:
 			advise(v,
-			       "To use %s: become a member of its group (usermod -aG %s USER, then log in again); in a "
+			       "To use %s: %sbecome a member of its group (usermod -aG %s USER, then log in again); in "
+			       "a "
 			       "container, "
 			       "its device rules must allow it (docker run --device %s).",
-			       d->path, d->group, d->path);
+			       d->path, d->group_may ? "" : "give it to a group (chgrp kvm, chmod 660) and ",
+			       d->group_may ? d->group : "kvm", d->path);
 			break;
 		case DEVICE_NODE_MISSING:
 			advise(v, "The kernel has KVM but %s is not here: docker run --device %s, or mknod as root.",

@@ -91,6 +91,7 @@ static bool look_at_device(struct device_facts *d)
 			snprintf(d->group, sizeof(d->group), "%s", g->gr_name);
 		else
 			snprintf(d->group, sizeof(d->group), "%u", st.st_gid);
+		d->group_may = st.st_gid && (st.st_mode & 060) == 060;
 	}
 	fd = open(d->path, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {

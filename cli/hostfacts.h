@@ -24,6 +24,7 @@ struct device_facts {
 	const char *path;
 	enum device_state state;
 	char group[64];     /* of the node; empty if there is none */
+	bool group_may;     /* its members may use it; false for root's own group, that is nobody's to join */
 	struct trial trial; /* DEVICE_CANNOT_RUN, DEVICE_OK, DEVICE_BROKEN */
 };
 
