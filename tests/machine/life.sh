@@ -28,7 +28,7 @@ rmmod anykvm || fail "not unloaded"
 i=0
 # Bochs is slow.
 [ "$MACHINE" = vmx ] && loads=5 || loads=100
-while [ $i -lt $loads ]; do
+while [ $i -lt "$loads" ]; do
 	insmod /anykvm.ko || fail "not loaded the time $i"
 	if [ $((i % 20)) = 0 ]; then
 		touch /tmp/short
