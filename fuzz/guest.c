@@ -208,7 +208,7 @@ static void set_system(struct guest *g, const struct code_input *in)
 	s.gs.base = DATA_LIN + 2 * PAGE - 4;
 	s.tr = segment(TSS_SEL, KERNEL + TSS, 0x67, 11, 0, 0);
 	s.tr.s = 0;
-	s.ldt.unusable = 1;
+	s.ldt = (struct kvm_segment){ .unusable = 1 };
 	s.gdt.base = KERNEL + GDT;
 	s.gdt.limit = 0x7f;
 	s.idt.base = KERNEL + IDT;
