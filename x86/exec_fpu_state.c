@@ -54,6 +54,16 @@ static void load_control(struct x86_fxregs *fx, u16 fcw, u16 fsw)
 	fx->fsw = (fsw & 0x7f7f) | (pending ? 0x8080 : 0);
 }
 
+/* What is reserved behind the 80 bits of a register is not loaded, and stored as 0. */
+static void load_registers(struct x86_fxregs *fx)
+{
+	unsigned n;
+
+	for (n = 0; n < ARRAY_SIZE(fx->st); n++)
+		memset(fx->st[n] + 10, 0, sizeof(fx->st[n]) - 10);
+	fx->reserved1 = 0;
+}
+
 static void pointers_from_image(struct x86_state *s, const struct x86_insn *i, struct x86_fxregs *fx)
 {
 	if (i->rex & 8)
@@ -121,6 +131,7 @@ enum x86_result x86_exec_fxrstor(struct x86_state *s, const struct x86_insn *i)
 	mask = x->fx.mxcsr_mask;
 	pointers_from_image(s, i, &fx);
 	load_control(&fx, fx.fcw, fx.fsw);
+	load_registers(&fx);
 	memcpy(&x->fx, &fx, size);
 	x->fx.mxcsr_mask = mask;
 	x->xstate_bv |= XFEATURE_X87 | XFEATURE_SSE;
@@ -387,6 +398,7 @@ static enum x86_result install_image(struct x86_state *s, const struct x86_insn 
 	if (load & XFEATURE_X87) {
 		pointers_from_image(s, i, &x->fx);
 		load_control(&x->fx, x->fx.fcw, x->fx.fsw);
+		load_registers(&x->fx);
 		memcpy(&area->fx, &x->fx, FX_MXCSR);
 		memcpy(area->fx.st, x->fx.st, sizeof(x->fx.st));
 	}

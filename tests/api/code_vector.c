@@ -224,3 +224,20 @@ TEST(code_loads_mxcsr)
 	check_eq(guest_log(machine)->event[0].vector, 13);
 	check_eq((uint32_t)cpu_regs(cpu).rbp, 99);
 }
+
+/* --- FXRSTOR ------------------------------------------------------------------------------------------------------ */
+
+/* Images of the state: bytes from 32 on are x87 registers, 10 of each 16. rsi: one to load, rdx: what is stored then. */
+GUEST(images, 64,
+      "1: fxsave [rsi]\n lea rdi, [rsi + 32]\n mov eax, 0x55\n push rcx\n mov ecx, 128\n rep stosb\n pop rcx\n"
+      "fxrstor [rsi]\n fxsave [rdx]\n dec ecx\n jnz 1b\n" DONE);
+
+TEST(code_fxrstor_loads_80_bits)
+{
+	static const uint8_t expected[16] = { 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55 };
+	struct cpu *cpu = start(images);
+
+	cpu_run_to_done(cpu);
+	for (unsigned n = 0; n < 8; n++)
+		check(!memcmp(cpu->machine->mem + RESULTS + 32 + 16 * n, expected, sizeof(expected)));
+}
