@@ -32,7 +32,7 @@ struct pit {
 	u32 reinject; /* a */
 	u32 pending;  /* a  ticks not yet acknowledged */
 	u32 acked;    /* a  the guest has seen the last one */
-	u32 pulses;   /* a  of the line, the one that is under way included */
+	u32 pulses;   /* of the line, the one that is under way included */
 	struct bus_dev ports, speaker;
 	bool has_speaker;
 };
