@@ -11,6 +11,7 @@ said() { # PATTERN: the kernel's log since the last look
 
 for kind in system vm vcpu mapping statistics eventfd; do
 	touch /tmp/on
+	rm -f /tmp/holds # what the last one said
 	/holds /dev/anykvm $kind /tmp/on >/tmp/holds &
 	pid=$!
 	until grep -q holds /tmp/holds 2>/dev/null; do
