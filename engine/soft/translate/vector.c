@@ -12,19 +12,10 @@
 enum { DESTINATION = GEN_VECTORS, MASK = DESTINATION + 4, INDEX = MASK + 4 };
 #define VECTOR_BYTES 32
 
+/* Nothing else has a vector for an index. */
 static bool is_gather(const struct x86_insn *i)
 {
-	switch (i->op) {
-	case X86_OP_VPGATHERDD:
-	case X86_OP_VPGATHERDQ:
-	case X86_OP_VPGATHERQD:
-	case X86_OP_VPGATHERQQ:
-	case X86_OP_VGATHERDPS:
-	case X86_OP_VGATHERDPD:
-	case X86_OP_VGATHERQPS:
-	case X86_OP_VGATHERQPD: return true;
-	default: return false;
-	}
+	return x86_opcodes[i->row].attr & ROW_VSIB;
 }
 
 /* The elements into the cells. False: there is one that the look-up does not find. */
